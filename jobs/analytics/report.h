@@ -1,0 +1,32 @@
+/* The analytics of one journal: one pass over the trades computes every section for every requested
+ * range; writers then print any section of any range as JSON (metrics.md 7-9, 16). */
+#ifndef PNLCACHE_JOBS_ANALYTICS_REPORT_H
+#define PNLCACHE_JOBS_ANALYTICS_REPORT_H
+
+#include "jobs/analytics/journal.h"
+#include "jobs/analytics/time_range.h"
+#include "lib/json/json_writer.h"
+
+#define REPORT_MAX_RANGES 9 /* the presets and one custom */
+
+struct report; /* reusable: keeps its scratch memory between users */
+
+enum status report_new(struct report **ret_report, struct err *err) MUST_CHECK;
+void report_free(struct report **report);
+
+/* Computes every section of `asset` for n ranges. The journal must outlive the report's use.
+ * ranges must all end at the same day unless n is 1. STATUS_LIMIT: a sum left 128 bits. */
+enum status report_compute(struct report *report, const struct journal *journal, enum asset asset,
+                           const struct time_range *ranges, size_t n_ranges, struct err *err) MUST_CHECK;
+
+/* Each writes one JSON object for the i-th range of the last report_compute(). */
+void report_write_core(const struct report *report, size_t range, struct json_writer *w);
+/* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4). */
+void report_write_summary(const struct report *report, size_t range, struct json_writer *w);
+/* The `meta` object (metrics.md 16.1). computed_at and as_of are adjacent; *ret_volatile_start and
+ * *ret_volatile_end receive the positions in w->out of the bytes from `"computed_at"` to the end of
+ * as_of's value. */
+void report_write_meta(const struct report *report, size_t range, const char *user_id, struct instant computed_at,
+                       struct json_writer *w, size_t *ret_volatile_start, size_t *ret_volatile_end);
+
+#endif

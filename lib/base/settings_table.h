@@ -1,0 +1,65 @@
+/* Every setting of both programs, once. --help, the man page, conf/pnlcache.conf.example and
+ * docs/settings.md are generated from this table; struct settings (base/settings.h) too.
+ *
+ *   SETTING(kind, NAME, field, default text, min, max, help)
+ *
+ * kinds: TEXT; SECRET (never printed; may come from NAME_FILE or a systemd credential);
+ * INTEGER (whole number min..max); SECONDS and MILLISECONDS (INTEGER with that unit); BYTES
+ * (INTEGER, suffixes k, m, g allowed); BOOLEAN (true/false/1/0/yes/no/on/off).
+ * Order is the order of the documentation. No include guard: included several times. */
+
+SETTING(SECRET, DATABASE_URL, database_url, "postgresql:///journal", 0, 0,
+        "PostgreSQL connection string (URI or key=value) of the role that reads the views")
+SETTING(SECRET, REDIS_URL, redis_url, "redis://127.0.0.1:6379/0", 0, 0,
+        "redis://[user:password@]host[:port][/db], rediss://... (TLS) or unix://[user:password@]/path/to.sock[?db=N]")
+SETTING(TEXT, KEY_PREFIX, key_prefix, "", 0, 0, "put in front of every Redis key; A-Z a-z 0-9 . _ : - only")
+
+SETTING(TEXT, LISTEN, listen, "/run/pnlcache/pnlcache.sock", 0, 0,
+        "where the responder listens for FastCGI: a socket path or ADDRESS:PORT")
+SETTING(TEXT, LISTEN_MODE, listen_mode, "0660", 0, 0, "octal mode of the socket file")
+SETTING(TEXT, LISTEN_GROUP, listen_group, "", 0, 0, "group of the socket file, usually the web server's; empty: unchanged")
+SETTING(INTEGER, LISTEN_BACKLOG, listen_backlog, "4096", 1, 65535, "connections the kernel queues for the responder")
+SETTING(INTEGER, THREADS, threads, "2", 1, 256, "responder threads that serve hits")
+SETTING(INTEGER, MISS_THREADS, miss_threads, "4", 1, 256,
+        "responder threads that compute misses; each may hold one database connection")
+SETTING(INTEGER, MISS_QUEUE, miss_queue, "256", 1, 1000000, "misses that may wait; one more is answered 503")
+SETTING(INTEGER, MAX_CONNECTIONS, max_connections, "10000", 1, 1000000, "FastCGI connections open at once")
+SETTING(BYTES, MAX_BODY, max_body, "256k", 1024, 16777216, "largest request body")
+SETTING(MILLISECONDS, REQUEST_TIMEOUT, request_timeout_ms, "10000", 100, 600000,
+        "how long a request may take to arrive, and a miss to be answered")
+SETTING(SECONDS, IDLE_TIMEOUT, idle_timeout_s, "75", 1, 86400,
+        "idle FastCGI connections are closed after this; keep it above the web server's own keep-alive time")
+SETTING(SECONDS, STOP_TIMEOUT, stop_timeout_s, "10", 0, 600, "time to finish what is in flight after SIGTERM")
+
+SETTING(MILLISECONDS, DATABASE_TIMEOUT, database_timeout_ms, "5000", 100, 600000, "connecting, and one query of a request")
+SETTING(MILLISECONDS, DATABASE_JOB_TIMEOUT, database_job_timeout_ms, "600000", 1000, 86400000, "one query of a job")
+SETTING(MILLISECONDS, REDIS_TIMEOUT, redis_timeout_ms, "500", 10, 60000, "connecting, and one round trip")
+
+SETTING(BOOLEAN, CACHE_ENABLED, cache_enabled, "true", 0, 0, "false: every answer is computed, nothing is stored")
+SETTING(BOOLEAN, REDIS_ENABLED, redis_enabled, "true", 0, 0, "false: Redis is never contacted")
+SETTING(SECONDS, CACHE_DEFAULT_TTL, cache_default_ttl_s, "900", 1, 604800, "TTL of a key family that has no setting of its own")
+SETTING(SECONDS, CACHE_TTL_ANALYTICS, cache_ttl_analytics_s, "900", 1, 604800, "TTL of analytics documents")
+SETTING(SECONDS, CACHE_TTL_ANALYTICS_PNL, cache_ttl_analytics_pnl_s, "1800", 1, 604800, "TTL of the pnl answers")
+SETTING(SECONDS, CACHE_TTL_EPOCH, cache_ttl_epoch_s, "86400", 3600, 2592000, "TTL of the epochs, renewed when touched")
+SETTING(BYTES, CACHE_MAX_VALUE, cache_max_value, "8m", 65536, 536870912, "larger values are not stored")
+SETTING(SECONDS, HTTP_MAX_AGE_PRIVATE, http_max_age_private_s, "0", 0, 86400,
+        "how long a browser may keep a user's answer without asking again; 0: it always asks")
+
+SETTING(TEXT, AUTH_MODE, auth_mode, "jwt", 0, 0, "how callers prove who they are: jwt")
+SETTING(SECRET, JWT_SECRET, jwt_secret, "", 0, 0, "HS256 secret, at least 32 bytes")
+SETTING(TEXT, JWT_AUDIENCE, jwt_audience, "", 0, 0, "required 'aud'; empty: not checked")
+SETTING(TEXT, JWT_ISSUER, jwt_issuer, "", 0, 0, "required 'iss'; empty: not checked")
+SETTING(SECRET, WEBHOOK_SECRETS, webhook_secrets, "", 0, 0,
+        "whsec_... secrets that may sign webhooks, separated by commas or spaces; empty: webhooks are refused")
+SETTING(SECONDS, WEBHOOK_TOLERANCE, webhook_tolerance_s, "300", 10, 3600, "how far a webhook's timestamp may be off")
+
+SETTING(SECONDS, ACTIVE_WINDOW, active_window_s, "604800", 60, 31536000,
+        "a user seen or changed within this time is active: scheduled jobs keep its documents fresh")
+SETTING(INTEGER, PRECOMPUTE_BATCH, precompute_batch, "500", 1, 10000, "users per database snapshot in a precompute job")
+SETTING(INTEGER, WORKER_CONCURRENCY, worker_concurrency, "2", 1, 64, "jobs one worker runs at once")
+SETTING(SECONDS, JOB_TIMEOUT, job_timeout_s, "60", 1, 86400, "a job idle for twice this long is taken over by another worker")
+SETTING(INTEGER, JOB_ATTEMPTS, job_attempts, "5", 1, 100, "a job that failed this often goes to jobs:dead")
+SETTING(MILLISECONDS, OUTBOX_POLL, outbox_poll_ms, "1000", 50, 3600000, "how often the outbox is read when no notification comes")
+
+SETTING(TEXT, LOG_LEVEL, log_level, "info", 0, 0, "error, warn, info or debug")
+SETTING(TEXT, LOG_FORMAT, log_format, "auto", 0, 0, "auto (text on a terminal, else logfmt), text or logfmt")

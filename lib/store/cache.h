@@ -1,0 +1,178 @@
+/* The cache protocol of design sections 3 and 4: keys, epochs, the value header and the read rule.
+ *
+ * A value is one ASCII line and a body. The line says which epochs the body was computed under; a
+ * value is served only if each of them equals the present one, the Redis instance is the present one,
+ * and expiry and valid_until lie ahead. Everything else is a miss. Invalidating a tag is HDEL of its
+ * epoch. Nothing here scans keys or needs a script. */
+#ifndef PNLCACHE_STORE_CACHE_H
+#define PNLCACHE_STORE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/store/redis.h"
+
+#define USER_ID_MAX 128
+#define CACHE_TAG_MAX 32
+#define CACHE_MAX_TAGS 8
+
+/* A kind of source rows a value depends on. Static data: names are string literals. */
+struct cache_tag {
+    const char *name; /* a-z 0-9 _ -; at most CACHE_TAG_MAX - 1 bytes */
+    bool shared;      /* epoch:shared instead of the user's */
+};
+struct cache_tags {
+    size_t n;
+    struct cache_tag tags[CACHE_MAX_TAGS];
+};
+
+/* Not empty, at most USER_ID_MAX bytes, valid UTF-8, no control characters. */
+bool user_id_is_valid(const char *user_id);
+/* Appends the id with every byte outside [A-Za-z0-9_.@|-] percent-encoded. */
+void cache_append_user(struct buf *key, const char *user_id);
+
+/* --- values ------------------------------------------------------------------------------- */
+
+enum cache_encoding { CACHE_IDENTITY, CACHE_GZIP };
+
+/* The parsed header line. Layout (fixed order, fixed width for a given set of tags):
+ *
+ * PNLC1 etag=<32 hex> content=<32 hex> instance=<40 hex> computed=<17 digits, us> until=<17 digits, us>
+ *   expires=<17 digits, us> cost=<8 digits, us> enc=<i|g> size=<9 digits> sum=<16 hex>
+ *   epochs=<tag>:<16 hex>[,<tag>:<16 hex>...]\n
+ *
+ * etag: XXH3-128 of the identity body. content: XXH3-128 of the body without what every computation
+ * changes (struct cache_body). size, sum: bytes and XXH3-64 of the stored (perhaps gzip) body, so
+ * that a cut or foreign value is recognised. Shared tags are written with '@' in front. */
+struct cache_header {
+    char etag[33];
+    char content[33];
+    char instance[REDIS_INSTANCE_SIZE];
+    struct instant computed_at, valid_until, expires_at;
+    int64_t cost_us;
+    enum cache_encoding encoding;
+    size_t body_size;
+    uint64_t body_sum;
+    size_t n_epochs;
+    struct {
+        char tag[CACHE_TAG_MAX];
+        bool shared;
+        uint64_t epoch;
+    } epochs[CACHE_MAX_TAGS];
+};
+
+void cache_header_append(struct buf *out, const struct cache_header *header);
+/* STATUS_INVALID: not one of our values, another format version, or the body does not match size
+ * and sum. *ret_body points into `value`. */
+enum status cache_value_parse(const char *value, size_t len, struct cache_header *ret_header, const char **ret_body,
+                              struct err *err) MUST_CHECK;
+/* Appends the identity body: copies it, or unpacks gzip (at most `max` bytes). STATUS_INVALID:
+ * damaged; STATUS_LIMIT. */
+enum status cache_body_unpack(const struct cache_header *header, const char *body, size_t max, struct buf *out) MUST_CHECK;
+
+/* --- epochs ------------------------------------------------------------------------------- */
+
+/* The epochs of one user's (and the shared) tags, in the order of struct cache_tags. 0 = absent. */
+struct cache_epochs {
+    uint64_t values[CACHE_MAX_TAGS];
+};
+
+struct cache; /* what all threads share: prefix, TTL rules, counters. Thread-safe. */
+struct settings;
+
+enum status cache_new(const struct settings *settings, struct cache **ret_cache, struct err *err) MUST_CHECK;
+void cache_free(struct cache **cache);
+/* Appends KEY_PREFIX. Every key begins with it. */
+void cache_append_prefix(const struct cache *cache, struct buf *key);
+
+/* Before computing: the present epochs of the tags for n users, absent ones created at random
+ * (HSETNX, renewed TTL), in one or two pipelined round trips. Read them BEFORE the database snapshot. */
+enum status cache_open_epochs(struct cache *cache, struct redis *redis, const struct cache_tags *tags, size_t n_users,
+                              const char *const *user_ids, struct cache_epochs *ret_epochs, struct err *err) MUST_CHECK;
+
+/* Invalidates: HDEL of each tag's epoch. STATUS_OK only when Redis acknowledged it (with replicas:
+ * WAIT 1). Any other status: it has not happened (or nobody knows) and the event belongs in the outbox. */
+enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id, const struct cache_tags *tags,
+                             struct err *err) MUST_CHECK;
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+enum cache_verdict {
+    CACHE_HIT,
+    CACHE_MISS_ABSENT,
+    CACHE_MISS_DAMAGED,  /* not ours, unknown version, cut, wrong type */
+    CACHE_MISS_EPOCH,    /* invalidated since */
+    CACHE_MISS_INSTANCE, /* written to another Redis: an invalidation may have been lost */
+    CACHE_MISS_EXPIRED,  /* past expiry or valid_until */
+    CACHE_VERDICTS
+};
+const char *cache_verdict_name(enum cache_verdict verdict);
+
+/* The read rule, pure. */
+enum cache_verdict cache_judge(const struct cache_header *header, const struct cache_tags *tags,
+                               const struct cache_epochs *present, const char *instance, struct instant now);
+
+struct cache_lookup {
+    /* in */
+    const char *key;     /* whole key, prefix included */
+    const char *user_id; /* NULL when all tags are shared */
+    const struct cache_tags *tags;
+    /* out */
+    enum cache_verdict verdict;
+    struct cache_header header; /* on a hit */
+    const char *body;           /* stored bytes; borrowed from `redis` until its next flush */
+};
+
+/* n lookups in one pipelined round trip, each judged by the read rule. A failure (Redis down) leaves
+ * every verdict at CACHE_MISS_ABSENT. */
+enum status cache_lookup_many(struct cache *cache, struct redis *redis, struct cache_lookup *lookups, size_t n,
+                              struct err *err) MUST_CHECK;
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+/* A computed answer. Bytes [volatile_start, volatile_end) (computed_at, as_of) are left out of the
+ * content hash, so that a refresh without news keeps the stored body and its ETag. */
+struct cache_body {
+    const char *bytes;
+    size_t len;
+    size_t volatile_start, volatile_end;
+    struct instant computed_at, valid_until;
+    int64_t cost_us;
+};
+
+struct cache_store {
+    /* in */
+    const char *key;
+    const struct cache_tags *tags;
+    const struct cache_epochs *epochs; /* as opened before the snapshot */
+    const struct cache_body *body;
+    int64_t ttl_s; /* jittered by up to -10 %, cut at valid_until */
+    /* out */
+    bool unchanged; /* the stored body was kept, only its header was renewed */
+    enum status status;
+    struct cache_header header; /* as stored (etag for the answer at hand) */
+};
+
+/* Stores n values in at most two pipelined round trips: first the present headers (GETRANGE), then
+ * SET, or, where the content is the same, the new header only (SETRANGE). Values over CACHE_MAX_VALUE
+ * are not stored (STATUS_LIMIT in their `status`). The result is the first failure of the transport. */
+enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
+                             struct err *err) MUST_CHECK;
+/* The header such a body would be stored with; for answers that are not stored. */
+void cache_describe(const struct cache *cache, const struct cache_store *store, const char *instance,
+                    struct cache_header *ret_header);
+
+/* Gzip of `bytes` when that is worth it (over 1 KiB and smaller); false: keep identity. */
+bool cache_compress(const char *bytes, size_t len, struct buf *out);
+
+struct cache_counters {
+    uint64_t verdicts[CACHE_VERDICTS];
+    uint64_t stored, unchanged, refused, too_large, invalidations;
+};
+void cache_read_counters(const struct cache *cache, struct cache_counters *ret_counters);
+
+#endif

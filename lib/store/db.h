@@ -1,0 +1,74 @@
+/* A PostgreSQL connection with deadlines. Together with the other db_* files the only code that
+ * includes libpq. A struct db belongs to one thread. After any lost connection the next use
+ * reconnects, with back-off; a call never blocks beyond its deadline. */
+#ifndef PNLCACHE_STORE_DB_H
+#define PNLCACHE_STORE_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+
+struct db;
+
+struct db_options {
+    const char *url;              /* copied */
+    const char *application_name; /* copied; shown in pg_stat_activity */
+    int64_t connect_timeout_ms;
+    int64_t query_timeout_ms;     /* also statement_timeout of the session */
+    bool read_only;               /* default_transaction_read_only=on */
+};
+
+/* Prepares a connection object; does not connect yet. */
+enum status db_new(const struct db_options *options, struct db **ret_db, struct err *err) MUST_CHECK;
+void db_free(struct db **db);
+
+/* Connects if there is no usable connection. STATUS_UNAVAILABLE: down, or still backing off. */
+enum status db_connect(struct db *db, struct err *err) MUST_CHECK;
+bool db_is_connected(const struct db *db);
+/* Drops the connection at once (no back-off); the next use connects anew. */
+void db_disconnect(struct db *db);
+/* The socket of the present connection for poll(), -1 when there is none. */
+int db_socket(const struct db *db);
+int db_server_version(const struct db *db); /* as 150020; 0 when not connected */
+
+/* A parameter: text that is sent as is, or NULL for SQL NULL. */
+struct db_result;
+
+/* Runs one statement (extended protocol, text parameters, BINARY results), with the given name
+ * prepared once per connection; name "" runs it unprepared. STATUS_TIMEOUT, STATUS_UNAVAILABLE
+ * (lost, refused), STATUS_CONFLICT (serialization, deadlock), STATUS_INVALID (SQLSTATE class 22,
+ * 23, 42), STATUS_LIMIT (53), else STATUS_INTERNAL. */
+enum status db_query(struct db *db, const char *name, const char *sql, size_t n_params, const char *const *params,
+                     struct db_result **ret_result, struct err *err) MUST_CHECK;
+/* One or more statements without parameters or results (simple protocol). */
+enum status db_execute(struct db *db, const char *sql, struct err *err) MUST_CHECK;
+void db_result_free(struct db_result **result);
+size_t db_result_rows(const struct db_result *result);
+/* Rows touched by INSERT, UPDATE, DELETE. */
+int64_t db_result_affected(const struct db_result *result);
+
+/* One binary field, borrowed until the result is freed (or, from COPY, until the next row). */
+struct db_field {
+    const unsigned char *bytes; /* NULL: SQL NULL */
+    size_t len;
+};
+struct db_field db_result_field(const struct db_result *result, size_t row, size_t column);
+
+/* Opens ONE repeatable-read, read-only snapshot; *ret_as_of is the database's clock when it opened
+ * (design section 2). End it with db_end(). */
+enum status db_begin_snapshot(struct db *db, struct instant *ret_as_of, struct err *err) MUST_CHECK;
+/* Ends the transaction: commit or roll back. Never fails visibly: a lost connection is dropped. */
+void db_end(struct db *db);
+
+/* Appends `text` to `out` as an SQL literal, quotes included. */
+struct buf;
+void db_append_literal(struct buf *out, const char *text);
+
+/* LISTEN/NOTIFY: reads what has arrived; true when at least one notification did. */
+enum status db_listen(struct db *db, const char *channel, struct err *err) MUST_CHECK;
+enum status db_take_notifications(struct db *db, bool *ret_any, struct err *err) MUST_CHECK;
+
+#endif

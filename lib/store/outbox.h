@@ -1,0 +1,29 @@
+/* pnlcache.change_log, the transactional outbox (design sections 4 and 5): filled by triggers, and by a
+ * responder that could not reach Redis; drained by workers with FOR UPDATE SKIP LOCKED. */
+#ifndef PNLCACHE_STORE_OUTBOX_H
+#define PNLCACHE_STORE_OUTBOX_H
+
+#include "lib/store/db.h"
+
+#define OUTBOX_CHANNEL "pnlcache_change"
+
+struct outbox_row {
+    int64_t id;
+    char *user_id; /* owned by the batch; may be any text, check with user_id_is_valid(); NULL: every user */
+    char *tag;
+    struct instant noted_at;
+};
+struct outbox_batch {
+    size_t n;
+    struct outbox_row *rows;
+};
+
+/* Starts a transaction and claims up to `max` rows nobody else holds. The caller carries them out and
+ * calls outbox_finish() (deletes the rows, commits) or outbox_abandon() (rolls back). n may be 0. */
+enum status outbox_claim(struct db *db, size_t max, struct outbox_batch *ret_batch, struct err *err) MUST_CHECK;
+enum status outbox_finish(struct db *db, struct outbox_batch *batch, struct err *err) MUST_CHECK;
+void outbox_abandon(struct db *db, struct outbox_batch *batch);
+/* Notes a change durably (one transaction of its own). */
+enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags, struct err *err) MUST_CHECK;
+
+#endif
