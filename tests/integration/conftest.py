@@ -1,0 +1,194 @@
+"""Fixtures of the integration tests. Servers live for the session; data, caches and our programs for one test.
+
+    servers          private PostgreSQL (schema applied) and Redis: harness.Servers
+    web              an HTTP client through nginx (harness.Web); apache_web the same through Apache
+    db               a connection as the journal's owner, autocommit
+    responder        pnlcache.fcgi with the default settings; start_responder(NAME=value, ...) for others
+    worker           pnlcache-worker run; start_worker(NAME=value, ...) for others
+    run_worker       run_worker("job", "precompute", ..., NAME=value): one command of pnlcache-worker, to its end
+
+A program that a test started must still live at the end (unless the test stopped it itself), stop with status 0 on
+SIGTERM, and have left no sanitizer report. BUILD_DIR says which build is tested.
+"""
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from harness import BUILD, ROOT, SANITIZER_REPORT, Daemon, Servers, Web, free_port, wait_until
+
+
+@pytest.fixture(scope="session")
+def servers():
+    state = tempfile.mkdtemp(prefix="pnlcache-state.", dir="/tmp")
+    os.chmod(state, 0o711)
+    servers = None
+    try:
+        servers = Servers(state)
+        servers.apply_schema()
+        yield servers
+        for name in ("redis", "postgres"):
+            assert servers.pid(name), f"{name} did not survive the tests"
+    finally:
+        if servers:
+            servers.stop()
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def web_dir(servers):
+    directory = servers.state / "web"
+    directory.mkdir()
+    (directory / "index.html").write_text("<!doctype html><title>page</title>\n")
+    return directory
+
+
+@pytest.fixture(scope="session")
+def web(servers, web_dir):
+    port = free_port()
+    conf = subprocess.run([ROOT / "tools/nginx_conf.sh", servers.run_dir, str(port), web_dir],
+                          capture_output=True, text=True, check=True).stdout
+    (servers.state / "nginx.conf").write_text(conf)
+    servers.start("nginx", PORT=str(port))
+    yield Web(port)
+    assert servers.pid("nginx"), "nginx did not survive the tests"
+
+
+@pytest.fixture(scope="session")
+def apache_web(servers, web_dir):
+    port = free_port()
+    conf = servers.state / "apache.conf"
+    conf.write_text(subprocess.run([ROOT / "tools/apache_conf.sh", servers.run_dir, str(port), web_dir],
+                                   capture_output=True, text=True, check=True).stdout)
+    servers.spawn("apache", "/usr/sbin/apache2", "-D", "FOREGROUND", "-f", conf)
+    client = Web(port)
+
+    def answers():
+        assert servers.pid("apache"), (servers.state / "log/apache.log").read_text()
+        try:
+            return client.get("/").status == 200
+        except OSError:
+            return False
+
+    wait_until(answers, what="Apache's first answer")
+    yield client
+    assert servers.pid("apache"), "Apache did not survive the tests"
+
+
+def _tables(cursor):
+    cursor.execute("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+                   " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")
+    return [name for (name,) in cursor.fetchall()]
+
+
+@pytest.fixture(autouse=True)
+def clean(request):
+    """Empty tables and an empty Redis before a test that uses the servers."""
+    if "servers" not in request.fixturenames:
+        return
+    servers = request.getfixturevalue("servers")
+    servers.start("redis", "postgres")  # for the test before may have stopped one
+    connection = psycopg2.connect(servers.owner_url)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # no trigger notes the cleaning
+        tables = _tables(cursor)
+        if tables:
+            cursor.execute("TRUNCATE " + ", ".join(tables))
+    connection.close()
+    servers.redis("FLUSHALL")
+
+
+@pytest.fixture
+def db(servers, clean):
+    connection = psycopg2.connect(servers.owner_url)
+    connection.autocommit = True
+    yield connection
+    connection.close()
+
+
+def _end(daemon, name):
+    daemon.check_log()
+    if daemon.process.returncode is None and daemon.alive():
+        status = daemon.stop()
+        daemon.check_log()
+        assert status == 0, f"{name} ended with status {status}: {daemon.log()[-4000:]}"
+    elif not getattr(daemon, "expected_end", False):
+        pytest.fail(f"{name} died during the test: {daemon.log()[-4000:]}")
+
+
+@pytest.fixture
+def start_daemon(servers, clean, tmp_path):
+    """start_daemon(program, *arguments, ready=condition, **settings): a Daemon, stopped and checked after the test.
+    A test that stops one itself sets daemon.expected_end."""
+    started = []
+
+    def start(program, *arguments, ready=None, **settings):
+        log = tmp_path / f"{program}.{len(started)}.log"
+        daemon = Daemon([BUILD / program, *arguments], servers.settings(**settings), log)
+        started.append((daemon, program))
+
+        def is_ready():
+            assert daemon.alive(), f"{program} did not start: {daemon.log()}"
+            return ready(daemon)
+
+        if ready:
+            wait_until(is_ready, what=f"{program} to be ready")
+        return daemon
+
+    yield start
+    problems = []
+    for daemon, name in reversed(started):
+        try:
+            _end(daemon, name)
+        except (AssertionError, pytest.fail.Exception) as problem:
+            problems.append(str(problem))
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def start_responder(servers, start_daemon):
+    def start(**settings):
+        path = Path(settings.get("LISTEN", servers.listen))
+        before = path.stat().st_ino if path.exists() else None
+        return start_daemon("pnlcache.fcgi", ready=lambda _: path.is_socket() and path.stat().st_ino != before, **settings)
+
+    return start
+
+
+@pytest.fixture
+def responder(start_responder):
+    return start_responder()
+
+
+@pytest.fixture
+def start_worker(servers, start_daemon):
+    def consumes(_):
+        return b"workers" in servers.redis("XINFO", "GROUPS", "jobs")
+
+    def start(**settings):
+        ready = consumes if not settings else None
+        return start_daemon("pnlcache-worker", "run", ready=ready, **settings)
+
+    return start
+
+
+@pytest.fixture
+def worker(start_worker):
+    return start_worker()
+
+
+@pytest.fixture
+def run_worker(servers, clean):
+    def run(*arguments, check=True, timeout=120, **settings):
+        done = subprocess.run([BUILD / "pnlcache-worker", *map(str, arguments)], env=servers.settings(**settings), cwd=ROOT,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False)
+        assert not SANITIZER_REPORT.search(done.stderr), done.stderr
+        if check:
+            assert done.returncode == 0, done.stderr
+        return done
+
+    return run

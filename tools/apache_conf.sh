@@ -1,0 +1,24 @@
+#!/bin/bash
+# apache_conf.sh RUN_DIR PORT WEB_DIR: prints a configuration for a private Apache: conf/apache-proxy-fcgi.conf.example,
+# as an operator would use it, with our port, socket and folder, inside a minimal frame.
+set -euo pipefail
+conf=$(cd "$(dirname "$0")/../conf" && pwd)
+run=$1 port=$2 web=$3
+
+cat <<END
+ServerRoot /usr/lib/apache2
+ServerName 127.0.0.1
+Listen 127.0.0.1:$port
+PidFile $run/apache_pid
+DefaultRuntimeDir $run
+ErrorLog /dev/stderr
+LogLevel warn
+END
+for module in mpm_event authz_core authz_host mime dir headers proxy proxy_fcgi; do
+    echo "LoadModule ${module}_module modules/mod_$module.so"
+done
+# Root hands over to a user of its own; the responder's socket is made reachable for it.
+[ "$(id -u)" != 0 ] || printf 'User www-data\nGroup www-data\n'
+echo 'TypesConfig /etc/mime.types'
+sed -e "s|unix:/run/pnlcache/pnlcache.sock|unix:$run/pnlcache.sock|" -e "s|/usr/local/share/pnlcache/web|$web|" \
+    "$conf/apache-proxy-fcgi.conf.example"
