@@ -15,10 +15,7 @@ trap 'exit 143' TERM
 
 "$servers" start "$state" redis postgres
 eval "$("$servers" env "$state")"
-for file in "$root"/sql/[0-9]*.sql; do
-    [ -e "$file" ] || continue
-    PGOPTIONS='-c client_min_messages=warning' psql -X -q -v ON_ERROR_STOP=1 -d "$DATABASE_URL" -f "$file" >/dev/null
-done
+"$root/sql/apply.sh" "$DATABASE_URL"
 export TEST_DATABASE_URL=$DATABASE_URL TEST_PNLCACHE_DATABASE_URL=$PNLCACHE_DATABASE_URL TEST_REDIS_URL=$REDIS_URL
 # In the background, so that a signal is not left waiting for the end of COMMAND, which ends when we are killed.
 setpriv --pdeathsig TERM -- "$@" &

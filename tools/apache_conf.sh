@@ -19,6 +19,6 @@ for module in mpm_event authz_core authz_host mime dir headers proxy proxy_fcgi;
 done
 # Root hands over to a user of its own; the responder's socket is made reachable for it.
 [ "$(id -u)" != 0 ] || printf 'User www-data\nGroup www-data\n'
-echo 'TypesConfig /etc/mime.types'
+printf 'TypesConfig /dev/null\nAddType text/html .html\n'
 sed -e "s|unix:/run/pnlcache/pnlcache.sock|unix:$run/pnlcache.sock|" -e "s|/usr/local/share/pnlcache/web|$web|" \
     "$conf/apache-proxy-fcgi.conf.example"

@@ -81,7 +81,7 @@ def apache_web(servers, web_dir):
 
 def _tables(cursor):
     cursor.execute("SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-                   " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')")
+                   " WHERE schemaname NOT IN ('pg_catalog', 'information_schema') AND tablename <> 'time_zones'")
     return [name for (name,) in cursor.fetchall()]
 
 

@@ -179,10 +179,8 @@ class Servers:
         return None
 
     def apply_schema(self):
-        for file in sorted((ROOT / "sql").glob("[0-9]*.sql")):
-            done = subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", self.owner_url, "-f", file],
-                                  capture_output=True, text=True, check=False)
-            assert done.returncode == 0, f"{file.name}: {done.stderr}"
+        done = subprocess.run([ROOT / "sql/apply.sh", self.owner_url], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
     def redis(self, *words):
         """Runs a Redis command; the reply's bytes without the final line end."""
