@@ -21,6 +21,9 @@ enum status db_field_bool(struct db_field f, bool *ret_value) MUST_CHECK;
 enum status db_field_instant(struct db_field f, struct instant *ret_value) MUST_CHECK;
 /* date; infinities give INT32_MAX / INT32_MIN days. */
 enum status db_field_date(struct db_field f, struct date *ret_value) MUST_CHECK;
+/* date[] of at most one dimension, in its order, into the caller's `dates`, which has room for f.len / 8 of
+ * them (there cannot be more). A null element is STATUS_INVALID. */
+enum status db_field_dates(struct db_field f, struct date *dates, size_t *ret_n) MUST_CHECK;
 
 enum numeric_class { NUMERIC_FINITE, NUMERIC_NAN, NUMERIC_INFINITE, NUMERIC_TOO_LARGE };
 /* numeric to 10^-8 units, rounded half away from zero as NUMERIC(18,8) would be. *ret_class says
