@@ -1,0 +1,678 @@
+"""sql/ and the sample loader: constraints, views, grants, the outbox and its triggers, sample data.
+
+Rules cited as "1.1" and so on are sections of the metric specification.
+"""
+import datetime
+import subprocess
+from decimal import Decimal
+
+import psycopg2
+import pytest
+
+from harness import ROOT
+
+STOCK = dict(id=1, user_id="ann", symbol="AAPL", trade_type="BUY", number_shares=10, entry_price=100, exit_price=101,
+             entry_date="2025-03-03T15:00:00Z", exit_date="2025-03-03T16:00:00Z")
+OPTION = dict(id=1, user_id="ann", symbol="SPY", strategy_type="Long Call", side="long", option_type="Call", strike_price=500,
+              expiration_date="2025-04-17", number_of_contracts=2, entry_price=3.5, exit_price=4,
+              entry_date="2025-03-03T15:00:00Z", exit_date="2025-03-04T15:00:00Z", status="closed")
+OPEN = dict(exit_price=None, exit_date=None)
+
+
+def insert(cursor, table, row):
+    columns = ", ".join(row)
+    cursor.execute(f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values()))
+
+
+def notes(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT user_id, tag FROM pnlcache.change_log ORDER BY id")
+        return cursor.fetchall()
+
+
+@pytest.fixture
+def cursor(db):
+    with db.cursor() as cursor:
+        yield cursor
+
+
+@pytest.fixture
+def other(servers):
+    """A second connection of the owner, not autocommit."""
+    connection = psycopg2.connect(servers.owner_url)
+    yield connection
+    connection.close()
+
+
+# --- constraints ----------------------------------------------------------------------------------
+
+NUMBER_BREAKS = [({c: "NaN"}, "23514") for c in ("take_profit", "profit_target", "initial_target", "intended_entry_price", "fees")]
+SHARED_BREAKS = NUMBER_BREAKS + [
+    ({"id": 0}, "23514"),
+    ({"id": None}, "23502"),
+    ({"user_id": None}, "23502"),
+    ({"user_id": ""}, "23514"),
+    ({"user_id": "x" * 129}, "23514"),
+    ({"symbol": None}, "23502"),
+    ({"symbol": ""}, "23514"),
+    ({"symbol": "aapl"}, "23514"),
+    ({"order_type": "ICEBERG"}, "23514"),
+    ({"entry_price": None}, "23502"),
+    ({"entry_price": "NaN"}, "23514"),
+    ({"entry_price": -1}, "23514"),
+    ({"entry_price": 10**10}, "22003"),
+    ({"exit_price": -1}, "23514"),
+    ({"exit_price": "NaN"}, "23514"),
+    ({"stop_loss": 0}, "23514"),
+    ({"stop_loss": "NaN"}, "23514"),
+    ({"initial_risk": 0}, "23514"),
+    ({"commissions": -1}, "23514"),
+    ({"commissions": None}, "23502"),
+    ({"commissions": "NaN"}, "23514"),
+    ({"fees": None}, "23502"),
+    ({"entry_date": None}, "23502"),
+    ({"entry_date": "1899-12-31T23:59:59Z"}, "23514"),
+    ({"entry_date": "infinity", "exit_date": "infinity"}, "23514"),
+    ({"exit_date": "2025-03-03T14:59:59Z"}, "23514"),
+    ({"trade_ratings": 0}, "23514"),
+    ({"trade_ratings": 6}, "23514"),
+    ({"reviewed": None}, "23502"),
+    ({"is_deleted": None}, "23502"),
+]
+STOCK_BREAKS = SHARED_BREAKS + [
+    ({"trade_type": None}, "23502"),
+    ({"trade_type": "buy"}, "23514"),
+    ({"entry_price": 0}, "23514"),
+    ({"number_shares": 0}, "23514"),
+    ({"number_shares": None}, "23502"),
+    ({"number_shares": "NaN"}, "23514"),
+    ({"exit_date": None}, "23514"),
+    ({"exit_price": None}, "23514"),
+    ({"entry_price": 100000, "number_shares": 100000}, "23514"),
+    ({"exit_price": 100000, "number_shares": 100000}, "23514"),
+]
+OPTION_BREAKS = SHARED_BREAKS + [
+    ({"strategy_type": None}, "23502"),
+    ({"strategy_type": ""}, "23514"),
+    ({"trade_direction": "Sideways"}, "23514"),
+    ({"side": "both"}, "23514"),
+    ({"side": None}, "23502"),
+    ({"option_type": "call"}, "23514"),
+    ({"option_type": None}, "23502"),
+    ({"strike_price": 0}, "23514"),
+    ({"strike_price": "NaN"}, "23514"),
+    ({"strike_price": None}, "23502"),
+    ({"expiration_date": None}, "23502"),
+    ({"expiration_date": "infinity"}, "23514"),
+    ({"number_of_contracts": 0}, "23514"),
+    ({"number_of_contracts": 1000001}, "23514"),
+    ({"multiplier": 0}, "23514"),
+    ({"multiplier": 100001}, "23514"),
+    ({"implied_volatility": -1}, "23514"),
+    ({"implied_volatility": "NaN"}, "23514"),
+    ({"status": None}, "23502"),
+    ({"status": "done"}, "23514"),
+    ({"status": "open"}, "23514"),
+    ({"status": "closed", "exit_price": None}, "23514"),
+    ({"status": "expired", "exit_date": None, "exit_price": None}, "23514"),
+    ({"status": "open", "exit_date": None}, "23514"),
+    ({"entry_price": 100, "number_of_contracts": 1000000}, "23514"),
+    ({"exit_price": 100, "number_of_contracts": 1000000}, "23514"),
+]
+SETTINGS_BREAKS = [
+    ({"user_id": ""}, "23514"),
+    ({"timezone": "Mars/Olympus"}, "23503"),
+    ({"timezone": "america/new_york"}, "23503"),
+    ({"timezone": "EDT"}, "23503"),
+    ({"timezone": "<X>+3"}, "23503"),
+    ({"timezone": None}, "23502"),
+    ({"trading_day_start": 24}, "23514"),
+    ({"trading_day_start": -1}, "23514"),
+    ({"week_start": "friday"}, "23514"),
+    ({"starting_equity": "NaN"}, "23514"),
+    ({"starting_equity": 10**10}, "22003"),
+    ({"risk_free_rate": "NaN"}, "23514"),
+    ({"risk_free_rate": None}, "23502"),
+    ({"market_holidays": "{2025-01-01,NULL}"}, "23514"),
+    ({"market_holidays": "{infinity}"}, "23514"),
+    ({"market_holidays": None}, "23502"),
+    ({"currency": "usd"}, "23514"),
+    ({"currency": "DOLLAR"}, "23514"),
+]
+BAR = dict(symbol="AAPL", date="2025-03-03", open=1, high=3, low=1, close=2, volume=100)
+BAR_BREAKS = [
+    ({"symbol": "aapl"}, "23514"), ({"date": None}, "23502"), ({"close": 0}, "23514"), ({"close": None}, "23502"),
+    ({"low": 4}, "23514"), ({"open": "NaN"}, "23514"), ({"volume": -1}, "23514"),
+]
+SETTINGS = dict(user_id="ann")
+CASES = [(table, row, change, state)
+         for table, row, changes in (("stocks", STOCK, STOCK_BREAKS), ("options", OPTION, OPTION_BREAKS),
+                                     ("account_settings", SETTINGS, SETTINGS_BREAKS), ("daily_bars", BAR, BAR_BREAKS))
+         for change, state in changes]
+
+
+@pytest.mark.parametrize("table,row,change,state", CASES, ids=lambda v: str(v) if isinstance(v, dict) and len(v) < 4 else None)
+def test_constraint_refuses_row_that_breaks_rule(cursor, table, row, change, state):
+    with pytest.raises(psycopg2.Error) as refused:
+        insert(cursor, table, {**row, **change})
+    assert refused.value.pgcode == state, refused.value
+
+
+@pytest.mark.parametrize("table,row,change", [
+    ("stocks", STOCK, OPEN),
+    ("stocks", STOCK, {"exit_price": 0}),
+    ("stocks", STOCK, {"exit_date": STOCK["entry_date"]}),
+    ("stocks", STOCK, {"fees": -1}),
+    ("stocks", STOCK, {"number_shares": "0.00000001"}),
+    ("stocks", STOCK, {"entry_price": 99999, "exit_price": 1, "number_shares": 100000}),
+    ("stocks", STOCK, {"user_id": "x" * 128}),
+    ("options", OPTION, {**OPEN, "status": "open"}),
+    ("options", OPTION, {"status": "expired", "exit_price": None}),
+    ("options", OPTION, {"status": "assigned", "side": "short", "exit_price": None}),
+    ("options", OPTION, {"entry_price": 0}),
+    ("options", OPTION, {"expiration_date": "2025-01-01"}),
+    ("options", OPTION, {"total_premium": -12345}),
+    ("account_settings", SETTINGS, {}),
+    ("account_settings", SETTINGS, {"timezone": "Etc/GMT+5", "market_holidays": "{2025-01-01,2025-12-25}", "starting_equity": -5}),
+    ("daily_bars", BAR, {"open": None, "high": None, "low": None, "volume": None}),
+])
+def test_constraint_takes_row_within_rules(cursor, table, row, change):
+    insert(cursor, table, {**row, **change})
+
+
+def test_primary_key_is_user_and_id(cursor):
+    insert(cursor, "stocks", STOCK)
+    insert(cursor, "stocks", {**STOCK, "user_id": "bob"})
+    with pytest.raises(psycopg2.errors.UniqueViolation):
+        insert(cursor, "stocks", STOCK)
+
+
+def test_implied_volatility_zero_is_stored_as_null(cursor):
+    insert(cursor, "options", {**OPTION, "implied_volatility": 0})
+    cursor.execute("SELECT implied_volatility FROM options")
+    assert cursor.fetchall() == [(None,)]
+    cursor.execute("UPDATE options SET implied_volatility = 35.25")
+    cursor.execute("UPDATE options SET implied_volatility = 0.00 RETURNING implied_volatility")
+    assert cursor.fetchall() == [(None,)]
+
+
+def test_defaults_are_those_of_the_specification(cursor):
+    insert(cursor, "account_settings", SETTINGS)
+    cursor.execute("SELECT timezone, trading_day_start, week_start, starting_equity, risk_free_rate, market_holidays, currency"
+                   " FROM pnlcache.account_settings")
+    assert cursor.fetchall() == [("America/New_York", 0, "sunday", None, Decimal("0.02"), [], "USD")]
+    insert(cursor, "options", {k: v for k, v in OPTION.items() if k != "side"})
+    cursor.execute("SELECT side, multiplier, commissions, fees FROM pnlcache.option_trades")
+    assert cursor.fetchall() == [("long", 100, 0, 0)]
+
+
+def test_views_hide_deleted_rows(cursor):
+    for table, row, view in (("stocks", STOCK, "stock_trades"), ("options", OPTION, "option_trades")):
+        insert(cursor, table, row)
+        insert(cursor, table, {**row, "id": 2, "is_deleted": True})
+        cursor.execute(f"SELECT id FROM pnlcache.{view}")
+        assert cursor.fetchall() == [(1,)]
+
+
+# --- applying again, and who may do what ----------------------------------------------------------------
+
+
+def test_apply_again_keeps_data_and_says_nothing(servers, db, cursor):
+    insert(cursor, "stocks", STOCK)
+    for _ in range(2):
+        done = subprocess.run([ROOT / "sql/apply.sh", servers.owner_url], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    cursor.execute("SELECT count(*) FROM stocks")
+    assert cursor.fetchone() == (1,)
+    assert notes(db) == [("ann", "stocks")]
+
+
+def test_apply_fails_as_a_whole(servers):
+    done = subprocess.run([ROOT / "sql/apply.sh", servers.program_url], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "permission denied" in done.stderr
+
+
+@pytest.fixture
+def program(servers, clean):
+    connection = psycopg2.connect(servers.program_url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        yield cursor
+    connection.close()
+
+
+def test_role_reads_views_and_works_the_outbox(cursor, program):
+    insert(cursor, "stocks", STOCK)
+    for view in ("stock_trades", "option_trades", "account_settings"):
+        program.execute(f"SELECT * FROM pnlcache.{view}")
+    program.execute("INSERT INTO pnlcache.change_log (user_id, tag) VALUES ('bob', 'settings')")
+    program.execute("SELECT user_id FROM pnlcache.change_log ORDER BY id FOR UPDATE SKIP LOCKED")
+    assert program.fetchall() == [("ann",), ("bob",)]
+    program.execute("UPDATE pnlcache.change_log SET noted_at = now() WHERE user_id = 'bob'")
+    program.execute("DELETE FROM pnlcache.change_log")
+    assert program.rowcount == 2
+    program.execute("LISTEN pnlcache_change")
+
+
+@pytest.mark.parametrize("statement", [
+    "SELECT FROM public.stocks", "SELECT FROM public.options", "SELECT FROM public.account_settings", "SELECT FROM public.daily_bars",
+    "SELECT FROM public.time_zones", "INSERT INTO public.stocks (id) VALUES (1)",
+    "UPDATE pnlcache.stock_trades SET mistakes = ''", "DELETE FROM pnlcache.option_trades", "DELETE FROM pnlcache.account_settings",
+    "TRUNCATE pnlcache.change_log", "CREATE TABLE pnlcache.mine ()", "CREATE TABLE public.mine ()", "CREATE ROLE more",
+    "CALL pnlcache.watch_table('pnlcache.change_log', 'x')", "SELECT nextval('pnlcache.change_log_id_seq')",
+    "CREATE TEMP TABLE t (user_id text); CREATE TRIGGER t AFTER TRUNCATE ON t EXECUTE FUNCTION pnlcache.note_change('stocks')",
+])
+def test_role_may_do_nothing_else(program, statement):
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        program.execute(statement)
+
+
+def test_role_has_no_privilege_beside_the_documented(cursor):
+    cursor.execute("SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolpassword IS NULL"
+                   " FROM pg_authid WHERE rolname = 'pnlcache'")
+    assert cursor.fetchone() == (False, False, False, False, False, True)
+    cursor.execute("SELECT table_schema || '.' || table_name, string_agg(privilege_type, ' ' ORDER BY privilege_type)"
+                   " FROM information_schema.role_table_grants WHERE grantee IN ('pnlcache', 'PUBLIC')"
+                   " AND table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1 ORDER BY 1")
+    assert cursor.fetchall() == [("pnlcache.account_settings", "SELECT"), ("pnlcache.change_log", "DELETE INSERT SELECT UPDATE"),
+                                 ("pnlcache.option_trades", "SELECT"), ("pnlcache.stock_trades", "SELECT")]
+
+
+# --- the outbox -------------------------------------------------------------------------------------------
+
+
+def test_insert_notes_each_user_once(db, cursor):
+    cursor.execute("INSERT INTO stocks (id, user_id, symbol, trade_type, number_shares, entry_price, entry_date)"
+                   " SELECT n, 'u' || n % 3, 'AAPL', 'BUY', 1, 1, now() FROM generate_series(1, 30) AS n")
+    assert sorted(notes(db)) == [("u0", "stocks"), ("u1", "stocks"), ("u2", "stocks")]
+
+
+@pytest.mark.parametrize("table,row,tag", [("stocks", STOCK, "stocks"), ("options", OPTION, "options"),
+                                           ("account_settings", SETTINGS, "settings")])
+def test_each_kind_of_statement_is_noted(db, cursor, table, row, tag):
+    statements = [f"UPDATE {table} SET created_at = now()", f"DELETE FROM {table}", f"TRUNCATE {table}"]
+    insert(cursor, table, row)
+    assert notes(db) == [("ann", tag)]
+    for statement, user in zip(statements, ("ann", "ann", None)):
+        cursor.execute("DELETE FROM pnlcache.change_log")
+        cursor.execute(statement)
+        assert notes(db) == [(user, tag)], statement
+
+
+def test_copy_and_upsert_are_noted(db, cursor):
+    insert(cursor, "account_settings", SETTINGS)
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    cursor.execute("INSERT INTO account_settings (user_id) VALUES ('ann') ON CONFLICT (user_id) DO UPDATE SET currency = 'EUR'")
+    assert notes(db) == [("ann", "settings")]
+
+
+def test_statement_without_rows_notes_nothing(db, cursor):
+    cursor.execute("UPDATE stocks SET reviewed = true")
+    cursor.execute("DELETE FROM stocks")
+    cursor.execute("INSERT INTO stocks SELECT * FROM stocks")
+    assert notes(db) == []
+
+
+def test_changed_user_notes_both(db, cursor):
+    insert(cursor, "stocks", STOCK)
+    insert(cursor, "stocks", {**STOCK, "id": 2, "user_id": "eve"})
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    cursor.execute("UPDATE stocks SET user_id = 'bob' WHERE id = 1")
+    assert sorted(notes(db)) == [("ann", "stocks"), ("bob", "stocks")]
+
+
+def test_prices_belong_to_nobody(db, cursor):
+    insert(cursor, "daily_bars", BAR)
+    assert notes(db) == [(None, "prices")]
+
+
+def test_transaction_notes_user_and_tag_once(db, other):
+    with other, other.cursor() as cursor:
+        for n in range(1, 20):
+            insert(cursor, "stocks", {**STOCK, "id": n})
+            insert(cursor, "options", {**OPTION, "id": n})
+        cursor.execute("UPDATE stocks SET reviewed = true")
+        cursor.execute("DELETE FROM stocks WHERE id = 5")
+        cursor.execute("TRUNCATE daily_bars")
+        cursor.execute("TRUNCATE daily_bars")
+    assert sorted(notes(db), key=str) == [("ann", "options"), ("ann", "stocks"), (None, "prices")]
+    with other, other.cursor() as cursor:  # the next transaction notes again
+        cursor.execute("UPDATE stocks SET reviewed = false")
+    assert notes(db).count(("ann", "stocks")) == 2
+
+
+def test_rollback_leaves_nothing(db, other):
+    with other.cursor() as cursor:
+        insert(cursor, "stocks", STOCK)
+    other.rollback()
+    assert notes(db) == []
+
+
+def test_change_after_savepoint_rollback_is_noted(db, other):
+    with other, other.cursor() as cursor:
+        cursor.execute("SAVEPOINT s")
+        insert(cursor, "stocks", STOCK)
+        cursor.execute("ROLLBACK TO s")
+        insert(cursor, "stocks", STOCK)
+    assert notes(db) == [("ann", "stocks")]
+
+
+def test_concurrent_transactions_do_not_wait_for_each_other(servers, db, other):
+    third = psycopg2.connect(servers.owner_url)
+    with other.cursor() as a, third.cursor() as b:
+        b.execute("SET lock_timeout = '2s'")  # a wait would end here as an error
+        insert(a, "stocks", STOCK)
+        insert(b, "stocks", {**STOCK, "id": 2})
+        assert notes(db) == []
+        third.commit()
+        other.commit()
+    third.close()
+    assert notes(db) == [("ann", "stocks")] * 2
+
+
+def test_worker_holding_a_row_does_not_block_writers(db, cursor, other):
+    insert(cursor, "stocks", STOCK)
+    with other.cursor() as worker:
+        worker.execute("SELECT id FROM pnlcache.change_log FOR UPDATE SKIP LOCKED")
+        worker.execute("DELETE FROM pnlcache.change_log")
+        cursor.execute("SET lock_timeout = '2s'")
+        cursor.execute("UPDATE stocks SET reviewed = true")
+        other.commit()
+    assert notes(db) == [("ann", "stocks")]
+
+
+def notifications(connection):
+    """What has arrived: a session is handed everything committed before its present command at the command's end."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    connection.poll()
+    arrived = [(n.channel, n.payload) for n in connection.notifies]
+    connection.notifies.clear()
+    return arrived
+
+
+def test_notify_rings_once_per_transaction_and_can_be_switched_off(db, cursor, other):
+    cursor.execute("LISTEN pnlcache_change")
+    with other, other.cursor() as writer:
+        writer.execute("SET pnlcache.notify = off")
+        insert(writer, "stocks", STOCK)
+    assert notifications(db) == []
+    with other, other.cursor() as writer:
+        writer.execute("SET pnlcache.notify = on")
+        for n in range(2, 9):
+            insert(writer, "stocks", {**STOCK, "id": n})
+            insert(writer, "options", {**OPTION, "id": n})
+        writer.execute("TRUNCATE daily_bars")
+    assert notifications(db) == [("pnlcache_change", "")]
+    with other, other.cursor() as writer:
+        writer.execute("RESET pnlcache.notify")
+        writer.execute("UPDATE stocks SET reviewed = true")
+    assert notifications(db) == [("pnlcache_change", "")]
+
+
+@pytest.fixture
+def application(db, cursor):
+    """An application's own tables, and a role that may only write them."""
+    cursor.execute("DROP SCHEMA IF EXISTS app CASCADE; DROP ROLE IF EXISTS app_writer; CREATE ROLE app_writer;"
+                   'CREATE SCHEMA app; CREATE TABLE app.fills (n int, "the owner" uuid); CREATE TABLE app.rates (rate numeric);'
+                   "GRANT USAGE ON SCHEMA app TO app_writer; GRANT ALL ON app.fills, app.rates TO app_writer")
+    yield cursor
+    cursor.execute("RESET ROLE; DROP SCHEMA app CASCADE; DROP ROLE app_writer")
+
+
+def test_watch_table_works_for_foreign_tables_and_needs_no_right_of_the_writer(db, application):
+    for _ in range(2):  # again is harmless
+        application.execute("CALL pnlcache.watch_table('app.fills', 'executions', 'the owner')")
+        application.execute("CALL pnlcache.watch_table('app.rates', 'rates', NULL)")
+    ann, bob = "00000000-0000-0000-0000-00000000000a", "00000000-0000-0000-0000-00000000000b"
+    application.execute("SET ROLE app_writer")
+    application.execute("INSERT INTO app.fills VALUES (1, %s), (2, NULL)", [ann])
+    application.execute("UPDATE app.fills SET \"the owner\" = %s", [bob])
+    application.execute("DELETE FROM app.fills")
+    application.execute("INSERT INTO app.rates VALUES (1)")
+    application.execute("TRUNCATE app.fills")
+    application.execute("RESET ROLE")
+    noted = notes(db)
+    assert noted[0] == (ann, "executions")
+    assert sorted(noted[1:3]) == [(ann, "executions"), (bob, "executions")]
+    assert noted[3:] == [(bob, "executions"), (None, "rates"), (None, "executions")]
+
+
+def test_user_id_too_long_to_be_cached_does_not_fail_the_write(db, application):
+    application.execute("CREATE TABLE app.notes (user_id text)")
+    application.execute("CALL pnlcache.watch_table('app.notes', 'notes')")
+    application.execute("INSERT INTO app.notes VALUES (repeat('x', 100000)), ('ann')")
+    assert notes(db) == [("ann", "notes")]
+
+
+@pytest.mark.parametrize("call", [
+    "CALL pnlcache.watch_table('app.fills', 'Bad Tag', 'the owner')",
+    "CALL pnlcache.watch_table('app.fills', NULL, 'the owner')",
+    "CALL pnlcache.watch_table('app.fills', 'executions')",
+])
+def test_watch_table_refuses_what_could_not_work(application, call):
+    with pytest.raises(psycopg2.Error):
+        application.execute(call)
+    application.execute("INSERT INTO app.fills VALUES (1, NULL)")
+
+
+# --- the generated journal ----------------------------------------------------------------------------------
+
+
+def psql(servers, *arguments):
+    return subprocess.run(["psql", "-X", "-d", servers.owner_url, *arguments], capture_output=True, text=True, check=False)
+
+
+def generate(servers, now, whale=1000):
+    done = psql(servers, "-v", f"now='{now}'", "-v", f"whale={whale}", "-f", ROOT / "sql/sample/generate.sql")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# Closed trades by user, asset and range start: what a reader of the ranges needs to see.
+CONTENT = """
+WITH day AS (SELECT (%(now)s::timestamptz AT TIME ZONE 'America/New_York')::date AS today),
+trades AS (SELECT user_id, 'stocks' AS asset, exit_date FROM pnlcache.stock_trades
+           UNION ALL SELECT user_id, 'options', exit_date FROM pnlcache.option_trades)
+SELECT user_id, asset, range, count(exit_date) FILTER (WHERE (exit_date AT TIME ZONE 'America/New_York')::date BETWEEN first AND today)
+FROM trades, day, LATERAL (VALUES ('today', today), ('7d', today - 6), ('30d', today - 29), ('90d', today - 89),
+    ('6m', (today - interval '6 months')::date + 1), ('1y', (today - interval '1 year')::date + 1),
+    ('ytd', date_trunc('year', today)::date), ('all_time', '-infinity'::date)) AS r (range, first)
+GROUP BY 1, 2, 3
+"""
+
+
+@pytest.mark.parametrize("now", [
+    "2026-03-04T18:00:00Z",  # during a session
+    "2026-03-07T16:00:00Z",  # a Saturday
+    "2026-03-08T11:00:00Z",  # a Sunday, hours after the clocks went forward
+    "2026-11-01T05:45:00Z",  # a Sunday, in the hour that the clocks are about to repeat
+    "2026-11-01T06:10:00Z",  # in the repeated hour
+    "2027-01-01T05:00:00Z",  # the first instant of a year in New York
+    "2026-07-03T23:00:00Z",  # a holiday observed on a Friday
+])
+def test_generated_journal_fills_every_range_on_any_day(servers, cursor, now):
+    generate(servers, now)
+    cursor.execute(CONTENT, {"now": now})
+    rows = cursor.fetchall()
+    assert len(rows) == 4 * 8
+    assert [row for row in rows if row[3] == 0] == []
+    # nothing lies in the future
+    cursor.execute("SELECT count(*) FROM (SELECT entry_date, exit_date FROM stocks UNION ALL SELECT entry_date, exit_date FROM options) AS t"
+                   " WHERE entry_date > %s OR exit_date > %s", [now, now])
+    assert cursor.fetchone() == (0,)
+
+
+def test_generated_journal_has_the_promised_size_and_variety(servers, db, cursor):
+    generate(servers, "2026-03-04T18:00:00Z", whale=1000)
+    cursor.execute("SELECT user_id, count(*) FROM pnlcache.stock_trades GROUP BY 1 ORDER BY 1")
+    assert cursor.fetchall() == [("active", 3000), ("beginner", 40), ("whale", 1000)]
+    cursor.execute("SELECT user_id, count(*), count(DISTINCT status), count(DISTINCT side), count(DISTINCT option_type) > 1"
+                   " FROM pnlcache.option_trades GROUP BY 1")
+    assert cursor.fetchall() == [("active", 800, 5, 2, True)]
+    cursor.execute("SELECT count(*) FILTER (WHERE exit_date IS NULL) > 0, count(stop_loss) > 0, count(mistakes) > 0,"
+                   " count(initial_risk) > 0, bool_or(commissions > 0), bool_or(number_shares <> trunc(number_shares))"
+                   " FROM pnlcache.stock_trades WHERE user_id <> 'whale'")
+    assert cursor.fetchone() == (True,) * 6
+    # entries lie within the day's bar; shares trade in New York's session
+    cursor.execute("SELECT count(*) FROM stocks AS s LEFT JOIN daily_bars AS b ON b.symbol = s.symbol"
+                   " AND b.date = (s.entry_date AT TIME ZONE 'America/New_York')::date WHERE NOT coalesce(entry_price BETWEEN low AND high, false)")
+    assert cursor.fetchone() == (0,)
+    cursor.execute("SELECT count(*) FROM stocks, LATERAL (VALUES (entry_date AT TIME ZONE 'America/New_York'),"
+                   " (exit_date AT TIME ZONE 'America/New_York')) AS t (local) WHERE symbol NOT LIKE '%-USD'"
+                   " AND NOT (local::time BETWEEN '09:30' AND '16:00' AND extract(isodow FROM local) < 6)")
+    assert cursor.fetchone() == (0,)
+    assert sorted(notes(db), key=str) == sorted(
+        [(u, t) for u in ("active", "beginner", "whale") for t in ("settings", "stocks")] + [("active", "options"), (None, "prices")], key=str)
+
+
+def test_generated_journal_is_the_same_again(servers, cursor):
+    fingerprint = ("SELECT (SELECT md5(string_agg(s::text, ';' ORDER BY user_id, id)) FROM stocks AS s),"
+                   " (SELECT md5(string_agg(o::text, ';' ORDER BY user_id, id)) FROM options AS o),"
+                   " (SELECT md5(string_agg(b::text, ';' ORDER BY symbol, date)) FROM daily_bars AS b)")
+    generate(servers, "2026-03-04T18:00:00Z")
+    cursor.execute(fingerprint)
+    first = cursor.fetchone()
+    generate(servers, "2026-03-04T18:00:00Z")
+    cursor.execute(fingerprint)
+    assert cursor.fetchone() == first
+
+
+# --- CSV -------------------------------------------------------------------------------------------------
+
+HEADER = "id,user_id,symbol,trade_type,number_shares,entry_price,exit_price,entry_date,exit_date\n"
+GOOD = "{},ann,AAPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z\n"
+OPTIONS_HEADER = "id,user_id,symbol,strategy_type,option_type,strike_price,expiration_date,number_of_contracts,entry_price,exit_price,entry_date,exit_date,status\n"
+
+
+@pytest.fixture
+def load(servers, clean, tmp_path):
+    def run(*arguments, **files):
+        for name, text in files.items():
+            (tmp_path / f"{name}.csv").write_bytes(text.encode() if isinstance(text, str) else text)
+        return subprocess.run([ROOT / "tools/load_sample.sh", tmp_path, *arguments], env={"PATH": "/usr/bin:/bin", "DATABASE_URL": servers.owner_url},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def count(cursor, table):
+    cursor.execute(f"SELECT count(*) FROM {table}")
+    return cursor.fetchone()[0]
+
+
+def test_csv_takes_columns_in_any_order_and_defaults(load, db, cursor):
+    done = load(
+        stocks="\ufeffexit_price,symbol,user_id,ID,trade_type,number_shares,entry_price,entry_date,exit_date,mistakes,reviewed,tags\r\n"
+               '3,aapl,ann,7,SELL,0.123456789,2,2024-01-02T10:00:00,2024-01-02T11:30:00.5+01:00,"No plan, ""FOMO""",true,a;b\r\n'
+               "\r\n"
+               ",MSFT,bob,8,BUY,1,2,2024-01-02T10:00:00Z,,,0,\r\n",
+        options=OPTIONS_HEADER.replace("strategy_type", "implied_volatility,strategy_type")
+        + "1,ann,SPY,0,Long Call,Call,500,2024-02-16,2,3.5,,2024-01-02T15:00:00Z,2024-02-16T21:00:00Z,expired\n",
+        daily_bars="date,symbol,close\n2024-01-02,AAPL,185.64\n")
+    assert done.returncode == 0, done.stderr
+    assert "column tags is accepted" in done.stdout
+    assert "loaded 2 stock trades, 1 option trades and 1 daily bars of 2 users" in done.stdout
+    cursor.execute("SELECT id, user_id, symbol, trade_type, number_shares, exit_date, mistakes, reviewed, commissions FROM stocks ORDER BY id")
+    utc = datetime.timezone.utc
+    assert cursor.fetchall() == [
+        (7, "ann", "AAPL", "SELL", Decimal("0.12345679"), datetime.datetime(2024, 1, 2, 10, 30, 0, 500000, utc), 'No plan, "FOMO"', True, 0),
+        (8, "bob", "MSFT", "BUY", 1, None, None, False, 0)]
+    cursor.execute("SELECT implied_volatility, multiplier, exit_price FROM options")
+    assert cursor.fetchall() == [(None, 100, None)]
+    assert count(cursor, "account_settings") == 2
+    assert sorted(notes(db), key=str) == [("ann", "options"), ("ann", "settings"), ("ann", "stocks"), ("bob", "settings"), ("bob", "stocks"), (None, "prices")]
+
+
+@pytest.mark.parametrize("line,reason", [
+    ("1,ann,AAPL,BUY,0,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "breaks stocks_number_shares_check: CHECK (number_shares > 0"),
+    ("1,ann,AAPL,BUY,1e3,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", 'number_shares is "1e3", expected a decimal number'),
+    ("1,ann,AAPL,BUY,NaN,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", 'number_shares is "NaN"'),
+    ("1,ann,AAPL,BUY,99999999999,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "numeric field overflow"),
+    ("1,ann,AAPL,BUY,1,2,3,yesterday,2024-01-02T16:00:00Z", 'entry_date is "yesterday", expected a time'),
+    ("1,ann,AAPL,BUY,1,2,3,2024-02-30T15:00:00Z,2024-03-02T16:00:00Z", "out of range"),
+    ("1,ann,AAPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T14:00:00Z", "breaks stocks_exit_after_entry"),
+    ("1,ann,AAPL,HOLD,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "breaks stocks_trade_type_check"),
+    ("x,ann,AAPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", 'id is "x", expected a whole number'),
+    ("1,,AAPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "user_id is missing"),
+    ("1,ann,AAPL,BUY,1,2,3,2024-01-02T15:00:00Z", "8 cells, but the header has 9"),
+    ("9,ann,AAPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "is there twice: (user_id, id)=(ann, 9)"),
+    ('1,ann,"AAPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z', "not CSV"),
+    (b"1,ann,A\xffPL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "not valid UTF-8"),
+    (b"1,ann,A\x00PL,BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z", "not valid UTF-8"),
+])
+def test_csv_bad_line_is_named_and_nothing_is_loaded(load, cursor, line, reason):
+    before = HEADER + '9,ann,"A\nB",BUY,1,2,3,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z\n'  # a record over lines 2 and 3
+    done = load(stocks=before.encode() + (line if isinstance(line, bytes) else line.encode()) + b"\n",
+                daily_bars="symbol,date,close\nAAPL,2024-01-02,1\n")
+    assert done.returncode != 0
+    first = done.stderr.splitlines()[0]
+    assert first.startswith("stocks.csv:4: ") and reason in first, done.stderr
+    assert "bad lines: 1; nothing was loaded" in done.stderr
+    assert (count(cursor, "stocks"), count(cursor, "daily_bars"), count(cursor, "pnlcache.change_log")) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("header,reason", [
+    (HEADER.replace("symbol", "ticker"), "unknown column ticker"),
+    (HEADER.replace("symbol", "id"), "column id is there twice"),
+    (HEADER.replace("symbol", ""), "a column has no name"),
+    ("", "the header line is missing"),
+])
+def test_csv_bad_header_is_one_bad_line(load, cursor, header, reason):
+    done = load(stocks=header + GOOD.format(1) if header else "")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[0] == f"stocks.csv:1: {reason}"
+    assert "bad lines: 1;" in done.stderr
+    assert count(cursor, "stocks") == 0
+
+
+def test_csv_reports_twenty_bad_lines_and_counts_the_rest(load):
+    done = load(stocks=HEADER + "".join(GOOD.format(n if n % 2 else -n) for n in range(1, 61)))
+    assert sum(line.startswith("stocks.csv:") for line in done.stderr.splitlines()) == 20
+    assert "bad lines: 30; nothing was loaded" in done.stderr
+
+
+def test_csv_does_not_overwrite(load, cursor):
+    assert load(stocks=HEADER + GOOD.format(1)).returncode == 0
+    done = load(stocks=HEADER + GOOD.format(2) + GOOD.format(1))
+    assert done.returncode != 0
+    assert "stocks.csv:3: is already in the database" in done.stderr
+    assert count(cursor, "stocks") == 1
+
+
+def test_load_sample_refuses_wrong_calls(load, servers):
+    assert "no stocks.csv, options.csv or daily_bars.csv" in load().stderr
+    done = load("SHIFT_TO=yesterday", stocks=HEADER + GOOD.format(1))
+    assert done.returncode == 2 and "expected SHIFT_TO=today" in done.stderr
+
+
+def test_shift_moves_each_user_by_whole_weeks_and_keeps_local_times(load, cursor):
+    cursor.execute("INSERT INTO account_settings (user_id, timezone) VALUES ('lon', 'Europe/London')")
+    done = load(
+        "SHIFT_TO=today",
+        stocks=HEADER
+        + "1,ann,AAPL,BUY,1,2,3,2009-01-14T14:30:00Z,2009-01-14T21:00:00Z\n"   # winter: 09:30 and 16:00 in New York
+        + "2,ann,AAPL,BUY,1,2,3,2009-07-15T13:30:00Z,2009-07-15T20:00:00Z\n"   # summer: the same
+        + "3,ann,AAPL,BUY,1,2,,2009-07-15T13:30:00Z,\n"
+        + "4,lon,VOD,BUY,1,2,3,2012-07-04T07:00:00Z,2012-07-04T15:30:00Z\n"    # 08:00 and 16:30 in London
+        + "5,opn,AAPL,BUY,1,2,,2012-07-05T13:30:00Z,\n"
+        + "6,fld,AAPL,BUY,1,2,3,2009-11-01T05:50:00Z,2009-11-01T06:10:00Z\n",  # 01:50, and 01:10 after the clocks went back
+        options=OPTIONS_HEADER + "1,ann,SPY,Long Call,Call,500,2009-07-17,1,3,4,2009-07-15T13:30:00Z,2009-07-16T13:30:00Z,closed\n")
+    assert done.returncode == 0, done.stderr
+    cursor.execute("SELECT id, entry_date AT TIME ZONE 'America/New_York', exit_date AT TIME ZONE 'America/New_York' FROM stocks"
+                   " WHERE user_id = 'ann' ORDER BY id")
+    rows = cursor.fetchall()
+    half_past_nine, four = datetime.time(9, 30), datetime.time(16)
+    assert [(r[1].time(), r[2] and r[2].time()) for r in rows] == [(half_past_nine, four)] * 2 + [(half_past_nine, None)]
+    moved = rows[1][1] - datetime.datetime(2009, 7, 15, 9, 30)
+    assert moved.seconds == 0 and moved.days % 7 == 0
+    assert rows[0][1] - datetime.datetime(2009, 1, 14, 9, 30) == moved
+    cursor.execute("SELECT expiration_date, exit_date <= now(), exit_date > now() - interval '7 days 1 hour' FROM options")
+    assert cursor.fetchall() == [(datetime.date(2009, 7, 17) + moved, True, True)]
+    cursor.execute("SELECT (exit_date AT TIME ZONE 'Europe/London')::time, extract(isodow FROM exit_date), exit_date <= now(),"
+                   " exit_date > now() - interval '7 days 1 hour' FROM stocks WHERE user_id = 'lon'")
+    assert cursor.fetchall() == [(datetime.time(16, 30), 3, True, True)]
+    cursor.execute("SELECT exit_date >= entry_date, exit_date - entry_date <= interval '20 minutes' FROM stocks WHERE user_id = 'fld'")
+    assert cursor.fetchall() == [(True, True)]
+    cursor.execute("SELECT entry_date <= now() AND entry_date > now() - interval '7 days 1 hour' FROM stocks WHERE user_id = 'opn'")
+    assert cursor.fetchall() == [(True,)]
