@@ -145,7 +145,7 @@ CROSS JOIN LATERAL (
                 WHEN pg_temp.uniform(t.number * 10000000 + n, 5) < 0.66 THEN 'session'
                 ELSE 'swing' END AS kind,
            23000 * pg_temp.uniform(t.number * 10000000 + n, 6) AS entry_second,
-           floor(t.days * CASE WHEN n < t.trades THEN (1 - (n - 0.5) / t.trades) ^ 1.5
+           floor(t.days * CASE WHEN n < t.trades THEN (1 - (n - 0.5::float8) / t.trades) ^ 1.5
                                ELSE pg_temp.uniform(t.number * 10000000 + n, 7) END)::int AS exit_age,
            1 + floor(45 * pg_temp.uniform(t.number * 10000000 + n, 8) ^ 2)::int AS held_days
 ) AS d
@@ -273,3 +273,4 @@ FROM (
 ORDER BY n;
 
 COMMIT;
+ANALYZE public.stocks, public.options, public.daily_bars, public.account_settings;

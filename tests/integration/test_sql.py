@@ -676,3 +676,48 @@ def test_shift_moves_each_user_by_whole_weeks_and_keeps_local_times(load, cursor
     assert cursor.fetchall() == [(True, True)]
     cursor.execute("SELECT entry_date <= now() AND entry_date > now() - interval '7 days 1 hour' FROM stocks WHERE user_id = 'opn'")
     assert cursor.fetchall() == [(True,)]
+
+
+# --- the README's promises ------------------------------------------------------------------------------------
+
+
+def readme():
+    return (ROOT / "sql/README.md").read_text()
+
+
+def test_readme_lists_the_columns_of_the_views(cursor):
+    documented = {}
+    for line in readme().splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 4 and cells[1].strip("`") in ("stock_trades", "option_trades", "account_settings"):
+            columns, waiting = [], []
+            for item in cells[2].split(","):
+                name, _, type_ = item.strip().partition("` ")
+                waiting.append(name.strip("`"))
+                if type_:
+                    columns += [(w, type_) for w in waiting]
+                    waiting = []
+            documented[cells[1].strip("`")] = columns
+    short = {"timestamp with time zone": "timestamptz"}
+    for view, columns in documented.items():
+        cursor.execute("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
+                       " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum", [f"pnlcache.{view}"])
+        assert [(name, short.get(type_, type_)) for name, type_ in cursor.fetchall()] == columns, view
+    assert len(documented) == 3
+
+
+def test_readme_example_serves_an_applications_own_tables(other):
+    example = readme().split("```sql\n")[1].split("```")[0]
+    with other.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE wanted ON COMMIT DROP AS SELECT attnum, attname, atttypid FROM pg_attribute"
+                       " WHERE attrelid = 'pnlcache.stock_trades'::regclass; DROP VIEW pnlcache.stock_trades")
+        cursor.execute(example)
+        cursor.execute("SELECT count(*) FROM (SELECT attnum, attname, atttypid FROM wanted EXCEPT SELECT attnum, attname, atttypid"
+                       " FROM pg_attribute WHERE attrelid = 'pnlcache.stock_trades'::regclass) AS differing")
+        assert cursor.fetchone() == (0,)
+        cursor.execute("INSERT INTO app.deals VALUES (1, '00000000-0000-0000-0000-00000000000a', 'aapl', false, 10, now(), 100)")
+        cursor.execute("SET LOCAL ROLE pnlcache; SELECT user_id, id, symbol, trade_type FROM pnlcache.stock_trades")
+        assert cursor.fetchall() == [("00000000-0000-0000-0000-00000000000a", 1, "AAPL", "BUY")]
+        cursor.execute("SELECT user_id, tag FROM pnlcache.change_log")
+        assert cursor.fetchall() == [("00000000-0000-0000-0000-00000000000a", "stocks")]
+    other.rollback()
