@@ -8,7 +8,7 @@
 #include "lib/store/cache.h"
 #include "lib/store/db.h"
 
-enum section { SECTION_SUMMARY, SECTION_CORE, SECTIONS };
+enum section { SECTION_SUMMARY, SECTION_CORE, SECTION_RISK, SECTION_PERFORMANCE, SECTIONS };
 
 struct document_request {
     enum section section;
@@ -21,20 +21,26 @@ void document_append_key(const struct cache *cache, const struct document_reques
                          struct buf *key);
 /* What the document depends on; static. */
 const struct cache_tags *document_tags(const struct document_request *request);
+/* All tags any analytics document depends on; static. What a computation of all documents opens epochs for. */
+const struct cache_tags *document_all_tags(void);
+/* The epochs of the document's own tags, picked from those of document_all_tags(). */
+struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all);
 int64_t document_ttl_s(const struct settings *settings, const struct document_request *request);
 
-/* The precomputed set of design section 3, in a fixed order. */
+/* The precomputed set of design section 3, in a fixed order: all documents of one asset are adjacent, and
+ * what a client asks for first comes first within them. */
 size_t document_precomputed_count(void);
 struct document_request document_precomputed(size_t i);
 
 /* Writes the body (envelope, data, meta) of one document of a computed report into `out` (appended)
- * and fills *ret_body, whose bytes point into `out` until it changes. */
-enum status document_write(const struct report *report, size_t range, const struct document_request *request,
-                           const char *user_id, struct instant computed_at, struct buf *out, struct cache_body *ret_body,
-                           struct err *err) MUST_CHECK;
+ * and fills *ret_body but for its cost; its bytes point into `out` until that changes. `journal` is
+ * the one the report was computed from. */
+enum status document_write(const struct report *report, const struct journal *journal, size_t range,
+                           const struct document_request *request, const char *user_id, struct instant computed_at,
+                           struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
 
 /* The whole read-through of one document: snapshot, read, compute, write. The epochs must have been
- * opened before. *ret_body's bytes point into `out`. */
+ * opened before. *ret_body's bytes point into `out`. STATUS_INVALID: the user's settings cannot be used. */
 enum status document_compute(struct db *db, const struct document_request *request, const char *user_id, struct buf *out,
                              struct cache_body *ret_body, struct err *err) MUST_CHECK;
 

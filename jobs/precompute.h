@@ -1,7 +1,10 @@
 /* Precomputing: users in batches, each batch's epochs first, then one snapshot, one COPY, one pass per
- * user for all documents, then pipelined writes. */
+ * user and asset class for all documents, then pipelined writes of a few users at a time. Memory does
+ * not grow with the number of users, only with the largest single one. */
 #ifndef PNLCACHE_JOBS_PRECOMPUTE_H
 #define PNLCACHE_JOBS_PRECOMPUTE_H
+
+#include <stdatomic.h>
 
 #include "jobs/document.h"
 
@@ -9,32 +12,41 @@ struct precompute;
 
 struct precompute_progress {
     size_t users_done, users_total; /* total 0: not known */
+    size_t users_failed;            /* of those done: without documents, see on_failed */
     size_t documents_stored, documents_unchanged, documents_refused;
+    size_t documents_valid; /* left alone (only_invalid) */
     size_t trades, skipped_rows;
 };
 
-/* db, cache, redis: borrowed. on_progress may be NULL; called after every user. */
+/* db, cache, redis: borrowed, used by the calling thread. The callbacks may be NULL. */
 struct precompute_options {
     const struct settings *settings;
     struct db *db;
     struct cache *cache;
-    struct redis *redis;
-    void (*on_progress)(void *context, const struct precompute_progress *progress);
+    struct redis *redis; /* may be NULL with on_document */
+    void (*on_progress)(void *context, const struct precompute_progress *progress); /* after every user */
     void (*on_skipped)(void *context, const char *user_id, const struct journal *journal); /* rows were left out */
+    /* This user's documents cannot be computed (unusable settings, sums too large); the others go on. */
+    void (*on_failed)(void *context, const char *user_id, enum status status, const char *reason);
+    /* Instead of storing: receives every document. */
+    void (*on_document)(void *context, const char *key, const struct cache_body *body);
     void *context;
-    bool only_invalid; /* leave documents that are still valid alone (event jobs) */
-    const volatile bool *stop; /* may be NULL; when it turns true the run ends after the present batch */
+    bool only_invalid;      /* leave documents that are still valid alone (event jobs) */
+    bool count_users;       /* learn users_total before precompute_all(): one more walk over the ids */
+    bool overlapped;        /* write from a second thread over a connection of its own: for long runs */
+    const atomic_bool *stop; /* may be NULL; when it turns true the run ends after the present batch */
 };
 
 enum status precompute_new(const struct precompute_options *options, struct precompute **ret_precompute,
                            struct err *err) MUST_CHECK;
 void precompute_free(struct precompute **precompute);
 
-/* Precomputes these users; ids must be valid. Progress is added up over calls. */
+/* Precomputes these users; ids must be valid, repeated ones count once. Progress is added up over calls.
+ * A failure means that an unknown part of the last batch was not stored. */
 enum status precompute_users(struct precompute *p, size_t n, const char *const *user_ids, struct err *err) MUST_CHECK;
 /* Every user the views know. */
 enum status precompute_all(struct precompute *p, struct err *err) MUST_CHECK;
-/* The recently active ones. */
+/* The recently active ones, at most 100,000, most recent first. */
 enum status precompute_active(struct precompute *p, struct err *err) MUST_CHECK;
 const struct precompute_progress *precompute_progress(const struct precompute *p);
 

@@ -34,6 +34,8 @@ struct cache_tags {
 bool user_id_is_valid(const char *user_id);
 /* Appends the id with every byte outside [A-Za-z0-9_.@|-] percent-encoded. */
 void cache_append_user(struct buf *key, const char *user_id);
+/* Appends 32 hexadecimal digits, the XXH3-128 of the bytes: the H of keys of canonical requests. */
+void cache_append_hash(struct buf *key, const void *bytes, size_t len);
 
 /* --- values ------------------------------------------------------------------------------- */
 
@@ -131,6 +133,20 @@ struct cache_lookup {
  * every verdict at CACHE_MISS_ABSENT. */
 enum status cache_lookup_many(struct cache *cache, struct redis *redis, struct cache_lookup *lookups, size_t n,
                               struct err *err) MUST_CHECK;
+
+/* Would a value be served? Judged by its header alone, without fetching the body: what a job asks before it
+ * recomputes. A value of the wrong length counts as damaged. */
+struct cache_check {
+    /* in */
+    const char *key;
+    const struct cache_tags *tags;
+    const struct cache_epochs *epochs; /* as just opened */
+    /* out */
+    enum cache_verdict verdict;
+};
+/* n checks in one pipelined round trip. */
+enum status cache_check_many(struct cache *cache, struct redis *redis, struct cache_check *checks, size_t n,
+                             struct err *err) MUST_CHECK;
 
 /* --- writing ------------------------------------------------------------------------------ */
 
