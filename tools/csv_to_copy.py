@@ -10,6 +10,7 @@ file says that the stream is complete.
 import csv
 import json
 import os
+import signal
 import sys
 
 FILES = ("stocks.csv", "options.csv", "daily_bars.csv")
@@ -68,6 +69,7 @@ def convert(directory, file):
 
 
 def main():
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the database's end says why it went
     for file in FILES:
         if os.path.exists(os.path.join(sys.argv[1], file)):
             convert(sys.argv[1], file)

@@ -8,6 +8,7 @@
 \set QUIET on
 \set ON_ERROR_STOP on
 \set SHOW_CONTEXT never
+\encoding UTF8
 \pset tuples_only on
 \pset format unaligned
 

@@ -547,11 +547,11 @@ OPTIONS_HEADER = "id,user_id,symbol,strategy_type,option_type,strike_price,expir
 
 @pytest.fixture
 def load(servers, clean, tmp_path):
-    def run(*arguments, **files):
+    def run(*arguments, environment=None, **files):
         for name, text in files.items():
             (tmp_path / f"{name}.csv").write_bytes(text.encode() if isinstance(text, str) else text)
-        return subprocess.run([ROOT / "tools/load_sample.sh", tmp_path, *arguments], env={"PATH": "/usr/bin:/bin", "DATABASE_URL": servers.owner_url},
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        return subprocess.run([ROOT / "tools/load_sample.sh", tmp_path, *arguments],
+                              env={"PATH": "/usr/bin:/bin", "DATABASE_URL": servers.owner_url, **(environment or {})}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     return run
 
@@ -630,6 +630,15 @@ def test_csv_reports_twenty_bad_lines_and_counts_the_rest(load):
     done = load(stocks=HEADER + "".join(GOOD.format(n if n % 2 else -n) for n in range(1, 61)))
     assert sum(line.startswith("stocks.csv:") for line in done.stderr.splitlines()) == 20
     assert "bad lines: 30; nothing was loaded" in done.stderr
+
+
+def test_csv_is_utf8_whatever_the_locale(load, cursor):
+    text = "Zoë ≥ 3 \\ 'x'\ttab"
+    done = load(stocks=HEADER.replace("symbol", "mistakes,symbol") + GOOD.format(1).replace("AAPL", f"{text},AAPL"),
+                environment={"LC_ALL": "C", "PGCLIENTENCODING": "LATIN1", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"})
+    assert done.returncode == 0, done.stderr
+    cursor.execute("SELECT mistakes FROM stocks")
+    assert cursor.fetchall() == [(text,)]
 
 
 def test_csv_does_not_overwrite(load, cursor):
