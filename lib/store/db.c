@@ -297,7 +297,9 @@ static void append_identifier(struct buf *out, const char *name)
     buf_append_char(out, '"');
 }
 
-/* JIT is off because compiling a plan takes longer than any of our reads gains by it. */
+/* JIT is off because compiling a plan takes longer than any of our reads gains by it. random_page_cost is that of
+ * cached or solid-state data: at the default of 4 a user's trades are fetched and sorted although an index has
+ * them in order (measured: 2.0 against 0.8 ms for 1,000 trades). */
 static void append_session_settings(const struct db *db, struct buf *sql)
 {
     int64_t statement_ms = statement_timeout_ms(db);
@@ -307,7 +309,8 @@ static void append_session_settings(const struct db *db, struct buf *sql)
                       "SET statement_timeout = %lld; SET lock_timeout = %lld; "
                       "SET idle_in_transaction_session_timeout = %lld; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; "
                       "SET search_path = pnlcache, pg_temp; SET standard_conforming_strings = on; "
-                      "SET client_min_messages = error; SET jit = off; SET default_transaction_read_only = %s;",
+                      "SET client_min_messages = error; SET jit = off; SET random_page_cost = 1.1; SET "
+                      "default_transaction_read_only = %s;",
                       (long long)statement_ms, (long long)min64(statement_ms, LOCK_TIMEOUT_MAX_MS), (long long)idle_ms,
                       db->read_only ? "on" : "off");
     if (db->channel[0] != '\0') {

@@ -91,6 +91,15 @@ enum status db_copy_parse_row(const unsigned char *bytes, size_t len, struct db_
 
 /* --- stream -------------------------------------------------------------------------------- */
 
+/* After a failure that left the connection usable: until it is ready for the next statement. */
+static void skip_results(struct db *db, int64_t deadline_ms)
+{
+    PGresult *result = NULL;
+
+    while (db->conn != NULL && db_next_result(db, deadline_ms, &result, NULL) == STATUS_OK && result != NULL)
+        PQclear(result);
+}
+
 static enum status start_copy(struct db *db, const char *query, size_t *ret_n_fields, struct err *err)
 {
     int64_t deadline_ms = db_query_deadline(db);
@@ -112,8 +121,7 @@ static enum status start_copy(struct db *db, const char *query, size_t *ret_n_fi
         return db_fail_lost(db, err);
     status = db_judge(db, result, err);
     if (status != STATUS_OK) {
-        if (db->conn != NULL && db_finish_command(db, deadline_ms, NULL, NULL) != STATUS_OK)
-            db_disconnect(db);
+        skip_results(db, deadline_ms);
     } else if (PQresultStatus(result) != PGRES_COPY_OUT || !PQbinaryTuples(result) ||
                PQnfields(result) > DB_COPY_MAX_FIELDS) {
         db_disconnect(db);

@@ -18,12 +18,15 @@ struct outbox_batch {
     struct outbox_row *rows;
 };
 
-/* Starts a transaction and claims up to `max` rows nobody else holds. The caller carries them out and
- * calls outbox_finish() (deletes the rows, commits) or outbox_abandon() (rolls back). n may be 0. */
+/* Starts a transaction and claims up to `max` rows nobody else holds, oldest first. The caller carries them
+ * out and calls outbox_finish() (deletes the rows, commits) or outbox_abandon() (rolls back); both empty the
+ * batch whatever happens. n may be 0. Do no slow work in between: the rows are locked. */
 enum status outbox_claim(struct db *db, size_t max, struct outbox_batch *ret_batch, struct err *err) MUST_CHECK;
+/* After a failure the rows are still there (or, after a time-out, may be): somebody will claim them again. */
 enum status outbox_finish(struct db *db, struct outbox_batch *batch, struct err *err) MUST_CHECK;
 void outbox_abandon(struct db *db, struct outbox_batch *batch);
-/* Notes a change durably (one transaction of its own). */
+/* Notes a change durably (one transaction of its own, also on a read_only connection) and wakes the workers.
+ * user_id NULL: every user. After STATUS_TIMEOUT it may have been noted; noting it again is harmless. */
 enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags, struct err *err) MUST_CHECK;
 
 #endif
