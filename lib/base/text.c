@@ -1,0 +1,160 @@
+#include "lib/base/text.h"
+
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+size_t utf8_sequence_length(const char *bytes, size_t len)
+{
+    unsigned first, second;
+    size_t need;
+
+    if (len == 0)
+        return 0;
+    first = (unsigned char)bytes[0];
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    need = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (len < need)
+        return 0;
+    for (size_t i = 1; i < need; i++)
+        if (!is_continuation(bytes[i]))
+            return 0;
+    second = (unsigned char)bytes[1];
+    if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) || (first == 0xF0 && second < 0x90) ||
+        (first == 0xF4 && second > 0x8F))
+        return 0; /* overlong, surrogate, beyond U+10FFFF */
+    return need;
+}
+
+bool utf8_is_valid(const char *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t used = utf8_sequence_length(bytes, len);
+        if (used == 0)
+            return false;
+        bytes += used;
+        len -= used;
+    }
+    return true;
+}
+
+static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* The six bits of a character, -1 when it is not of the alphabet, whose last two are given. */
+static int sextet_of(char c, const char *alphabet)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    if (c == alphabet[62])
+        return 62;
+    return c == alphabet[63] ? 63 : -1;
+}
+
+static enum status decode_sextets(const char *text, size_t len, const char *alphabet, struct buf *out)
+{
+    unsigned bits = 0, n_bits = 0;
+
+    if (len % 4 == 1)
+        return STATUS_INVALID;
+    if (!buf_reserve(out, len / 4 * 3 + 3))
+        return STATUS_NO_MEMORY;
+    for (size_t i = 0; i < len; i++) {
+        int sextet = sextet_of(text[i], alphabet);
+        if (sextet < 0)
+            return STATUS_INVALID;
+        bits = (bits << 6 | (unsigned)sextet) & 0xFFFF;
+        n_bits += 6;
+        if (n_bits >= 8) {
+            n_bits -= 8;
+            buf_append_char(out, (char)(bits >> n_bits & 0xFF));
+        }
+    }
+    return (bits & ((1u << n_bits) - 1)) == 0 ? STATUS_OK : STATUS_INVALID;
+}
+
+enum status base64_decode(const char *text, size_t len, struct buf *out)
+{
+    size_t padding = 0;
+
+    if (len % 4 != 0)
+        return STATUS_INVALID;
+    while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+        padding++;
+    return decode_sextets(text, len - padding, base64_alphabet, out);
+}
+
+enum status base64url_decode(const char *text, size_t len, struct buf *out)
+{
+    return decode_sextets(text, len, base64url_alphabet, out);
+}
+
+static void append_sextets(struct buf *out, const void *bytes, size_t len, const char *alphabet, bool pad)
+{
+    const unsigned char *in = bytes;
+
+    for (size_t i = 0; i < len; i += 3) {
+        size_t have = len - i < 3 ? len - i : 3;
+        unsigned group = (unsigned)in[i] << 16 | (have > 1 ? (unsigned)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0u);
+        char text[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63], have > 1 ? alphabet[group >> 6 & 63] : '=',
+                        have > 2 ? alphabet[group & 63] : '='};
+        buf_append(out, text, pad ? 4 : have + 1);
+    }
+}
+
+void base64_append(struct buf *out, const void *bytes, size_t len)
+{
+    append_sextets(out, bytes, len, base64_alphabet, true);
+}
+
+void base64url_append(struct buf *out, const void *bytes, size_t len)
+{
+    append_sextets(out, bytes, len, base64url_alphabet, false);
+}
+
+void hex64_format(uint64_t value, char text[17])
+{
+    for (int i = 15; i >= 0; i--) {
+        text[i] = "0123456789abcdef"[value & 15];
+        value >>= 4;
+    }
+    text[16] = '\0';
+}
+
+static int hex_digit_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+enum status percent_decode(const char *text, size_t len, bool plus_is_space, struct buf *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c == '%') {
+            int high = i + 2 < len ? hex_digit_of(text[i + 1]) : -1;
+            int low = i + 2 < len ? hex_digit_of(text[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return STATUS_INVALID;
+            c = (char)(high << 4 | low);
+            i += 2;
+        } else if (c == '+' && plus_is_space) {
+            c = ' ';
+        }
+        if (c == '\0')
+            return STATUS_INVALID;
+        buf_append_char(out, c);
+    }
+    return buf_status(out);
+}
