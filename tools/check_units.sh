@@ -14,5 +14,5 @@ done
 complaints=$(systemd-analyze verify --man=no "$dir"/*.service "$dir"/*.timer 2>&1 | grep -F pnlcache || true)
 [ -z "$complaints" ] || { echo "$complaints"; exit 1; }
 for unit in "$dir"/*.service; do
-    rating=$(systemd-analyze security --offline=true --threshold=15 "$unit" 2>&1) || { tail -n 1 <<<"$rating"; exit 1; }
+    rating=$(systemd-analyze security --offline=true --threshold=12 "$unit" 2>&1) || { tail -n 1 <<<"$rating"; exit 1; }
 done

@@ -10,9 +10,9 @@ packages_of() {
     case $1 in
     run)
         echo gcc libc6-dev make pkg-config libfcgi-dev libpq-dev libhiredis-dev libcjson-dev libssl-dev libdeflate-dev \
-            libxxhash-dev postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl
+            libxxhash-dev postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl python3
         ;;
-    test) echo libcmocka-dev python3 python3-pytest python3-psycopg2 apache2-bin shellcheck ;;
+    test) echo libcmocka-dev python3-pytest python3-psycopg2 apache2-bin shellcheck ;;
     bench) echo wrk webdis ;;
     lint) echo clang clang-tidy clang-format libclang-rt-dev cppcheck shellcheck mandoc ;;
     *) echo "install_packages: there is no set '$1' (run, test, bench, lint)" >&2 && exit 2 ;;

@@ -12,7 +12,7 @@ worker_processes 2;
 pid $run/nginx_pid;
 events { worker_connections 4096; }
 http {
-    types { text/html html; text/css css; application/javascript js; image/svg+xml svg; }
+    types { text/html html; application/json json; text/css css; application/javascript js; image/svg+xml svg; }
     default_type application/octet-stream;
     access_log off;
     server_tokens off;
