@@ -1,6 +1,7 @@
 #!/bin/bash
 # Private PostgreSQL, Redis and nginx for `make run` and the tests, never a system instance.
 #
+#   private_servers.sh take   STATE                              make it ours, or fail: another's
 #   private_servers.sh start  STATE [redis] [postgres] [nginx]   start what is not running (no name: redis postgres)
 #   private_servers.sh spawn  STATE NAME COMMAND...              run another program under the same care
 #   private_servers.sh stop   STATE [NAME...]                    stop these, or all and everything left of them
@@ -138,15 +139,17 @@ sweep() {
 
 # Makes STATE and its run directory, or takes over the one there is.
 open_run() {
-    local owner=${SERVERS_OWNER:-1} present
+    local owner=${SERVERS_OWNER:-1} present tries
     mkdir -p "$state"
-    sweep
-    run=$(readlink "$state/run" || true)
-    if [ -n "$run" ] && is_ours "$run" && [ "$(cat "$run/state" 2>/dev/null)" = "$state" ]; then
+    for ((tries = 0; ; tries++)); do
+        sweep
+        run=$(readlink "$state/run" || true)
+        if [ -z "$run" ] || ! is_ours "$run" || [ "$(cat "$run/state" 2>/dev/null)" != "$state" ]; then break; fi
         present=$(cut -d' ' -f1 "$run/owner")
-        [ "$present" = "$owner" ] || [ "$present" = 1 ] || fail "$state is in use by process $present"
-        return
-    fi
+        if [ "$present" = "$owner" ] || [ "$present" = 1 ]; then return; fi
+        [ $tries -lt 30 ] || fail "$state is in use by process $present" # it may be stopping at this moment
+        sleep 0.1
+    done
     run=$(mktemp -d /tmp/pnlcache-run.XXXXXXXX)
     chmod 711 "$run" # PostgreSQL, as a user of its own, passes through
     echo "$state" >"$run/state"
@@ -277,18 +280,23 @@ state=$(realpath -m "$2")
 shift 2
 
 case $command in
-start | spawn)
+take | start | spawn)
     mkdir -p "$state/log" 2>/dev/null || fail "$state cannot be written"
     open_run
     ;;
 stop | status | env)
     run=$(readlink "$state/run" || true)
     is_ours "${run:-/nonexistent}" || run=
+    # An owner named explicitly cannot stop what is another's.
+    if [ -n "$run" ] && [ "$command" = stop ] && [ -n "${SERVERS_OWNER:-}" ]; then
+        case $(cut -d' ' -f1 "$run/owner") in "$SERVERS_OWNER" | 1) ;; *) fail "$state is another's" ;; esac
+    fi
     ;;
 *) usage ;;
 esac
 
 case $command in
+take) ;;
 start)
     [ $# -gt 0 ] || set -- redis postgres
     for name in "$@"; do

@@ -67,6 +67,9 @@ END
 
 start_servers() {
     say "starting PostgreSQL and Redis"
+    "$servers" take "$STATE" # fails when it is another's
+    trap stop_all EXIT
+    trap 'say; say stopping; exit 0' INT TERM HUP
     "$servers" start "$STATE" redis postgres
     RUN_DIR=
     eval "$("$servers" env "$STATE")"
@@ -163,8 +166,7 @@ check_alive() {
 # --- here we go ----------------------------------------------------------------------------------------------
 
 prepare_state
-trap stop_all EXIT
-trap 'say; say stopping; exit 0' INT TERM HUP
+trap 'exit 0' INT TERM HUP
 start_servers
 start_nginx
 fill_journal
