@@ -24,4 +24,13 @@ struct account {
 /* The defaults of metrics.md 1.3. STATUS_NOT_FOUND: the time zone database is missing. */
 enum status account_init_default(struct account *ret_account, struct err *err) MUST_CHECK;
 
+/* Trading days of many instants that lie close together: remembers the stretch of constant UTC offset
+ * of the last one, so that most conversions are a division. */
+struct day_clock {
+    const struct account *account; /* borrowed */
+    struct timezone_span span;     /* empty before the first use */
+};
+void day_clock_init(struct day_clock *clock, const struct account *account);
+struct date day_clock_day(struct day_clock *clock, struct instant t);
+
 #endif

@@ -5,11 +5,13 @@
 #define PNLCACHE_JOBS_ANALYTICS_JOURNAL_H
 
 #include "jobs/analytics/account.h"
+#include "jobs/analytics/symbol_table.h"
 #include "jobs/analytics/trade.h"
 
 enum asset { ASSET_ALL, ASSET_STOCKS, ASSET_OPTIONS };
 const char *asset_text(enum asset asset); /* "all", "stocks", "options" */
 
+#define JOURNAL_MAX_TRADES ((size_t)1 << 30) /* products of a count and a sum stay inside 128 bits */
 #define JOURNAL_SKIPPED_IDS 20 /* ids kept for the log line */
 
 struct journal {
@@ -29,14 +31,19 @@ struct journal {
         bool option;
         enum skip_reason reason;
     } skipped_ids[JOURNAL_SKIPPED_IDS];
+    struct symbol_table symbols; /* names of trade.symbol */
     size_t cap_closed, cap_open;
+    struct day_clock entry_clock, exit_clock;
+    bool unsorted; /* a row came out of order */
 };
 
 void journal_init(struct journal *j);
 void journal_release(struct journal *j);
-/* Empties the journal for the next user, keeps its memory; account and as_of are set by the caller. */
+/* Empties the journal for the next user, keeps its memory. The account is copied; its holidays stay
+ * borrowed. The journal must not move in memory until its journal_finish(). */
 void journal_begin(struct journal *j, const struct account *account, struct instant as_of);
-/* Judges one row: closed, open, not existing yet at as_of, or skipped and counted. */
+/* Judges one row: closed, open, not existing yet at as_of, or skipped and counted. The row's texts are
+ * not kept. STATUS_NO_MEMORY; STATUS_LIMIT: more than JOURNAL_MAX_TRADES. */
 enum status journal_add(struct journal *j, const struct trade_row *row, struct err *err) MUST_CHECK;
 /* After the last row: puts both arrays into their order (cheap when the rows came in order). */
 void journal_finish(struct journal *j);

@@ -51,7 +51,48 @@ struct trade_row {
     struct text_ref mistakes, brokerage;
 };
 
-/* One valued trade (metrics.md 5), 10^-8 units. Kept small: a user with a million trades must fit. */
-struct trade;
+enum trade_direction { DIRECTION_BULLISH, DIRECTION_BEARISH, DIRECTION_NEUTRAL };
+enum option_status { OPTION_OPEN, OPTION_CLOSED, OPTION_EXPIRED, OPTION_ASSIGNED, OPTION_EXERCISED };
+
+/* One valid row with its values of metrics.md 5; money in 10^-8 units. Kept small: a user with a
+ * million trades must fit. An open trade has exit INSTANT_NEVER, gross 0 and no exit day. */
+struct trade {
+    int64_t id;
+    struct instant entry, exit;
+    int64_t gross_e8, commissions_e8, fees_e8, size_e8;
+    int64_t risk_e8;     /* 0: undefined */
+    int64_t slippage_e8; /* meaningful when has_slippage */
+    int64_t iv_e8;       /* options, percent points; 0: unknown */
+    double planned_rr;   /* 0: undefined (a defined one is positive) */
+    struct date exit_day;
+    uint32_t symbol; /* id in the journal's symbols */
+    int32_t dte;     /* options: days to expiration at entry, >= 0 */
+    unsigned contracts : 20; /* options: 1..1,000,000 */
+    unsigned option : 1, is_short : 1, put : 1, flawed : 1, has_slippage : 1;
+    unsigned direction : 2; /* enum trade_direction */
+    unsigned status : 3;    /* options: enum option_status */
+};
+
+/* The P&L of a closed trade, after costs. Fits: each part is below 2 x 10^18 in size. */
+static inline int64_t trade_net_e8(const struct trade *t)
+{
+    return t->gross_e8 - t->commissions_e8 - t->fees_e8;
+}
+
+/* A planned amount of money (risk, slippage) of this size or more is read as absent, like a planning
+ * value that is too large (metrics.md 1.4): a mistyped stop must not spoil the account. */
+#define TRADE_AMOUNT_LIMIT_E8 (INT64_C(10000000000) * INT64_C(100000000))
+
+enum trade_state { TRADE_CLOSED, TRADE_IS_OPEN, TRADE_NOT_YET, TRADE_SKIPPED };
+
+/* Judges a row at `as_of` and values it. *ret_trade is written for closed and open trades, except for
+ * `exit_day`, `dte` and `symbol`, which need the account and the journal; *ret_reason for skipped ones. */
+enum trade_state trade_from_row(const struct trade_row *row, struct instant as_of, struct trade *ret_trade,
+                                enum skip_reason *ret_reason);
+
+/* The canonical order (metrics.md 6): exit, stock before option, id. <0, 0, >0. */
+int trade_compare_exit(const struct trade *a, const struct trade *b);
+/* The order of open positions (metrics.md 14): entry, stock before option, id. */
+int trade_compare_entry(const struct trade *a, const struct trade *b);
 
 #endif

@@ -1,0 +1,142 @@
+#include "jobs/analytics/journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/analytics/time_range.h"
+
+const char *asset_text(enum asset asset)
+{
+    static const char *const texts[] = {"all", "stocks", "options"};
+
+    return texts[asset];
+}
+
+void journal_init(struct journal *j)
+{
+    *j = (struct journal){.next_change = INSTANT_NEVER};
+    symbol_table_init(&j->symbols);
+}
+
+void journal_release(struct journal *j)
+{
+    free(j->closed);
+    free(j->open);
+    symbol_table_release(&j->symbols);
+    journal_init(j);
+}
+
+void journal_begin(struct journal *j, const struct account *account, struct instant as_of)
+{
+    j->account = *account;
+    j->as_of = as_of;
+    j->today = trading_day(account->zone, account->trading_day_start, as_of);
+    j->n_closed = 0;
+    j->n_open = 0;
+    j->n_open_stocks = 0;
+    j->next_change = INSTANT_NEVER;
+    memset(j->skipped, 0, sizeof j->skipped);
+    j->n_skipped_ids = 0;
+    symbol_table_clear(&j->symbols);
+    day_clock_init(&j->entry_clock, &j->account);
+    day_clock_init(&j->exit_clock, &j->account);
+    j->unsorted = false;
+}
+
+static void note_change(struct journal *j, bool known, struct instant t)
+{
+    if (known && t.us > j->as_of.us && t.us < j->next_change.us)
+        j->next_change = t;
+}
+
+static void skip(struct journal *j, const struct trade_row *row, enum skip_reason reason)
+{
+    j->skipped[reason]++;
+    if (j->n_skipped_ids == JOURNAL_SKIPPED_IDS)
+        return;
+    j->skipped_ids[j->n_skipped_ids].id = row->has_id ? row->id : 0;
+    j->skipped_ids[j->n_skipped_ids].option = row->option;
+    j->skipped_ids[j->n_skipped_ids].reason = reason;
+    j->n_skipped_ids++;
+}
+
+/* Grows by half, so that a large user costs little more than its trades. */
+static enum status append(struct trade **trades, size_t *n, size_t *cap, const struct trade *t, struct err *err)
+{
+    if (*n == *cap) {
+        size_t new_cap = *cap == 0 ? 256 : *cap + *cap / 2;
+        struct trade *grown;
+
+        if (*n >= JOURNAL_MAX_TRADES)
+            return err_fail(err, STATUS_LIMIT, "a user has more than %zu trades", JOURNAL_MAX_TRADES);
+        grown = realloc(*trades, new_cap * sizeof *grown);
+        if (grown == NULL)
+            return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu trades", new_cap);
+        *trades = grown;
+        *cap = new_cap;
+    }
+    (*trades)[(*n)++] = *t;
+    return STATUS_OK;
+}
+
+static int32_t days_to_expiration(struct journal *j, const struct trade_row *row)
+{
+    int64_t days = (int64_t)row->expiration.days - day_clock_day(&j->entry_clock, row->entry).days;
+
+    if (days <= 0)
+        return 0;
+    return days > INT32_MAX ? INT32_MAX : (int32_t)days;
+}
+
+enum status journal_add(struct journal *j, const struct trade_row *row, struct err *err)
+{
+    enum skip_reason reason;
+    struct trade t;
+    enum trade_state state = trade_from_row(row, j->as_of, &t, &reason);
+
+    note_change(j, row->has_entry, row->entry);
+    note_change(j, row->has_exit, row->exit);
+    if (state == TRADE_NOT_YET)
+        return STATUS_OK;
+    if (state == TRADE_SKIPPED) {
+        skip(j, row, reason);
+        return STATUS_OK;
+    }
+    if (symbol_table_put(&j->symbols, row->symbol, &t.symbol) != STATUS_OK)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for a symbol");
+    t.dte = t.option ? days_to_expiration(j, row) : 0;
+    if (state == TRADE_IS_OPEN) {
+        j->n_open_stocks += !t.option;
+        return append(&j->open, &j->n_open, &j->cap_open, &t, err);
+    }
+    t.exit_day = day_clock_day(&j->exit_clock, t.exit);
+    if (j->n_closed != 0 && trade_compare_exit(&j->closed[j->n_closed - 1], &t) > 0)
+        j->unsorted = true;
+    return append(&j->closed, &j->n_closed, &j->cap_closed, &t, err);
+}
+
+static int compare_exit(const void *a, const void *b)
+{
+    return trade_compare_exit(a, b);
+}
+
+static int compare_entry(const void *a, const void *b)
+{
+    return trade_compare_entry(a, b);
+}
+
+void journal_finish(struct journal *j)
+{
+    if (j->unsorted)
+        qsort(j->closed, j->n_closed, sizeof *j->closed, compare_exit);
+    j->unsorted = false;
+    if (j->n_open > 1)
+        qsort(j->open, j->n_open, sizeof *j->open, compare_entry);
+}
+
+struct instant journal_valid_until(const struct journal *j)
+{
+    struct instant next_day = next_trading_day_begin(&j->account, j->as_of);
+
+    return next_day.us < j->next_change.us ? next_day : j->next_change;
+}
