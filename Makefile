@@ -161,7 +161,7 @@ check-docs: $(PROGRAMS) ## every setting and route is documented
 bench: ## measure; ends with lines "bench: NAME = VALUE"
 	@tools/install_packages.sh run bench
 	@$(MAKE) --no-print-directory DEV=0 -j2 all
-	@BUILD_DIR='$(B)' PYTHON='$(PYTHON)' bench/run.sh
+	@BUILD_DIR='$(B)' $(PYTHON) bench/bench.py
 
 # --- style -----------------------------------------------------------------------------------------
 
