@@ -1,0 +1,104 @@
+"""The example configurations of nginx and Apache, as shipped: the same requests through both."""
+import gzip
+import http.client
+import json
+
+import pytest
+
+from harness import add_stock, token
+
+ANALYTICS = "/api/stocks/analytics?time_range=all_time"
+
+
+@pytest.fixture(params=["web", "apache_web"], ids=["nginx", "apache"])
+def server(request, responder):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_page_is_served(server):
+    answer = server.get("/")
+    assert answer.status == 200
+    assert b"<!doctype html>" in answer.body
+
+
+def test_health_answers_without_a_token(server):
+    assert server.get("/healthz").status == 200
+    assert server.get("/readyz").status == 200
+
+
+def test_a_token_reaches_the_responder(server, db):
+    add_stock(db, "ann", 1)
+    answer = server.get(ANALYTICS, user="ann")
+    assert answer.status == 200, answer
+    assert answer.json()["meta"]["user_id"] == "ann"
+    assert answer.json()["meta"]["trade_count"] == 1
+
+
+def test_no_token_is_401_with_a_problem_document(server):
+    answer = server.get(ANALYTICS)
+    assert answer.status == 401, answer
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.json()["success"] is False
+
+
+def test_the_query_string_arrives(server):
+    assert server.get("/api/stocks/analytics?time_range=yesterday", user="ann").status == 400
+    assert server.get("/api/stocks/analytics?nonsense=1", user="ann").status == 400
+
+
+def test_a_second_read_is_a_hit_and_an_etag_gives_304(server, db):
+    add_stock(db, "ann", 1)
+    first = server.get(ANALYTICS, user="ann")
+    second = server.get(ANALYTICS, user="ann")
+    assert first.body == second.body
+    assert "hit" in second.headers["Cache-Status"]
+    unchanged = server.get(ANALYTICS, user="ann", headers={"If-None-Match": second.headers["ETag"]})
+    assert unchanged.status == 304
+    assert unchanged.body == b""
+
+
+def test_head_has_the_headers_and_no_body(server, db):
+    add_stock(db, "ann", 1)
+    full = server.get(ANALYTICS, user="ann")
+    head = server.head(ANALYTICS, user="ann")
+    assert head.status == 200
+    assert head.body == b""
+    assert head.headers["ETag"] == full.headers["ETag"]
+
+
+def test_gzip_reaches_the_client_as_the_responder_made_it(server, db):
+    add_stock(db, "ann", 1)
+    plain = server.get(ANALYTICS, user="ann")
+    packed = server.get(ANALYTICS, user="ann", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+
+
+def test_a_webhook_takes_effect_before_the_next_read(server, db):
+    add_stock(db, "ann", 1)
+    assert server.get(ANALYTICS, user="ann").json()["meta"]["trade_count"] == 1
+    add_stock(db, "ann", 2)
+    answer = server.trade_event("ann", type="trade.created", ids=[2])
+    assert answer.status == 202, answer
+    assert server.get(ANALYTICS, user="ann").json()["meta"]["trade_count"] == 2
+
+
+def test_a_body_over_the_limit_is_413(server):
+    for size in (270_000, 400_000):  # above the responder's limit, above the web server's own
+        assert server.webhook(json.dumps({"filler": "x" * size}).encode()).status == 413
+
+
+def test_a_client_cannot_make_up_the_remote_user(server):
+    answer = server.get(ANALYTICS, headers={"Remote-User": "ann", "X-Remote-User": "ann", "Proxy": "http://evil"})
+    assert answer.status == 401
+
+
+def test_many_requests_on_one_connection_all_succeed(server, db):
+    add_stock(db, "ann", 1)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    headers = {"Authorization": "Bearer " + token("ann")}
+    for _ in range(300):
+        connection.request("GET", ANALYTICS, headers=headers)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read() != b"") == (200, True)
+    connection.close()
