@@ -40,7 +40,7 @@ WARN += -Werror
 endif
 
 HARDEN := -fstack-protector-strong -fPIE -fno-plt
-HARDEN_LD := -pie -Wl,-z,relro -Wl,-z,now
+HARDEN_LD := -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed
 
 OPT_release := -O2 -g -D_FORTIFY_SOURCE=2
 OPT_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer

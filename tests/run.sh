@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-export BUILD_DIR
+export BUILD_DIR="${BUILD_DIR:-build/release}"
 
 count() {
     passed=$((passed + $1))

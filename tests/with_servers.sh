@@ -16,6 +16,7 @@ trap 'exit 143' TERM
 "$servers" start "$state" redis postgres
 eval "$("$servers" env "$state")"
 "$root/sql/apply.sh" "$DATABASE_URL"
+export -n SERVERS_OWNER # COMMAND may run servers of its own
 export TEST_DATABASE_URL=$DATABASE_URL TEST_PNLCACHE_DATABASE_URL=$PNLCACHE_DATABASE_URL TEST_REDIS_URL=$REDIS_URL
 # In the background, so that a signal is not left waiting for the end of COMMAND, which ends when we are killed.
 setpriv --pdeathsig TERM -- "$@" &
