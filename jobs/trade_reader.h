@@ -1,5 +1,6 @@
-/* Reads journals from PostgreSQL through the views of schema pnlcache: one binary COPY over account
- * settings, stock and option trades, ordered by user, streamed; one user's trades in memory at a time. */
+/* Reads journals from PostgreSQL through the views of schema pnlcache: the account settings of a batch of users, then
+ * one binary COPY over their stock and option trades, ordered by user and exit, streamed; one user's trades
+ * in memory at a time. */
 #ifndef PNLCACHE_JOBS_TRADE_READER_H
 #define PNLCACHE_JOBS_TRADE_READER_H
 
@@ -8,18 +9,27 @@
 
 struct trade_reader;
 
-/* Inside a snapshot (db_begin_snapshot). The users' ids must be valid; their order does not matter.
- * Every one of them is delivered, users without any row included (with default settings). */
+/* Inside a snapshot (db_begin_snapshot). The users' ids must be valid (cache.h); they are copied, their order
+ * does not matter and repeated ones count once. Every one of them is delivered, users without any row included
+ * (with default settings). Until trade_reader_close() nothing else can use the connection. Statuses as
+ * db_query(); STATUS_INVALID: the views are not what sql/README.md asks for. */
 enum status trade_reader_open(struct db *db, size_t n_users, const char *const *user_ids, struct instant as_of,
                               struct trade_reader **ret_reader, struct err *err) MUST_CHECK;
 /* The next user, ascending by bytes. The journal and the id are borrowed until the next call.
- * STATUS_NOT_FOUND: no more. STATUS_INVALID names a user whose settings cannot be used. */
+ * STATUS_NOT_FOUND: no more, and everything was read. STATUS_INVALID: this user's settings cannot be used;
+ * *ret_user_id is set and the next call goes on with the next user. After every other status the reader
+ * is finished and says the same again. */
 enum status trade_reader_next(struct trade_reader *reader, const char **ret_user_id, const struct journal **ret_journal,
                               struct err *err) MUST_CHECK;
+/* Closing before the end drops the connection. */
 void trade_reader_close(struct trade_reader **reader);
 
+/* The query of the COPY, for EXPLAIN; user_id_array as by db_append_text_array(). */
+void trade_reader_append_query(struct buf *sql, const char *user_id_array);
+
 /* Ids of all users known to the views, ascending by bytes, after `after` (NULL: from the start), at most max;
- * free each and the array with free(). */
+ * free each and the array with free(). They may be any text: check with user_id_is_valid(). Costs a few
+ * index look-ups a user, however many trades there are. */
 enum status trade_reader_list_users(struct db *db, const char *after, size_t max, char ***ret_ids, size_t *ret_n,
                                     struct err *err) MUST_CHECK;
 
