@@ -33,7 +33,8 @@ const char *json_child_name(const struct json_value *value); /* of an object's m
 
 /* NULL when it is not a string. Borrowed until the document is freed. */
 const char *json_get_string(const struct json_value *value);
-/* STATUS_INVALID unless it is a number with an integral value of at most 2^53 in size. */
+/* STATUS_INVALID unless it is a number with an integral value below 2^53 in size (2^53 itself may be 2^53+1,
+ * rounded). */
 enum status json_get_int(const struct json_value *value, int64_t *ret_value) MUST_CHECK;
 enum status json_get_double(const struct json_value *value, double *ret_value) MUST_CHECK;
 enum status json_get_bool(const struct json_value *value, bool *ret_value) MUST_CHECK;

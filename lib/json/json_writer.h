@@ -1,7 +1,8 @@
 /* Writes JSON straight into a buffer: no tree, no allocation but the buffer's growth. The writer
  * puts the commas; callers give keys and values in order. Numbers are exact decimals (base/money.h);
- * a double is printed with fixed decimals, rounded half away from zero on its shortest decimal
- * form; NaN and infinity become null, because they can never reach a client. Independent of locale.
+ * a double is printed with fixed decimals, rounded half away from zero on its exact binary value
+ * (so 1.005, which is a little less, becomes 1 and not 1.01; 0.125 becomes 0.13); NaN and infinity
+ * become an undefined number, because they can never reach a client. Independent of locale.
  * Invalid UTF-8 in strings is replaced by U+FFFD. Memory failure is remembered in the buffer. */
 #ifndef PNLCACHE_JSON_WRITER_H
 #define PNLCACHE_JSON_WRITER_H
@@ -42,7 +43,7 @@ void json_null_number(struct json_writer *w);
 void json_decimal(struct json_writer *w, wide_int value, int scale, int decimals);
 /* numerator/denominator, rounded once; denominator 0 is an undefined number. */
 void json_ratio(struct json_writer *w, wide_int numerator, wide_int denominator, int decimals);
-/* Class F values of metrics.md 4.2. */
+/* Class F values of metrics.md 4.2; decimals 0..18. */
 void json_double(struct json_writer *w, double value, int decimals);
 /* Bytes that are already one JSON value. */
 void json_raw(struct json_writer *w, const char *bytes, size_t len);
