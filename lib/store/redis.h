@@ -36,6 +36,9 @@ int redis_socket(const struct redis *redis); /* -1 when not connected */
 const char *redis_instance(const struct redis *redis);
 /* Re-reads role and instance. STATUS_UNAVAILABLE also when the server is no longer a master. */
 enum status redis_heartbeat(struct redis *redis, struct err *err) MUST_CHECK;
+/* Whether the master had replicas when its role was last read. */
+bool redis_has_replicas(const struct redis *redis);
+int64_t redis_timeout_ms(const struct redis *redis);
 
 /* What a reply means for us; by the error's first word (OOM, READONLY, MISCONF, ...). */
 enum redis_error_class {
@@ -73,6 +76,13 @@ const char *redis_reply_bytes(const struct redis_reply *reply, size_t *ret_len);
 int64_t redis_reply_integer(const struct redis_reply *reply);
 size_t redis_reply_length(const struct redis_reply *reply); /* elements of an ARRAY */
 const struct redis_reply *redis_reply_element(const struct redis_reply *reply, size_t i);
+
+/* What the reply's error means; REDIS_ERROR_NONE when it is none. */
+enum redis_error_class redis_reply_error_class(const struct redis_reply *reply);
+/* STATUS_OK, or an error reply's status and text. */
+enum status redis_reply_status(const struct redis_reply *reply, struct err *err) MUST_CHECK;
+/* Takes a reply of INFO replication that was appended by the caller for what redis_heartbeat() reads. */
+enum status redis_read_role(struct redis *redis, const struct redis_reply *reply, struct err *err) MUST_CHECK;
 
 /* One command, one reply: append + flush + an error reply turned into its status and text. */
 enum status redis_command(struct redis *redis, const struct redis_reply **ret_reply, struct err *err, ...)

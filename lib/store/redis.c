@@ -1,0 +1,617 @@
+/* One connection: set-up, pipelines, replies.
+ *
+ * A flush writes and reads at the same time: a server that stops reading because its answers are not
+ * collected cannot deadlock us, however long the pipeline is. Whatever goes wrong with the stream (a
+ * time-out, an end of file, bytes that are no reply, more replies than commands) drops the connection:
+ * after it nobody knows which reply belongs to which command.
+ *
+ * Two states: connected (`transport` set) and not. Failing to connect, or a time-out, closes the door
+ * until retry_at_ms (50 ms, doubling to 1 s, half of it random); a connection that merely ended is
+ * rebuilt at once. */
+#include "lib/store/redis.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/store/redis_transport.h"
+#include "lib/store/redis_url.h"
+
+enum {
+    BACKOFF_FIRST_MS = 50,
+    BACKOFF_LAST_MS = 1000,
+    PROBE_IDLE_MS = 1000,         /* an idler connection is looked at before it is used */
+    READ_SIZE = 64 * 1024,
+    REPLY_MAX = 640 * 1024 * 1024, /* bytes of one reply; above Redis's own bound for a string */
+    WORDS_MAX = 32,
+};
+
+struct redis {
+    struct redis_url url;
+    char where[300]; /* for messages */
+    char client_name[64];
+    int64_t timeout_ms;
+
+    struct redis_transport *transport; /* NULL: not connected */
+    redisReader *reader;
+    char instance[REDIS_INSTANCE_SIZE];
+    bool has_replicas;
+    bool role_in_doubt; /* a reply said READONLY, MOVED or ASK: connect anew */
+    int64_t used_at_ms;
+
+    struct buf out;
+    size_t n_appended;
+    redisReply **replies;
+    size_t n_replies, cap_replies;
+
+    int64_t backoff_ms, retry_at_ms; /* 0: may connect now */
+    char failure[256];               /* why the last attempt failed */
+};
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+enum status redis_new(const struct redis_options *options, struct redis **ret_redis, struct err *err)
+{
+    struct redis *r = calloc(1, sizeof *r);
+    enum status status;
+
+    if (r == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    buf_init(&r->out);
+    status = redis_url_parse(options->url, &r->url, err);
+    if (status == STATUS_OK && r->url.tls)
+        status = err_fail(err, STATUS_INVALID,
+                          "rediss:// is not supported by this version: connect through a local TLS proxy such as stunnel");
+    if (status != STATUS_OK) {
+        free(r);
+        return status;
+    }
+    redis_url_describe(&r->url, r->where, sizeof r->where);
+    (void)snprintf(r->client_name, sizeof r->client_name, "%s", options->client_name);
+    r->timeout_ms = options->timeout_ms;
+    *ret_redis = r;
+    return STATUS_OK;
+}
+
+static void free_replies(struct redis *r)
+{
+    for (size_t i = 0; i < r->n_replies; i++)
+        freeReplyObject(r->replies[i]);
+    r->n_replies = 0;
+}
+
+void redis_disconnect(struct redis *r)
+{
+    free_replies(r);
+    if (r->transport != NULL)
+        r->transport->close(r->transport);
+    r->transport = NULL;
+    if (r->reader != NULL)
+        redisReaderFree(r->reader);
+    r->reader = NULL;
+    r->instance[0] = '\0';
+    r->has_replicas = false;
+    r->role_in_doubt = false;
+}
+
+void redis_free(struct redis **redis)
+{
+    struct redis *r = *redis;
+
+    if (r == NULL)
+        return;
+    redis_disconnect(r);
+    buf_release(&r->out);
+    free(r->replies);
+    explicit_bzero(r->url.password, sizeof r->url.password);
+    free(r);
+    *redis = NULL;
+}
+
+bool redis_is_connected(const struct redis *r)
+{
+    return r->transport != NULL;
+}
+
+int redis_socket(const struct redis *r)
+{
+    return r->transport != NULL ? r->transport->fd : -1;
+}
+
+const char *redis_instance(const struct redis *r)
+{
+    return r->instance;
+}
+
+bool redis_has_replicas(const struct redis *r)
+{
+    return r->has_replicas;
+}
+
+int64_t redis_timeout_ms(const struct redis *r)
+{
+    return r->timeout_ms;
+}
+
+/* --- back-off ------------------------------------------------------------------------------ */
+
+/* Between 0 and n - 1. Only spreads load, so a failing getrandom() may give 0. */
+static int64_t random_below(int64_t n)
+{
+    uint32_t bits = 0;
+
+    (void)!getrandom(&bits, sizeof bits, GRND_NONBLOCK);
+    return (int64_t)bits % n;
+}
+
+static void back_off(struct redis *r, const char *why)
+{
+    r->backoff_ms = r->backoff_ms == 0 ? BACKOFF_FIRST_MS : r->backoff_ms * 2;
+    if (r->backoff_ms > BACKOFF_LAST_MS)
+        r->backoff_ms = BACKOFF_LAST_MS;
+    r->retry_at_ms = clock_monotonic_ms() + r->backoff_ms / 2 + random_below(r->backoff_ms / 2 + 1);
+    (void)snprintf(r->failure, sizeof r->failure, "%s", why);
+}
+
+/* --- commands ------------------------------------------------------------------------------ */
+
+static void append_command(struct buf *out, size_t argc, const char *const *argv, const size_t *lengths)
+{
+    char *command = NULL;
+    /* hiredis only reads the words; its prototype forgets to say so. */
+    long long len = redisFormatCommandArgv(&command, (int)argc, (const char **)(uintptr_t)argv, lengths);
+
+    if (len < 0) {
+        out->failed = true;
+        return;
+    }
+    buf_append(out, command, (size_t)len);
+    redisFreeCommand(command);
+}
+
+void redis_append(struct redis *r, size_t argc, const char *const *argv, const size_t *lengths)
+{
+    append_command(&r->out, argc, argv, lengths);
+    r->n_appended++;
+}
+
+static void append_list(struct redis *r, va_list words)
+{
+    const char *argv[WORDS_MAX];
+    size_t argc = 0;
+
+    for (const char *word = va_arg(words, const char *); word != NULL; word = va_arg(words, const char *)) {
+        assert(argc < WORDS_MAX);
+        argv[argc++] = word;
+    }
+    redis_append(r, argc, argv, NULL);
+}
+
+void redis_append_words(struct redis *r, ...)
+{
+    va_list words;
+
+    va_start(words, r);
+    append_list(r, words);
+    va_end(words);
+}
+
+size_t redis_appended(const struct redis *r)
+{
+    return r->n_appended;
+}
+
+/* --- the stream ---------------------------------------------------------------------------- */
+
+struct exchange {
+    const char *out;
+    size_t out_len, written;
+    redisReply **replies;
+    size_t n, n_read;
+    size_t unparsed; /* bytes since the last whole reply */
+};
+
+static enum status broken(struct err *err, const char *what)
+{
+    return err_fail(err, STATUS_UNAVAILABLE, "the connection broke: %s", what);
+}
+
+static enum status write_some(struct redis *r, struct exchange *x, struct err *err)
+{
+    while (x->written < x->out_len) {
+        ssize_t n = r->transport->write(r->transport, x->out + x->written, x->out_len - x->written);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN ? STATUS_OK : broken(err, strerror(errno));
+        x->written += (size_t)n;
+    }
+    return STATUS_OK;
+}
+
+static enum status parse_replies(struct redis *r, struct exchange *x, struct err *err)
+{
+    while (x->n_read < x->n) {
+        void *reply = NULL;
+
+        if (redisReaderGetReply(r->reader, &reply) != REDIS_OK)
+            return broken(err, r->reader->errstr);
+        if (reply == NULL)
+            return STATUS_OK;
+        x->replies[x->n_read++] = reply;
+        x->unparsed = 0;
+    }
+    if (r->reader->pos < r->reader->len)
+        return broken(err, "more replies than commands");
+    return STATUS_OK;
+}
+
+static enum status read_some(struct redis *r, struct exchange *x, struct err *err)
+{
+    char bytes[READ_SIZE];
+    enum status status = STATUS_OK;
+
+    while (status == STATUS_OK && x->n_read < x->n) {
+        ssize_t n = r->transport->read(r->transport, bytes, sizeof bytes);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN ? STATUS_OK : broken(err, strerror(errno));
+        if (n == 0)
+            return broken(err, "closed by the server");
+        x->unparsed += (size_t)n;
+        if (x->unparsed > REPLY_MAX)
+            return broken(err, "a reply is too large");
+        if (redisReaderFeed(r->reader, bytes, (size_t)n) != REDIS_OK)
+            return err_fail(err, STATUS_NO_MEMORY, "out of memory for a reply");
+        status = parse_replies(r, x, err);
+        if ((size_t)n < sizeof bytes)
+            break;
+    }
+    return status;
+}
+
+/* Sends `out` and collects the x->n replies. After a failure the stream is in an unknown state. */
+static enum status run_exchange(struct redis *r, struct exchange *x, int64_t deadline_ms, struct err *err)
+{
+    enum status status = write_some(r, x, err);
+
+    while (status == STATUS_OK && x->n_read < x->n) {
+        short events = x->written < x->out_len ? POLLIN | POLLOUT : POLLIN;
+
+        status = redis_transport_wait(r->transport->fd, events, deadline_ms, &events);
+        if (status != STATUS_OK)
+            return err_fail(err, status, "no answer within %lld ms", (long long)r->timeout_ms);
+        if (events & (POLLIN | POLLHUP | POLLERR))
+            status = read_some(r, x, err);
+        if (status == STATUS_OK && (events & POLLOUT))
+            status = write_some(r, x, err);
+    }
+    return status;
+}
+
+/* --- set-up -------------------------------------------------------------------------------- */
+
+enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_INFO, SETUP_STEPS };
+
+/* The value of "name:" in a reply of INFO, up to the end of its line. */
+static bool info_value(const char *info, const char *name, char *value, size_t size)
+{
+    const char *line = strstr(info, name);
+    size_t len;
+
+    if (line == NULL || (line != info && line[-1] != '\n'))
+        return false;
+    line += strlen(name);
+    len = strcspn(line, "\r\n");
+    if (len >= size)
+        return false;
+    memcpy(value, line, len);
+    value[len] = '\0';
+    return true;
+}
+
+/* Takes role, instance and replicas from INFO replication. */
+static enum status read_role(struct redis *r, const redisReply *reply, struct err *err)
+{
+    char role[16], instance[REDIS_INSTANCE_SIZE], replicas[16];
+
+    if (reply->type == REDIS_REPLY_ERROR)
+        return err_fail(err, STATUS_UNAVAILABLE, "INFO replication: %s", reply->str);
+    if (reply->type != REDIS_REPLY_STRING || !info_value(reply->str, "role:", role, sizeof role) ||
+        !info_value(reply->str, "master_replid:", instance, sizeof instance) ||
+        strlen(instance) != REDIS_INSTANCE_SIZE - 1 ||
+        !info_value(reply->str, "connected_slaves:", replicas, sizeof replicas))
+        return err_fail(err, STATUS_UNAVAILABLE, "INFO replication names no role and master_replid: not a Redis server?");
+    if (strcmp(role, "master") != 0)
+        return err_fail(err, STATUS_UNAVAILABLE, "the server is a %s, not the master", role);
+    memcpy(r->instance, instance, sizeof r->instance);
+    r->has_replicas = strcmp(replicas, "0") != 0;
+    return STATUS_OK;
+}
+
+static size_t append_setup(const struct redis *r, struct buf *out, int steps[SETUP_STEPS])
+{
+    char database[24];
+    const char *auth[3] = {"AUTH", r->url.user, r->url.password};
+    const char *old_auth[2] = {"AUTH", r->url.password};
+    size_t n = 0;
+
+    if (r->url.password[0] != '\0') {
+        if (r->url.user[0] != '\0')
+            append_command(out, 3, auth, NULL);
+        else
+            append_command(out, 2, old_auth, NULL);
+        steps[n++] = SETUP_AUTH;
+    }
+    if (r->url.database != 0) {
+        (void)snprintf(database, sizeof database, "%lld", (long long)r->url.database);
+        append_command(out, 2, (const char *const[]){"SELECT", database}, NULL);
+        steps[n++] = SETUP_SELECT;
+    }
+    if (r->client_name[0] != '\0') {
+        append_command(out, 3, (const char *const[]){"CLIENT", "SETNAME", r->client_name}, NULL);
+        steps[n++] = SETUP_NAME;
+    }
+    append_command(out, 2, (const char *const[]){"INFO", "replication"}, NULL);
+    steps[n++] = SETUP_INFO;
+    return n;
+}
+
+static enum status judge_setup(struct redis *r, int step, const redisReply *reply, struct err *err)
+{
+    if (step == SETUP_INFO)
+        return read_role(r, reply, err);
+    if (reply->type != REDIS_REPLY_ERROR || step == SETUP_NAME) /* a name is a convenience */
+        return STATUS_OK;
+    return err_fail(err, STATUS_UNAVAILABLE, "%s: %s", step == SETUP_AUTH ? "AUTH" : "SELECT", reply->str);
+}
+
+static enum status set_up(struct redis *r, int64_t deadline_ms, struct err *err)
+{
+    struct buf out = BUF_INIT;
+    redisReply *replies[SETUP_STEPS];
+    int steps[SETUP_STEPS];
+    struct exchange x = {.replies = replies};
+    enum status status;
+
+    x.n = append_setup(r, &out, steps);
+    status = buf_status(&out);
+    if (status != STATUS_OK) {
+        status = err_fail(err, status, "out of memory");
+    } else {
+        x.out = out.data;
+        x.out_len = out.len;
+        status = run_exchange(r, &x, deadline_ms, err);
+    }
+    for (size_t i = 0; i < x.n_read; i++) {
+        if (status == STATUS_OK)
+            status = judge_setup(r, steps[i], replies[i], err);
+        freeReplyObject(replies[i]);
+    }
+    if (out.cap > 0)
+        explicit_bzero(out.data, out.cap);
+    buf_release(&out);
+    return status;
+}
+
+/* The server went away while nobody looked, or sent something nobody asked for. */
+static bool is_stale(const struct redis *r)
+{
+    char byte;
+
+    return r->role_in_doubt || (clock_monotonic_ms() - r->used_at_ms > PROBE_IDLE_MS &&
+                                (recv(r->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN));
+}
+
+static enum status open_connection(struct redis *r, struct err *err)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + r->timeout_ms;
+    enum status status = redis_transport_open(&r->url, deadline_ms, &r->transport, err);
+
+    if (status != STATUS_OK)
+        return status;
+    r->reader = redisReaderCreate();
+    if (r->reader == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    r->reader->maxbuf = 0; /* keep the buffer: freeing it costs every large reply a walk of reallocations */
+    return set_up(r, deadline_ms, err);
+}
+
+enum status redis_connect(struct redis *r, struct err *err)
+{
+    struct err why = {0};
+    int64_t wait_ms;
+
+    if (r->transport != NULL && !is_stale(r))
+        return STATUS_OK;
+    redis_disconnect(r);
+    wait_ms = r->retry_at_ms - clock_monotonic_ms();
+    if (r->retry_at_ms != 0 && wait_ms > 0)
+        return err_fail(err, STATUS_UNAVAILABLE, "Redis at %s: %s (next attempt in %lld ms)", r->where, r->failure,
+                        (long long)wait_ms);
+    if (open_connection(r, &why) != STATUS_OK) {
+        redis_disconnect(r);
+        back_off(r, why.text);
+        return err_fail(err, STATUS_UNAVAILABLE, "Redis at %s: %s", r->where, why.text);
+    }
+    r->backoff_ms = 0;
+    r->retry_at_ms = 0;
+    r->used_at_ms = clock_monotonic_ms();
+    return STATUS_OK;
+}
+
+enum status redis_heartbeat(struct redis *r, struct err *err)
+{
+    bool was_connected = redis_is_connected(r);
+    const struct redis_reply *reply;
+    enum status status = redis_connect(r, err);
+
+    if (status != STATUS_OK || !was_connected)
+        return status;
+    status = redis_command(r, &reply, err, "INFO", "replication", NULL);
+    if (status == STATUS_OK)
+        status = redis_read_role(r, reply, err);
+    return status;
+}
+
+enum status redis_read_role(struct redis *r, const struct redis_reply *reply, struct err *err)
+{
+    enum status status = read_role(r, (const redisReply *)reply, err);
+
+    if (status != STATUS_OK)
+        r->role_in_doubt = true;
+    return status;
+}
+
+/* --- replies ------------------------------------------------------------------------------- */
+
+static bool reserve_replies(struct redis *r, size_t n)
+{
+    redisReply **grown;
+
+    if (n <= r->cap_replies)
+        return true;
+    grown = realloc(r->replies, n * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    r->replies = grown;
+    r->cap_replies = n;
+    return true;
+}
+
+static void note_error_replies(struct redis *r)
+{
+    for (size_t i = 0; i < r->n_replies; i++)
+        if (r->replies[i]->type == REDIS_REPLY_ERROR &&
+            redis_classify_error(r->replies[i]->str) == REDIS_ERROR_REDISCOVER)
+            r->role_in_doubt = true;
+}
+
+static enum status exchange_appended(struct redis *r, struct err *err)
+{
+    struct exchange x = {.out = r->out.data, .out_len = r->out.len, .replies = r->replies, .n = r->n_appended};
+    struct err why = {0};
+    enum status status = run_exchange(r, &x, clock_monotonic_ms() + r->timeout_ms, &why);
+
+    r->n_replies = x.n_read;
+    if (status != STATUS_OK) {
+        redis_disconnect(r);
+        if (status == STATUS_TIMEOUT)
+            back_off(r, why.text);
+        return err_fail(err, status, "Redis at %s: %s", r->where, why.text);
+    }
+    r->used_at_ms = clock_monotonic_ms();
+    note_error_replies(r);
+    return STATUS_OK;
+}
+
+enum status redis_flush(struct redis *r, struct err *err)
+{
+    enum status status;
+
+    free_replies(r);
+    if (buf_status(&r->out) != STATUS_OK || !reserve_replies(r, r->n_appended))
+        status = err_fail(err, STATUS_NO_MEMORY, "out of memory for commands to Redis");
+    else if (r->n_appended == 0)
+        status = STATUS_OK;
+    else
+        status = redis_connect(r, err);
+    if (status == STATUS_OK && r->n_appended > 0)
+        status = exchange_appended(r, err);
+    buf_clear(&r->out);
+    r->n_appended = 0;
+    return status;
+}
+
+const struct redis_reply *redis_reply_at(const struct redis *r, size_t i)
+{
+    assert(i < r->n_replies);
+    return (const struct redis_reply *)r->replies[i];
+}
+
+static const redisReply *inner(const struct redis_reply *reply)
+{
+    return (const redisReply *)reply;
+}
+
+enum redis_reply_type redis_reply_type_of(const struct redis_reply *reply)
+{
+    switch (inner(reply)->type) {
+    case REDIS_REPLY_STRING:
+        return REDIS_STRING;
+    case REDIS_REPLY_INTEGER:
+        return REDIS_INTEGER;
+    case REDIS_REPLY_ARRAY:
+        return REDIS_ARRAY;
+    case REDIS_REPLY_STATUS:
+        return REDIS_STATUS;
+    case REDIS_REPLY_ERROR:
+        return REDIS_ERROR;
+    default:
+        return REDIS_NIL; /* RESP2 knows no other */
+    }
+}
+
+const char *redis_reply_bytes(const struct redis_reply *reply, size_t *ret_len)
+{
+    *ret_len = (size_t)inner(reply)->len;
+    return inner(reply)->str;
+}
+
+int64_t redis_reply_integer(const struct redis_reply *reply)
+{
+    return inner(reply)->type == REDIS_REPLY_INTEGER ? inner(reply)->integer : 0;
+}
+
+size_t redis_reply_length(const struct redis_reply *reply)
+{
+    return inner(reply)->type == REDIS_REPLY_ARRAY ? (size_t)inner(reply)->elements : 0;
+}
+
+const struct redis_reply *redis_reply_element(const struct redis_reply *reply, size_t i)
+{
+    assert(i < redis_reply_length(reply));
+    return (const struct redis_reply *)inner(reply)->element[i];
+}
+
+enum redis_error_class redis_reply_error_class(const struct redis_reply *reply)
+{
+    return inner(reply)->type == REDIS_REPLY_ERROR ? redis_classify_error(inner(reply)->str) : REDIS_ERROR_NONE;
+}
+
+enum status redis_reply_status(const struct redis_reply *reply, struct err *err)
+{
+    enum redis_error_class error_class = redis_reply_error_class(reply);
+
+    if (error_class == REDIS_ERROR_NONE)
+        return STATUS_OK;
+    return err_fail(err, redis_error_status(error_class), "Redis: %s", inner(reply)->str);
+}
+
+enum status redis_command(struct redis *r, const struct redis_reply **ret_reply, struct err *err, ...)
+{
+    size_t i = r->n_appended;
+    enum status status;
+    va_list words;
+
+    va_start(words, err);
+    append_list(r, words);
+    va_end(words);
+    status = redis_flush(r, err);
+    if (status == STATUS_OK)
+        status = redis_reply_status(redis_reply_at(r, i), err);
+    if (status == STATUS_OK)
+        *ret_reply = redis_reply_at(r, i);
+    return status;
+}
