@@ -147,18 +147,18 @@ static enum status read_holidays(struct account_reader *reader, struct db_field 
 /* --- one row ------------------------------------------------------------------------------------- */
 
 static const struct {
-    enum column column;
     const char *name;
     const char *expected;
-    bool is_text; /* can be shown */
     enum status (*read)(struct db_field f, struct account *account);
+    enum column column;
+    bool is_text; /* can be shown */
 } settings[] = {
-    {TIMEZONE, "timezone", "a name of the time zone database", true, read_timezone},
-    {TRADING_DAY_START, "trading_day_start", "a whole hour 0 to 23", false, read_trading_day_start},
-    {WEEK_START, "week_start", "sunday or monday", true, read_week_start},
-    {STARTING_EQUITY, "starting_equity", "a number below 10^10", false, read_starting_equity},
-    {RISK_FREE_RATE, "risk_free_rate", "a fraction above -1", false, read_risk_free_rate},
-    {CURRENCY, "currency", "three letters A to Z", true, read_currency},
+    {"timezone", "a name of the time zone database", read_timezone, TIMEZONE, true},
+    {"trading_day_start", "a whole hour 0 to 23", read_trading_day_start, TRADING_DAY_START, false},
+    {"week_start", "sunday or monday", read_week_start, WEEK_START, true},
+    {"starting_equity", "a number below 10^10", read_starting_equity, STARTING_EQUITY, false},
+    {"risk_free_rate", "a fraction above -1", read_risk_free_rate, RISK_FREE_RATE, false},
+    {"currency", "three letters A to Z", read_currency, CURRENCY, true},
 };
 
 /* The value as far as it can be shown: at most 40 bytes, nothing unprintable. */

@@ -134,8 +134,9 @@ static enum status parse_numeric(struct db_field f, struct numeric *ret_numeric)
 static int64_t numeric_magnitude_e8(struct numeric num)
 {
     static const int64_t powers[] = {1, 10000, 100000000, 1000000000000, 10000000000000000};
-    size_t kept, used;
     int64_t sum = 0;
+    size_t kept, used; /* digits that count 10^-8 or more: 0 to 5; those of them that are there */
+    int position;
 
     while (num.n > 0 && read16(num.digits) == 0) {
         num.digits += 2;
@@ -146,7 +147,8 @@ static int64_t numeric_magnitude_e8(struct numeric num)
         return 0;
     if (num.weight > 2 || (num.weight == 2 && read16(num.digits) >= 100))
         return LIMIT_E8;
-    kept = (size_t)(num.weight + 3); /* digits that count 10^-8 or more: 0 to 5 */
+    position = num.weight + 3;
+    kept = (size_t)position;
     used = num.n < kept ? num.n : kept;
     for (size_t i = 0; i < used; i++)
         sum = sum * NUMERIC_BASE + read16(num.digits + 2 * i);
