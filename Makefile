@@ -1,7 +1,8 @@
 # pnlcache: `make help` lists the targets.
 #
 # Programs and tests are built under build/$(VARIANT)/. VARIANT is release, asan, tsan or fuzz; CC may be gcc or
-# clang. CFLAGS, LDFLAGS, DESTDIR and prefix from the command line are appended to ours, never replaced.
+# clang. CFLAGS, LDFLAGS, DESTDIR and prefix from the command line are appended to ours, never replaced. V=1 shows
+# the compiler's command lines.
 
 VARIANT ?= release
 DEV     ?= 1
@@ -51,8 +52,9 @@ OUR_CFLAGS = -std=gnu11 -I. $(WARN) $(HARDEN) $(OPT_$(VARIANT)) -ffp-contract=of
              -D_GNU_SOURCE -DPNLCACHE_VERSION='"$(VERSION)"' -DPNLCACHE_COMMIT='"$(COMMIT)"' $(PKG_CFLAGS)
 OUR_LDFLAGS = $(HARDEN_LD) $(filter -fsanitize=%,$(OPT_$(VARIANT)))
 
-COMPILE = $(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP
-LINK    = $(CC) $(OUR_LDFLAGS)
+show    = $(if $(V),,@echo '  $(1) $@';)
+COMPILE = $(call show,CC  )$(CC) $(OUR_CFLAGS) $(CPPFLAGS) $(CFLAGS) -MMD -MP
+LINK    = $(call show,LINK)$(CC) $(OUR_LDFLAGS)
 
 # --- sources: one folder, one layer (tools/check_layers.sh holds the allow-list) ---------------------
 
@@ -81,7 +83,7 @@ $(B)/%.o: %.c
 
 %.a:
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call show,AR  )$(AR) rcs $@ $^
 $(B)/libshared.a: $(call objects,$(LIB_SRC) $(JOBS_SRC))
 $(B)/libfcgi_responder.a: $(call objects,$(FCGI_SRC))
 $(B)/libworker.a: $(call objects,$(WORKER_SRC))

@@ -207,12 +207,14 @@ struct proxy {
     pthread_t thread;
 };
 
-static bool forward(int from, int to, long most, long *ret_n)
+/* Counts the bytes before the other side can see them. */
+static bool forward(int from, int to, long most, atomic_long *count)
 {
     char bytes[4096];
     ssize_t n = read(from, bytes, most < (long)sizeof bytes ? (size_t)most : sizeof bytes);
 
-    *ret_n = n > 0 ? (long)n : 0;
+    if (n > 0)
+        *count += n;
     return n > 0 && send(to, bytes, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
@@ -220,18 +222,17 @@ static void serve_one(struct proxy *proxy, int client)
 {
     int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool open = connect(server, (struct sockaddr *)&proxy->there, sizeof proxy->there) == 0;
-    long n;
+    atomic_long ignored = 0;
 
+    proxy->sent = 0; /* here, where the connection before has really ended */
     while (open && proxy->sent < proxy->limit) {
         struct pollfd fds[] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
 
         (void)poll(fds, 2, -1);
         if (fds[0].revents != 0)
-            open = forward(client, server, sizeof(long) * 512, &n);
-        if (open && fds[1].revents != 0) {
-            open = forward(server, client, proxy->limit - proxy->sent, &n);
-            proxy->sent += n;
-        }
+            open = forward(client, server, sizeof(long) * 512, &ignored);
+        if (open && fds[1].revents != 0)
+            open = forward(server, client, proxy->limit - proxy->sent, &proxy->sent);
     }
     (void)close(client);
     (void)close(server);
@@ -282,7 +283,6 @@ static enum status copy_through(struct proxy *proxy, long limit, long *ret_befor
     enum status status;
     struct db *db;
 
-    proxy->sent = 0;
     proxy->limit = limit;
     (void)snprintf(url, sizeof url, "host=%s user=journal dbname=journal", proxy->directory);
     db = database_open(url, 30000, true);
