@@ -8,9 +8,16 @@ shift
 status=0
 for fuzzer in "$@"; do
     name=${fuzzer##*/}
-    mkdir -p "build/fuzz/corpus/$name" build/fuzz/crashes "tests/fuzz/corpus/$name"
+    log=build/fuzz/$name.log
+    corpora=("build/fuzz/corpus/$name")
+    [ ! -d "tests/fuzz/corpus/$name" ] || corpora+=("tests/fuzz/corpus/$name")
+    mkdir -p "build/fuzz/corpus/$name" build/fuzz/crashes
     echo "fuzzing $name for $seconds s"
-    "$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -artifact_prefix="build/fuzz/crashes/$name-" \
-        -print_final_stats=0 -verbosity=0 "build/fuzz/corpus/$name" "tests/fuzz/corpus/$name" || { echo "FAILED: $name"; status=1; }
+    if ! "$fuzzer" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -artifact_prefix="build/fuzz/crashes/$name-" \
+        "${corpora[@]}" >"$log" 2>&1; then
+        tail -n 40 "$log"
+        echo "FAILED: $name (all of it in $log)"
+        status=1
+    fi
 done
 exit $status

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from harness import BUILD, ROOT, Web, free_port, sign_webhook, token, wait_until
+from harness import BUILD, ROOT, SANITIZER_REPORT, Web, free_port, sign_webhook, token, wait_until
 
 CSV = {
     "stocks.csv": """id,user_id,symbol,trade_type,order_type,number_shares,entry_price,exit_price,stop_loss,commissions,fees,entry_date,exit_date
@@ -106,7 +106,9 @@ def place():
         if run.process.poll() is None:
             run.kill()
     subprocess.run([ROOT / "tools/private_servers.sh", "stop", directory / "state"], check=True)
+    logs = "".join(log.read_text(errors="replace") for log in directory.glob("state/log/*.log"))
     shutil.rmtree(directory)
+    assert not SANITIZER_REPORT.search(logs), logs
 
 
 def analytics(run, user, path="/api/stocks/analytics?time_range=all_time"):
