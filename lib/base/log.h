@@ -19,7 +19,13 @@ struct log_field {
     int64_t number;
 };
 
-#define LOG_STR(key_, text_) ((struct log_field){.key = (key_), .text = (text_) ? (text_) : ""})
+/* A function, because compilers warn about a literal that is tested for NULL. */
+static inline const char *log_text(const char *text)
+{
+    return text != 0 ? text : "";
+}
+
+#define LOG_STR(key_, text_) ((struct log_field){.key = (key_), .text = log_text(text_)})
 #define LOG_INT(key_, number_) ((struct log_field){.key = (key_), .number = (number_)})
 
 /* Call once at start. format: "auto" (text on a terminal, else logfmt), "text" or "logfmt".
