@@ -41,7 +41,7 @@ enum status document_write(const struct report *report, const struct journal *jo
 
 /* The whole read-through of one document: snapshot, read, compute, write. The epochs must have been
  * opened before. *ret_body's bytes point into `out`. STATUS_INVALID: the user's settings cannot be used. */
-enum status document_compute(struct db *db, const struct document_request *request, const char *user_id, struct buf *out,
-                             struct cache_body *ret_body, struct err *err) MUST_CHECK;
+enum status document_compute(struct db *db, const struct document_request *request, const char *user_id,
+                             struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
 
 #endif

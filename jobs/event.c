@@ -2,35 +2,35 @@
 
 #include <string.h>
 
-#define USER_TAG(name_) {.name = (name_), .shared = false}
-#define SHARED_TAG(name_) {.name = (name_), .shared = true}
-
 static const struct cache_tag known_tags[] = {
-    USER_TAG("stocks"),   USER_TAG("options"), USER_TAG("notes"),    USER_TAG("playbooks"), USER_TAG("notebook"),
-    USER_TAG("images"),   USER_TAG("calendar"), USER_TAG("settings"), SHARED_TAG("prices"),
+    {"stocks", false}, {"options", false},  {"notes", false},    {"playbooks", false}, {"notebook", false},
+    {"images", false}, {"calendar", false}, {"settings", false}, {"prices", true},
 };
 
-#define TRADES {.n = 2, .tags = {USER_TAG("stocks"), USER_TAG("options")}}
-#define ONE_TAG(tag) {.n = 1, .tags = {tag}}
-
 static const struct event_type event_types[] = {
-    {.name = "trade.created", .by_asset = true, .tags = TRADES},
-    {.name = "trade.updated", .by_asset = true, .tags = TRADES},
-    {.name = "trade.deleted", .by_asset = true, .tags = TRADES},
-    {.name = "trades.imported", .by_asset = true, .tags = TRADES},
-    {.name = "notes.changed", .tags = ONE_TAG(USER_TAG("notes"))},
-    {.name = "playbook.changed", .tags = ONE_TAG(USER_TAG("playbooks"))},
-    {.name = "notebook.changed", .tags = ONE_TAG(USER_TAG("notebook"))},
-    {.name = "images.changed", .tags = ONE_TAG(USER_TAG("images"))},
-    {.name = "calendar.synced", .tags = ONE_TAG(USER_TAG("calendar"))},
-    {.name = "settings.changed", .tags = ONE_TAG(USER_TAG("settings"))},
-    {.name = "prices.changed", .tags = ONE_TAG(SHARED_TAG("prices"))},
-    {.name = "data.changed", .names_its_tag = true, .tags = {.n = 0}},
+    {.name = "trade.created", .by_asset = true, .tags = {2, {{"stocks", false}, {"options", false}}}},
+    {.name = "trade.updated", .by_asset = true, .tags = {2, {{"stocks", false}, {"options", false}}}},
+    {.name = "trade.deleted", .by_asset = true, .tags = {2, {{"stocks", false}, {"options", false}}}},
+    {.name = "trades.imported", .by_asset = true, .tags = {2, {{"stocks", false}, {"options", false}}}},
+    {.name = "notes.changed", .tags = {1, {{"notes", false}}}},
+    {.name = "playbook.changed", .tags = {1, {{"playbooks", false}}}},
+    {.name = "notebook.changed", .tags = {1, {{"notebook", false}}}},
+    {.name = "images.changed", .tags = {1, {{"images", false}}}},
+    {.name = "calendar.synced", .tags = {1, {{"calendar", false}}}},
+    {.name = "settings.changed", .tags = {1, {{"settings", false}}}},
+    {.name = "prices.changed", .tags = {1, {{"prices", true}}}},
+    {.name = "data.changed", .names_its_tag = true, .tags = {0}},
     /* Everything a user's documents can depend on. */
     {.name = "user.deleted",
-     .tags = {.n = 8,
-              .tags = {USER_TAG("stocks"), USER_TAG("options"), USER_TAG("notes"), USER_TAG("playbooks"),
-                       USER_TAG("notebook"), USER_TAG("images"), USER_TAG("calendar"), USER_TAG("settings")}}},
+     .tags = {8,
+              {{"stocks", false},
+               {"options", false},
+               {"notes", false},
+               {"playbooks", false},
+               {"notebook", false},
+               {"images", false},
+               {"calendar", false},
+               {"settings", false}}}},
 };
 
 const struct event_type *event_type_find(const char *name)

@@ -24,16 +24,17 @@ struct precompute_options {
     struct db *db;
     struct cache *cache;
     struct redis *redis; /* may be NULL with on_document */
-    void (*on_progress)(void *context, const struct precompute_progress *progress); /* after every user */
+
+    void (*on_progress)(void *context, const struct precompute_progress *progress);        /* after every user */
     void (*on_skipped)(void *context, const char *user_id, const struct journal *journal); /* rows were left out */
     /* This user's documents cannot be computed (unusable settings, sums too large); the others go on. */
     void (*on_failed)(void *context, const char *user_id, enum status status, const char *reason);
     /* Instead of storing: receives every document. */
     void (*on_document)(void *context, const char *key, const struct cache_body *body);
     void *context;
-    bool only_invalid;      /* leave documents that are still valid alone (event jobs) */
-    bool count_users;       /* learn users_total before precompute_all(): one more walk over the ids */
-    bool overlapped;        /* write from a second thread over a connection of its own: for long runs */
+    bool only_invalid;       /* leave documents that are still valid alone (event jobs) */
+    bool count_users;        /* learn users_total before precompute_all(): one more walk over the ids */
+    bool overlapped;         /* write from a second thread over a connection of its own: for long runs */
     const atomic_bool *stop; /* may be NULL; when it turns true the run ends after the present batch */
 };
 

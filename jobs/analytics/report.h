@@ -21,6 +21,9 @@ enum status report_compute(struct report *report, const struct journal *journal,
 
 /* Each writes one JSON object for the i-th range of the last report_compute(). */
 void report_write_core(const struct report *report, size_t range, struct json_writer *w);
+void report_write_risk(const struct report *report, size_t range, struct json_writer *w);
+/* Performance and duration metrics (metrics.md 16.3). */
+void report_write_performance(const struct report *report, size_t range, struct json_writer *w);
 /* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4). */
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w);
 /* The `meta` object (metrics.md 16.1). computed_at and as_of are adjacent; *ret_volatile_start and

@@ -1,0 +1,296 @@
+#include "jobs/document_writer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A group is a few users' documents: large enough that round trips do not count, small enough that a
+ * handful of groups in memory does not either. */
+#define GROUP_BYTES (512 * 1024)
+#define GROUP_DOCUMENTS 512
+
+struct item {
+    size_t key, body; /* offsets, because the buffers move while they grow */
+    struct cache_body about;
+    struct cache_epochs epochs;
+    const struct cache_tags *tags;
+    int64_t ttl_s;
+};
+
+struct group {
+    struct buf keys, bodies;
+    size_t n;
+    struct item items[GROUP_DOCUMENTS];
+    struct cache_store stores[GROUP_DOCUMENTS];
+};
+
+struct document_writer {
+    const struct settings *settings;
+    struct cache *cache;
+    struct redis *redis;
+    bool threaded;
+    struct group *filling;
+    struct document_writer_counts counts;
+
+    /* The hand-off; everything below is guarded by the mutex. `busy` is the group the thread works on. */
+    pthread_t thread;
+    bool thread_runs;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct group *spare, *busy;
+    bool ending;
+    enum status status;
+    struct err err;
+};
+
+static struct group *group_new(void)
+{
+    struct group *g = calloc(1, sizeof *g);
+
+    if (g != NULL) {
+        buf_init(&g->keys);
+        buf_init(&g->bodies);
+    }
+    return g;
+}
+
+static void group_free(struct group *g)
+{
+    if (g == NULL)
+        return;
+    buf_release(&g->keys);
+    buf_release(&g->bodies);
+    free(g);
+}
+
+static void group_clear(struct group *g)
+{
+    buf_clear(&g->keys);
+    buf_clear(&g->bodies);
+    g->n = 0;
+}
+
+static void count(struct document_writer_counts *counts, const struct group *g)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->stores[i].status != STATUS_OK)
+            counts->refused++;
+        else if (g->stores[i].unchanged)
+            counts->unchanged++;
+        else
+            counts->stored++;
+    }
+}
+
+static enum status group_store(struct document_writer *w, struct group *g, struct err *err)
+{
+    enum status status;
+
+    for (size_t i = 0; i < g->n; i++) {
+        struct item *item = &g->items[i];
+
+        item->about.bytes = g->bodies.data + item->body;
+        g->stores[i] = (struct cache_store){
+            .key = g->keys.data + item->key,
+            .tags = item->tags,
+            .epochs = &item->epochs,
+            .body = &item->about,
+            .ttl_s = item->ttl_s,
+        };
+    }
+    status = g->n == 0 ? STATUS_OK : cache_store_many(w->cache, w->redis, g->stores, g->n, err);
+    if (status == STATUS_OK)
+        count(&w->counts, g);
+    return status;
+}
+
+static void *store_handed_over(void *argument)
+{
+    struct document_writer *w = argument;
+
+    pthread_mutex_lock(&w->mutex);
+    for (;;) {
+        struct err err = {{0}};
+        enum status status;
+
+        while (w->busy == NULL && !w->ending)
+            pthread_cond_wait(&w->changed, &w->mutex);
+        if (w->busy == NULL)
+            break;
+        pthread_mutex_unlock(&w->mutex);
+        status = group_store(w, w->busy, &err);
+        group_clear(w->busy);
+        pthread_mutex_lock(&w->mutex);
+        if (w->status == STATUS_OK) {
+            w->status = status;
+            w->err = err;
+        }
+        w->spare = w->busy;
+        w->busy = NULL;
+        pthread_cond_broadcast(&w->changed);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return NULL;
+}
+
+static enum status start_thread(struct document_writer *w, struct err *err)
+{
+    struct redis_options options = {
+        .url = w->settings->redis_url,
+        .client_name = "pnlcache-writer",
+        .timeout_ms = w->settings->redis_timeout_ms,
+    };
+    enum status status;
+
+    w->spare = group_new();
+    if (w->spare == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
+    status = redis_new(&options, &w->redis, err);
+    if (status != STATUS_OK)
+        return status;
+    if (pthread_create(&w->thread, NULL, store_handed_over, w) != 0)
+        return err_fail(err, STATUS_LIMIT, "cannot start the thread that writes documents");
+    w->thread_runs = true;
+    return STATUS_OK;
+}
+
+enum status document_writer_new(const struct settings *settings, struct cache *cache, struct redis *redis,
+                                struct document_writer **ret_writer, struct err *err)
+{
+    struct document_writer *w = calloc(1, sizeof *w);
+    enum status status = STATUS_OK;
+
+    if (w == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
+    w->settings = settings;
+    w->cache = cache;
+    w->redis = redis;
+    w->threaded = redis == NULL;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    w->filling = group_new();
+    if (w->filling == NULL)
+        status = err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
+    else if (w->threaded)
+        status = start_thread(w, err);
+    if (status != STATUS_OK)
+        document_writer_free(&w);
+    else
+        *ret_writer = w;
+    return status;
+}
+
+void document_writer_free(struct document_writer **writer)
+{
+    struct document_writer *w = *writer;
+
+    if (w == NULL)
+        return;
+    if (w->thread_runs) {
+        pthread_mutex_lock(&w->mutex);
+        w->ending = true;
+        pthread_cond_broadcast(&w->changed);
+        pthread_mutex_unlock(&w->mutex);
+        pthread_join(w->thread, NULL);
+    }
+    group_free(w->filling);
+    group_free(w->spare);
+    group_free(w->busy);
+    if (w->threaded)
+        redis_free(&w->redis);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->mutex);
+    free(w);
+    *writer = NULL;
+}
+
+/* Waits until the thread is idle; gives the first failure since the last call. Mutex held. */
+static enum status wait_idle(struct document_writer *w, struct err *err)
+{
+    enum status status;
+
+    while (w->busy != NULL)
+        pthread_cond_wait(&w->changed, &w->mutex);
+    status = w->status;
+    if (status != STATUS_OK && err != NULL)
+        *err = w->err;
+    w->status = STATUS_OK;
+    return status;
+}
+
+/* The group goes to the thread; the caller continues with the other one. */
+static enum status hand_over(struct document_writer *w, struct err *err)
+{
+    enum status status;
+
+    pthread_mutex_lock(&w->mutex);
+    status = wait_idle(w, err);
+    if (status == STATUS_OK) {
+        w->busy = w->filling;
+        w->filling = w->spare;
+        w->spare = NULL;
+        pthread_cond_broadcast(&w->changed);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return status;
+}
+
+static enum status send_group(struct document_writer *w, struct err *err)
+{
+    enum status status;
+
+    if (w->threaded) {
+        status = hand_over(w, err);
+    } else {
+        status = group_store(w, w->filling, err);
+        group_clear(w->filling);
+    }
+    if (status != STATUS_OK)
+        group_clear(w->filling);
+    return status;
+}
+
+struct buf *document_writer_body(struct document_writer *w)
+{
+    return &w->filling->bodies;
+}
+
+enum status document_writer_add(struct document_writer *w, const struct document_request *request, const char *user_id,
+                                const struct cache_epochs *epochs, const struct cache_body *body, struct err *err)
+{
+    struct group *g = w->filling;
+    struct item *item = &g->items[g->n];
+
+    *item = (struct item){
+        .key = g->keys.len,
+        .body = (size_t)(body->bytes - g->bodies.data),
+        .about = *body,
+        .epochs = document_pick_epochs(request, epochs),
+        .tags = document_tags(request),
+        .ttl_s = document_ttl_s(w->settings, request),
+    };
+    document_append_key(w->cache, request, user_id, &g->keys);
+    buf_append_char(&g->keys, '\0');
+    if (buf_status(&g->keys) != STATUS_OK)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
+    g->n++;
+    if (g->n < GROUP_DOCUMENTS && g->bodies.len < GROUP_BYTES)
+        return STATUS_OK;
+    return send_group(w, err);
+}
+
+enum status document_writer_flush(struct document_writer *w, struct err *err)
+{
+    enum status status = send_group(w, err);
+
+    if (w->threaded && status == STATUS_OK) {
+        pthread_mutex_lock(&w->mutex);
+        status = wait_idle(w, err);
+        pthread_mutex_unlock(&w->mutex);
+    }
+    return status;
+}
+
+struct document_writer_counts document_writer_counts(const struct document_writer *w)
+{
+    return w->counts;
+}

@@ -1,0 +1,33 @@
+/* Collects documents and stores them in pipelined groups of bounded size, in the calling thread or, for
+ * long runs, in a second one: while one group travels to Redis the next is computed. */
+#ifndef PNLCACHE_JOBS_DOCUMENT_WRITER_H
+#define PNLCACHE_JOBS_DOCUMENT_WRITER_H
+
+#include "jobs/document.h"
+
+struct document_writer;
+
+struct document_writer_counts {
+    size_t stored, unchanged, refused; /* refused: Redis or a size limit; the documents are misses */
+};
+
+/* settings, cache: borrowed. redis: borrowed, used by the caller's thread; NULL: a thread and a
+ * connection of its own. */
+enum status document_writer_new(const struct settings *settings, struct cache *cache, struct redis *redis,
+                                struct document_writer **ret_writer, struct err *err) MUST_CHECK;
+/* Drops what was not flushed. */
+void document_writer_free(struct document_writer **writer);
+
+/* Where the next body is to be appended. */
+struct buf *document_writer_body(struct document_writer *writer);
+/* Takes the body just appended to that buffer. `epochs` are those of document_all_tags(). Stores the
+ * group when it is full; a failure may be that of an earlier group. */
+enum status document_writer_add(struct document_writer *writer, const struct document_request *request,
+                                const char *user_id, const struct cache_epochs *epochs, const struct cache_body *body,
+                                struct err *err) MUST_CHECK;
+/* Stores what is left and waits until everything is. */
+enum status document_writer_flush(struct document_writer *writer, struct err *err) MUST_CHECK;
+/* As of the last flush. */
+struct document_writer_counts document_writer_counts(const struct document_writer *writer);
+
+#endif
