@@ -1,0 +1,201 @@
+/* pnlcache-worker check: what an operator wants to know before starting the daemons, one line each:
+ * "ok", "warning" (works, but read on) or "FAILED" (will not work). */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/store/db_field.h"
+#include "worker/command.h"
+#include "worker/connections.h"
+
+static const char usage[] = "Usage: pnlcache-worker check\n\n"
+                            "Prints the settings in force and tries PostgreSQL and Redis. Exit status 0: the programs\n"
+                            "can run (there may be warnings); 1: something has to be changed first.\n";
+
+struct check {
+    size_t failures;
+};
+
+__attribute__((format(printf, 3, 4))) static void say(struct check *check, const char *verdict, const char *format, ...)
+{
+    va_list args;
+
+    check->failures += strcmp(verdict, "FAILED") == 0;
+    printf("%-8s ", verdict);
+    va_start(args, format);
+    (void)vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
+
+/* --- PostgreSQL ------------------------------------------------------------------------------------ */
+
+/* A view that cannot be read is named with PostgreSQL's own words. */
+static void check_readable(struct check *check, struct db *db, const char *relation)
+{
+    struct db_result *result = NULL;
+    struct buf sql = BUF_INIT;
+    struct err err = {{0}};
+
+    buf_append_format(&sql, "SELECT user_id FROM pnlcache.%s LIMIT 1", relation);
+    if (db_query(db, "", sql.data, 0, NULL, &result, &err) == STATUS_OK)
+        say(check, "ok", "pnlcache.%s can be read", relation);
+    else
+        say(check, "FAILED", "pnlcache.%s: %s; apply sql/ as the journal's owner", relation, err.text);
+    db_result_free(&result);
+    buf_release(&sql);
+}
+
+static void check_outbox(struct check *check, struct db *db)
+{
+    static const char sql[] = "SELECT count(*), coalesce(extract(epoch FROM now() - min(noted_at))::bigint, 0),"
+                              " has_table_privilege('pnlcache.change_log', 'INSERT')"
+                              " AND has_table_privilege('pnlcache.change_log', 'UPDATE')"
+                              " AND has_table_privilege('pnlcache.change_log', 'DELETE') FROM pnlcache.change_log";
+    struct db_result *result = NULL;
+    struct err err = {{0}};
+    int64_t rows = 0, age_s = 0;
+    bool writable = false;
+
+    if (db_query(db, "", sql, 0, NULL, &result, &err) != STATUS_OK ||
+        db_field_int64(db_result_field(result, 0, 0), &rows) != STATUS_OK ||
+        db_field_int64(db_result_field(result, 0, 1), &age_s) != STATUS_OK ||
+        db_field_bool(db_result_field(result, 0, 2), &writable) != STATUS_OK)
+        say(check, "FAILED", "pnlcache.change_log: %s; apply sql/ as the journal's owner", err.text);
+    else if (!writable)
+        say(check, "FAILED", "pnlcache.change_log: the role may not write it; grant SELECT, INSERT, UPDATE, DELETE");
+    else
+        say(check, rows > 0 && age_s > 60 ? "warning" : "ok", "outbox: %lld rows, the oldest %lld s old%s",
+            (long long)rows, (long long)age_s, rows > 0 && age_s > 60 ? "; is a worker running?" : "");
+    db_result_free(&result);
+}
+
+static void check_database(struct check *check, const struct settings *settings)
+{
+    struct db *db = NULL;
+    struct err err = {{0}};
+    int version;
+
+    if (open_db(settings, true, settings->database_timeout_ms, &db, &err) != STATUS_OK ||
+        db_connect(db, &err) != STATUS_OK) {
+        say(check, "FAILED", "PostgreSQL: %s; check DATABASE_URL", err.text);
+        db_free(&db);
+        return;
+    }
+    version = db_server_version(db);
+    say(check, version >= 140000 ? "ok" : "warning", "PostgreSQL %d.%d%s", version / 10000, version % 10000,
+        version >= 140000 ? "" : ": not tried with servers before 14");
+    check_readable(check, db, "stock_trades");
+    check_readable(check, db, "option_trades");
+    check_readable(check, db, "account_settings");
+    check_outbox(check, db);
+    db_free(&db);
+}
+
+/* --- Redis ------------------------------------------------------------------------------------------- */
+
+/* CONFIG GET NAME's value into `value`; false when the server does not tell (managed services, ACLs). */
+static bool redis_config(struct redis *redis, const char *name, char *value, size_t size)
+{
+    const struct redis_reply *reply;
+    const char *bytes;
+    size_t len;
+
+    if (redis_command(redis, &reply, NULL, "CONFIG", "GET", name, NULL) != STATUS_OK ||
+        redis_reply_type_of(reply) != REDIS_ARRAY || redis_reply_length(reply) < 2)
+        return false;
+    bytes = redis_reply_bytes(redis_reply_element(reply, 1), &len);
+    (void)snprintf(value, size, "%.*s", (int)len, bytes);
+    return true;
+}
+
+static void check_redis_config(struct check *check, struct redis *redis)
+{
+    char value[128];
+
+    if (!redis_config(redis, "maxmemory", value, sizeof value)) {
+        say(check, "warning",
+            "Redis does not show its configuration; see to maxmemory, an evicting policy and save \"\"");
+        return;
+    }
+    if (strcmp(value, "0") == 0)
+        say(check, "warning", "Redis maxmemory is not set: the cache may take all memory");
+    else
+        say(check, "ok", "Redis maxmemory %s", value);
+    if (redis_config(redis, "maxmemory-policy", value, sizeof value))
+        say(check, strcmp(value, "noeviction") == 0 ? "warning" : "ok", "Redis maxmemory-policy %s%s", value,
+            strcmp(value, "noeviction") == 0 ? ": when full, nothing new is cached; allkeys-lru is better" : "");
+    if (redis_config(redis, "save", value, sizeof value))
+        say(check, value[0] != '\0' ? "warning" : "ok", "Redis save \"%s\"%s", value,
+            value[0] != '\0' ? ": a full disk would make Redis refuse invalidations; save \"\" is right for a cache"
+                             : "");
+    if (redis_config(redis, "appendonly", value, sizeof value))
+        say(check, strcmp(value, "yes") == 0 ? "warning" : "ok", "Redis appendonly %s", value);
+}
+
+/* The value of NAME in INFO's text. */
+static void info_value(const char *info, size_t len, const char *name, char *value, size_t size)
+{
+    const char *found = memmem(info, len, name, strlen(name));
+    size_t n = 0;
+
+    (void)snprintf(value, size, "?");
+    if (found == NULL)
+        return;
+    found += strlen(name);
+    while (n + 1 < size && found + n < info + len && found[n] != '\r' && found[n] != '\n')
+        n++;
+    (void)snprintf(value, size, "%.*s", (int)n, found);
+}
+
+static void check_redis(struct check *check, const struct settings *settings)
+{
+    const struct redis_reply *reply;
+    struct redis *redis = NULL;
+    struct err err = {{0}};
+    char version[32];
+    const char *info;
+    size_t len;
+
+    if (!settings->redis_enabled) {
+        say(check, "warning", "REDIS_ENABLED=false: Redis is never contacted; jobs have nowhere to write");
+        return;
+    }
+    if (open_redis(settings, &redis, &err) != STATUS_OK || redis_connect(redis, &err) != STATUS_OK) {
+        say(check, "FAILED", "Redis: %s; check REDIS_URL", err.text);
+        redis_free(&redis);
+        return;
+    }
+    if (redis_command(redis, &reply, &err, "INFO", "server", NULL) == STATUS_OK) {
+        info = redis_reply_bytes(reply, &len);
+        info_value(info, len, "redis_version:", version, sizeof version);
+        say(check, strcmp(version, "6.2") < 0 && version[1] == '.' ? "FAILED" : "ok", "Redis %s%s", version,
+            strcmp(version, "6.2") < 0 && version[1] == '.' ? ": 6.2 or later is needed" : "");
+    } else {
+        say(check, "warning", "Redis does not tell its version: %s", err.text);
+    }
+    check_redis_config(check, redis);
+    redis_free(&redis);
+}
+
+int command_check(int argc, char *const *argv)
+{
+    struct settings *settings = NULL;
+    struct buf effective = BUF_INIT;
+    struct check check = {0};
+    int exit_status;
+
+    if (!command_parse("pnlcache-worker check", usage, argc, argv, NULL, 0, &exit_status))
+        return exit_status;
+    if (!command_load_settings(&settings, &exit_status))
+        return exit_status;
+    settings_append_effective(settings, &effective);
+    fputs(effective.data, stdout);
+    buf_release(&effective);
+    putchar('\n');
+    check_database(&check, settings);
+    check_redis(&check, settings);
+    settings_free(&settings);
+    return check.failures == 0 ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,230 @@
+#include "worker/daemon.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "worker/command.h"
+#include "worker/job_consumer.h"
+#include "worker/outbox_listener.h"
+#include "worker/service_notify.h"
+
+#define SUMMARY_EVERY_MS 60000
+#define LOOP_MS 1000
+
+/* --- for the threads --------------------------------------------------------------------------------- */
+
+void heartbeat_beat(heartbeat *beat)
+{
+    atomic_store(beat, clock_monotonic_ms());
+}
+
+bool generation_stops(const struct generation *g)
+{
+    return atomic_load(&g->stop);
+}
+
+void generation_wait_readable(const struct generation *g, int fd, int64_t ms)
+{
+    struct pollfd fds[2] = {{.fd = g->stop_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+
+    (void)poll(fds, fd < 0 ? 1 : 2, (int)ms);
+}
+
+void generation_wait(const struct generation *g, int64_t ms)
+{
+    generation_wait_readable(g, -1, ms);
+}
+
+/* --- one generation ---------------------------------------------------------------------------------- */
+
+struct daemon {
+    struct settings *settings;
+    struct generation generation;
+    struct outbox_listener listener;
+    struct job_consumer *consumers;
+    pthread_t *threads;
+    size_t n_threads, n_consumers;
+    int64_t summary_ms;
+};
+
+static enum status start_thread(struct daemon *d, void *(*run)(void *), void *argument, heartbeat *beat,
+                                struct err *err)
+{
+    int error;
+
+    heartbeat_beat(beat);
+    error = pthread_create(&d->threads[d->n_threads], NULL, run, argument);
+    if (error != 0)
+        return err_fail(err, STATUS_LIMIT, "cannot start a thread: %s", strerror(error));
+    d->n_threads++;
+    return STATUS_OK;
+}
+
+/* A thread that does not end in time (a query that hangs) is left behind with the process: its job stays with
+ * the stream, its outbox rows with PostgreSQL, and other workers take them over. within_s -1: wait for ever. */
+static void stop_threads(struct daemon *d, int64_t within_s)
+{
+    struct timespec deadline;
+    uint64_t one = 1;
+
+    atomic_store(&d->generation.stop, true);
+    if (write(d->generation.stop_fd, &one, sizeof one) < 0)
+        log_warn("threads notice the stop late", LOG_STR("reason", strerror(errno)));
+    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += within_s < 0 ? INT32_MAX : within_s;
+    for (size_t i = 0; i < d->n_threads; i++)
+        if (pthread_clockjoin_np(d->threads[i], NULL, CLOCK_MONOTONIC, &deadline) != 0) {
+            log_warn("stopped with work in flight, others will do it", LOG_INT("after_s", within_s));
+            _exit(EXIT_DONE);
+        }
+    d->n_threads = 0;
+}
+
+static void end_generation(struct daemon *d, int64_t within_s)
+{
+    stop_threads(d, within_s);
+    close(d->generation.stop_fd);
+    cache_free(&d->generation.cache);
+    free(d->consumers);
+    free(d->threads);
+    d->consumers = NULL;
+    d->threads = NULL;
+}
+
+/* Signals are blocked in every thread; only the main one takes them, by sigtimedwait(). */
+static enum status begin_generation(struct daemon *d, struct err *err)
+{
+    enum status status;
+
+    d->generation = (struct generation){.settings = d->settings, .stop_fd = eventfd(0, EFD_CLOEXEC)};
+    if (d->generation.stop_fd < 0)
+        return err_fail(err, STATUS_LIMIT, "no eventfd: %s", strerror(errno));
+    d->n_consumers = (size_t)d->settings->worker_concurrency;
+    d->consumers = calloc(d->n_consumers, sizeof *d->consumers);
+    d->threads = calloc(d->n_consumers + 1, sizeof *d->threads);
+    if (d->consumers == NULL || d->threads == NULL)
+        status = err_fail(err, STATUS_NO_MEMORY, "no memory for %zu threads", d->n_consumers);
+    else
+        status = cache_new(d->settings, &d->generation.cache, err);
+    d->listener.generation = &d->generation;
+    if (status == STATUS_OK)
+        status = start_thread(d, outbox_listener_run, &d->listener, &d->listener.beat, err);
+    for (size_t i = 0; i < d->n_consumers && status == STATUS_OK; i++) {
+        d->consumers[i].generation = &d->generation;
+        d->consumers[i].number = (int)i;
+        status = start_thread(d, job_consumer_run, &d->consumers[i], &d->consumers[i].beat, err);
+    }
+    if (status != STATUS_OK)
+        end_generation(d, -1);
+    return status;
+}
+
+/* --- the main thread --------------------------------------------------------------------------------- */
+
+static bool all_threads_beat(struct daemon *d, int64_t within_ms)
+{
+    int64_t since = clock_monotonic_ms() - within_ms;
+
+    for (size_t i = 0; i < d->n_consumers; i++)
+        if (atomic_load(&d->consumers[i].beat) < since)
+            return false;
+    return atomic_load(&d->listener.beat) >= since;
+}
+
+static void log_summary(struct daemon *d)
+{
+    struct daemon_counters *c = &d->generation.counters;
+    int64_t now_ms = clock_monotonic_ms();
+    uint64_t events, done, failed, buried;
+
+    if (now_ms - d->summary_ms < SUMMARY_EVERY_MS)
+        return;
+    d->summary_ms = now_ms;
+    events = atomic_exchange(&c->events, 0);
+    done = atomic_exchange(&c->jobs_done, 0);
+    failed = atomic_exchange(&c->jobs_failed, 0);
+    buried = atomic_exchange(&c->jobs_buried, 0);
+    if (events + done + failed + buried > 0)
+        log_info("the last minute", LOG_INT("events", (int64_t)events), LOG_INT("jobs", (int64_t)done),
+                 LOG_INT("failures", (int64_t)failed), LOG_INT("given_up", (int64_t)buried));
+}
+
+/* STATUS_OK: the new settings are in force. Otherwise the old ones still are. */
+static void reload(struct daemon *d)
+{
+    struct settings *settings = NULL;
+    struct err err = {{0}};
+
+    service_notify("RELOADING=1");
+    if (settings_load(&settings, &err) != STATUS_OK) {
+        log_error("settings not reloaded, the old ones stay", LOG_STR("reason", err.text));
+        service_notify("READY=1");
+        return;
+    }
+    end_generation(d, -1);
+    settings_free(&d->settings);
+    d->settings = settings;
+    command_init_log(settings);
+    if (begin_generation(d, &err) != STATUS_OK) {
+        /* Nothing left to fall back to: the service manager starts us afresh. */
+        log_error("cannot go on after the reload", LOG_STR("reason", err.text));
+        exit(EXIT_FAILED);
+    }
+    log_info("settings reloaded");
+    service_notify("READY=1");
+}
+
+static void watch(struct daemon *d, const sigset_t *signals)
+{
+    int64_t watchdog_ms = service_watchdog_ms();
+    int64_t loop_ms = watchdog_ms > 0 && watchdog_ms / 3 < LOOP_MS ? watchdog_ms / 3 : LOOP_MS;
+    struct timespec step = {.tv_sec = loop_ms / 1000, .tv_nsec = loop_ms % 1000 * 1000000};
+
+    for (;;) {
+        int signal_number = sigtimedwait(signals, NULL, &step);
+
+        if (signal_number == SIGTERM || signal_number == SIGINT)
+            return;
+        if (signal_number == SIGHUP)
+            reload(d);
+        if (watchdog_ms > 0 && all_threads_beat(d, watchdog_ms))
+            service_notify("WATCHDOG=1");
+        log_summary(d);
+    }
+}
+
+int daemon_run(struct settings *settings)
+{
+    struct daemon d = {.settings = settings, .summary_ms = clock_monotonic_ms()};
+    struct err err = {{0}};
+    sigset_t signals;
+    enum status status;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    status = begin_generation(&d, &err);
+    if (status != STATUS_OK) {
+        settings_free(&d.settings);
+        return command_fail(status, &err);
+    }
+    log_info("started", LOG_STR("version", PNLCACHE_VERSION), LOG_INT("concurrency", d.settings->worker_concurrency));
+    service_notify("READY=1");
+    watch(&d, &signals);
+    service_notify("STOPPING=1");
+    log_info("stopping");
+    end_generation(&d, d.settings->stop_timeout_s);
+    log_info("stopped");
+    settings_free(&d.settings);
+    return EXIT_DONE;
+}

@@ -1,0 +1,282 @@
+#include "worker/outbox_listener.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/document.h"
+#include "jobs/event.h"
+#include "lib/base/log.h"
+#include "lib/store/job_stream.h"
+#include "worker/connections.h"
+#include "worker/epoch_walk.h"
+#include "worker/outage.h"
+
+#define CLAIM_MAX 500
+
+struct drain {
+    struct generation *generation;
+    struct db *db;
+    struct redis *redis;
+};
+
+/* --- merging ----------------------------------------------------------------------------------------- */
+
+static int compare_users(const char *a, const char *b)
+{
+    if (a == NULL || b == NULL)
+        return (a != NULL) - (b != NULL);
+    return strcmp(a, b);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    return compare_users(((const struct outbox_row *)a)->user_id, ((const struct outbox_row *)b)->user_id);
+}
+
+void outbox_rows_sort(struct outbox_row *rows, size_t n)
+{
+    qsort(rows, n, sizeof *rows, compare_rows);
+}
+
+static bool has_tag(const struct cache_tags *tags, const char *name)
+{
+    for (size_t i = 0; i < tags->n; i++)
+        if (strcmp(tags->tags[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+size_t outbox_rows_merge(const struct outbox_row *rows, size_t n, struct cache_tags *ret_tags, size_t *ret_unknown)
+{
+    struct cache_tag tag;
+    size_t taken = 0;
+
+    *ret_tags = (struct cache_tags){.n = 0};
+    *ret_unknown = 0;
+    while (taken < n && compare_users(rows[taken].user_id, rows[0].user_id) == 0) {
+        if (!event_tag_find(rows[taken].tag, &tag)) {
+            ++*ret_unknown;
+        } else if (!has_tag(ret_tags, tag.name)) {
+            if (ret_tags->n == CACHE_MAX_TAGS)
+                break; /* the rest of this user makes a group of its own */
+            ret_tags->tags[ret_tags->n++] = tag;
+        }
+        taken++;
+    }
+    return taken;
+}
+
+bool tags_touch_analytics(const struct cache_tags *tags)
+{
+    const struct cache_tags *analytics = document_all_tags();
+
+    for (size_t i = 0; i < tags->n; i++)
+        if (has_tag(analytics, tags->tags[i].name))
+            return true;
+    return false;
+}
+
+/* --- carrying out ------------------------------------------------------------------------------------ */
+
+/* The queue takes no job (OOM, for instance): the user's next request computes. Only a lost connection makes
+ * the rows wait. */
+static enum status queue_job(struct drain *d, const char *user_id, struct err *err)
+{
+    enum status status = job_stream_add(d->generation->cache, d->redis, "analytics", user_id, "outbox", err);
+
+    if (status == STATUS_OK || status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT)
+        return status;
+    log_warn("no job queued", LOG_STR("user", user_id), LOG_STR("reason", err->text));
+    return STATUS_OK;
+}
+
+static enum status carry_out_user(struct drain *d, const char *user_id, const struct cache_tags *tags, struct err *err)
+{
+    enum status status = cache_invalidate(d->generation->cache, d->redis, user_id, tags, err);
+
+    if (status == STATUS_OK && tags_touch_analytics(tags))
+        status = queue_job(d, user_id, err);
+    return status;
+}
+
+static enum status queue_active_users(struct drain *d, struct err *err)
+{
+    enum status status;
+    char **ids;
+    size_t n;
+
+    status = active_users_list(d->generation->cache, d->redis, d->generation->settings->active_window_s, 10000, &ids,
+                               &n, err);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = 0; i < n; i++) {
+        if (status == STATUS_OK)
+            status = queue_job(d, ids[i], err);
+        free(ids[i]);
+    }
+    free(ids);
+    return status;
+}
+
+/* Rows without a user: shared tags directly; a tag of per-user rows (a truncated table) for every user. */
+static enum status carry_out_everybody(struct drain *d, const struct cache_tags *tags, struct err *err)
+{
+    struct cache_tags shared = {.n = 0}, own = {.n = 0};
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; i < tags->n; i++) {
+        struct cache_tags *to = tags->tags[i].shared ? &shared : &own;
+
+        to->tags[to->n++] = tags->tags[i];
+    }
+    if (shared.n > 0)
+        status = cache_invalidate(d->generation->cache, d->redis, NULL, &shared, err);
+    if (status != STATUS_OK || own.n == 0)
+        return status;
+    status = epoch_walk_invalidate(d->generation, d->redis, &own, err);
+    if (status == STATUS_OK && tags_touch_analytics(&own))
+        status = queue_active_users(d, err);
+    return status;
+}
+
+/* One user's rows (or those without a user). */
+static enum status carry_out_group(struct drain *d, const struct outbox_row *row, const struct cache_tags *tags,
+                                   size_t unknown, struct err *err)
+{
+    if (unknown > 0)
+        log_warn("outbox rows with an unknown tag dropped", LOG_INT("rows", (int64_t)unknown), LOG_STR("tag", row->tag),
+                 LOG_INT("first_id", row->id));
+    if (tags->n == 0)
+        return STATUS_OK;
+    if (row->user_id == NULL)
+        return carry_out_everybody(d, tags, err);
+    if (!user_id_is_valid(row->user_id)) {
+        log_warn("outbox row of an unusable user id dropped", LOG_INT("id", row->id), LOG_STR("tag", row->tag));
+        return STATUS_OK;
+    }
+    return carry_out_user(d, row->user_id, tags, err);
+}
+
+static enum status carry_out_batch(struct drain *d, struct outbox_batch *batch, struct err *err)
+{
+    enum status status = STATUS_OK;
+    struct cache_tags tags;
+    size_t unknown, taken;
+
+    outbox_rows_sort(batch->rows, batch->n);
+    for (size_t i = 0; i < batch->n && status == STATUS_OK; i += taken) {
+        taken = outbox_rows_merge(batch->rows + i, batch->n - i, &tags, &unknown);
+        status = carry_out_group(d, &batch->rows[i], &tags, unknown, err);
+    }
+    return status;
+}
+
+/* One claim. *ret_n: rows done. */
+static enum status drain_once(struct drain *d, size_t *ret_n, struct err *err)
+{
+    struct outbox_batch batch;
+    enum status status;
+    size_t n;
+
+    *ret_n = 0;
+    status = outbox_claim(d->db, CLAIM_MAX, &batch, err);
+    if (status != STATUS_OK)
+        return status;
+    n = batch.n;
+    if (n == 0) {
+        outbox_abandon(d->db, &batch);
+        return STATUS_OK;
+    }
+    status = carry_out_batch(d, &batch, err);
+    if (status != STATUS_OK) {
+        outbox_abandon(d->db, &batch);
+        return status;
+    }
+    status = outbox_finish(d->db, &batch, err);
+    if (status == STATUS_OK) {
+        *ret_n = n;
+        atomic_fetch_add(&d->generation->counters.events, n);
+    }
+    return status;
+}
+
+/* --- the thread -------------------------------------------------------------------------------------- */
+
+/* Until there is nothing left; then waits for the doorbell. */
+static enum status drain_and_wait(struct drain *d, heartbeat *beat, struct err *err)
+{
+    struct generation *g = d->generation;
+    bool rung = false;
+    enum status status;
+    size_t n;
+
+    do {
+        heartbeat_beat(beat);
+        status = drain_once(d, &n, err);
+    } while (status == STATUS_OK && n > 0 && !generation_stops(g));
+    if (status != STATUS_OK)
+        return status;
+    /* A bell that rang while rows were being read is already in libpq's hands: poll() would not see it. */
+    status = db_take_notifications(d->db, &rung, err);
+    if (status != STATUS_OK || rung)
+        return status;
+    generation_wait_readable(g, db_socket(d->db), g->settings->outbox_poll_ms);
+    return db_is_connected(d->db) ? db_take_notifications(d->db, &rung, err) : STATUS_OK;
+}
+
+/* LISTEN again after every reconnect; without it (a pooler in transaction mode, a standby) polling remains. */
+static enum status listen_if_new(struct drain *d, bool *listening, struct err *err)
+{
+    enum status status;
+
+    if (db_is_connected(d->db) && *listening)
+        return STATUS_OK;
+    *listening = false;
+    status = db_connect(d->db, err);
+    if (status != STATUS_OK)
+        return status;
+    status = db_listen(d->db, OUTBOX_CHANNEL, err);
+    if (status == STATUS_INVALID || status == STATUS_INTERNAL) {
+        log_warn("no notifications from PostgreSQL, polling instead", LOG_STR("reason", err->text),
+                 LOG_INT("every_ms", d->generation->settings->outbox_poll_ms));
+        status = STATUS_OK;
+    }
+    *listening = status == STATUS_OK;
+    return status;
+}
+
+static void listen_and_drain(struct drain *d, heartbeat *beat)
+{
+    struct outage outage = {.what = "outbox"};
+    bool listening = false;
+
+    while (!generation_stops(d->generation)) {
+        struct err err = {{0}};
+        enum status status = listen_if_new(d, &listening, &err);
+
+        if (status == STATUS_OK)
+            status = drain_and_wait(d, beat, &err);
+        heartbeat_beat(beat);
+        if (status == STATUS_OK)
+            outage_over(&outage);
+        else
+            generation_wait(d->generation, outage_failed(&outage, err.text));
+    }
+}
+
+void *outbox_listener_run(void *argument)
+{
+    struct outbox_listener *listener = argument;
+    struct generation *g = listener->generation;
+    struct drain d = {.generation = g};
+    struct err err = {{0}};
+
+    if (open_db(g->settings, false, g->settings->database_timeout_ms, &d.db, &err) == STATUS_OK &&
+        open_redis(g->settings, &d.redis, &err) == STATUS_OK)
+        listen_and_drain(&d, &listener->beat);
+    else
+        log_error("the outbox is not drained", LOG_STR("reason", err.text));
+    redis_free(&d.redis);
+    db_free(&d.db);
+    return NULL;
+}
