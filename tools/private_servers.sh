@@ -10,7 +10,7 @@
 #
 # Data lives in STATE/postgres and outlives a stop. Sockets and pid files live in a directory under /tmp that
 # STATE/run points to, because a socket's path may have 107 bytes only and STATE may be long. A pid file holds pid,
-# start time and boot, so that a number the kernel gave to another process is never mistaken for ours.
+# start time, boot and pid namespace, so that a number the kernel gave to another process is never mistaken for ours.
 #
 # A run belongs to SERVERS_OWNER, a pid (default 1: until stopped). What a dead owner left running (kill -9) is
 # stopped by whoever starts next, be it for the same STATE or not; a living owner's STATE is refused to others.
@@ -31,13 +31,16 @@ fail() {
 
 # --- processes -------------------------------------------------------------------------------------
 
-# Prints "pid start-time boot" of a living process (a zombie is none), or fails.
+# Where pids mean what they say: this boot, this pid namespace.
+realm="$(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/pid)"
+
+# Prints "pid start-time realm" of a living process (a zombie is none), or fails.
 identity() {
     local stat
     stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
     read -r -a stat <<<"${stat##*) }"
     [ "${stat[0]}" != Z ] || return 1
-    echo "$1 ${stat[19]} $(cat /proc/sys/kernel/random/boot_id)"
+    echo "$1 ${stat[19]} $realm"
 }
 
 # The pid in a pid file, if that very process still lives.
@@ -55,8 +58,9 @@ spawn() {
     # shellcheck disable=SC2016
     setsid bash -c '
         read -r -a stat <<<"$(sed "s/.*) //" /proc/$$/stat)"
-        echo "$$ ${stat[19]} $(cat /proc/sys/kernel/random/boot_id)" >"$0.new" && mv "$0.new" "$0"
-        exec "$@"' "$run/$name.pid" "$@" </dev/null >>"$log" 2>&1 &
+        echo "$$ ${stat[19]} $1" >"$0.new" && mv "$0.new" "$0"
+        shift
+        exec "$@"' "$run/$name.pid" "$realm" "$@" </dev/null >>"$log" 2>&1 &
     local tries=0
     until [ -s "$run/$name.pid" ] && [ "$(cut -d' ' -f1 "$run/$name.pid")" = $! ]; do
         if [ $((tries += 1)) -gt 500 ] || ! kill -0 $! 2>/dev/null; then
@@ -127,14 +131,16 @@ is_ours() { # a directory of our own, not a link somebody laid
     [ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ]
 }
 
-# What dead owners left. A directory without an owner is being made at this moment.
+# What dead owners left. A directory without an owner is being made at this moment; in another container that shares
+# /tmp we cannot tell the dead from the living.
 sweep() {
-    local dir
+    local dir boot namespace
     for dir in /tmp/pnlcache-run.*; do
-        if is_ours "$dir" && [ -s "$dir/owner" ] && ! living_pid "$dir/owner" >/dev/null; then
-            end_run "$dir"
-        fi
-    done
+        is_ours "$dir" || continue
+        read -r _ _ boot namespace <"$dir/owner" || continue
+        [ "${realm% *}" != "$boot" ] || [ "${realm#* }" = "$namespace" ] || continue
+        living_pid "$dir/owner" >/dev/null || end_run "$dir"
+    done 2>/dev/null
 }
 
 # Makes STATE and its run directory, or takes over the one there is.
