@@ -86,8 +86,9 @@ const struct cache_tags *document_all_tags(void)
 struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all)
 {
     const struct cache_tags *known = document_all_tags(), *wanted = document_tags(request);
-    struct cache_epochs picked = {{0}};
+    struct cache_epochs picked = {0};
 
+    memcpy(picked.instance, all->instance, sizeof picked.instance);
     for (size_t i = 0; i < wanted->n; i++)
         for (size_t k = 0; k < known->n; k++)
             if (strcmp(wanted->tags[i].name, known->tags[k].name) == 0)

@@ -81,6 +81,9 @@ enum status cache_body_unpack(const struct cache_header *header, const char *bod
 /* The epochs of one user's (and the shared) tags, in the order of struct cache_tags. 0 = absent. */
 struct cache_epochs {
     uint64_t values[CACHE_MAX_TAGS];
+    /* Set by cache_open_epochs(): where they were read. A value goes nowhere else: a Redis that came back from an older
+     * copy may show these epochs again after it forgot their invalidation. */
+    char instance[REDIS_INSTANCE_SIZE];
 };
 
 struct cache; /* what all threads share: prefix, TTL rules, counters. Thread-safe. */
@@ -175,7 +178,8 @@ struct cache_store {
 
 /* Stores n values in at most two pipelined round trips: first the present headers (GETRANGE), then
  * SET, or, where the content is the same, the new header only (SETRANGE). Values over CACHE_MAX_VALUE
- * are not stored (STATUS_LIMIT in their `status`). The result is the first failure of the transport. */
+ * are not stored (STATUS_LIMIT in their `status`), nor are those nobody could be served: an epoch is absent, Redis is
+ * another instance than the epochs', valid_until has passed (STATUS_CONFLICT). The result is the first failure of the transport. */
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err) MUST_CHECK;
 /* The header such a body would be stored with; for answers that are not stored. */

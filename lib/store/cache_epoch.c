@@ -1,0 +1,285 @@
+/* Epochs: opening, reading, invalidating.
+ *
+ * An epoch is 16 hexadecimal digits in a field of a hash. Opening reads what is there and creates the rest with
+ * HSETNX, so that two computations that open at once agree on one number: whoever is second reads the first's. An
+ * epoch deleted between our HSETNX and our reading again stays 0, which no value can match; so does one that a flush
+ * removed. What is in the way (another type, a field that is no epoch) is deleted: that only invalidates. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "lib/base/text.h"
+#include "lib/store/cache_internal.h"
+
+void cache_append_tag_command(struct redis *redis, const char *command, const char *key, const struct cache_tags *tags,
+                              bool shared)
+{
+    const char *argv[2 + CACHE_MAX_TAGS] = {command, key};
+    size_t argc = 2;
+
+    for (size_t i = 0; i < tags->n; i++)
+        if (tags->tags[i].shared == shared)
+            argv[argc++] = tags->tags[i].name;
+    if (argc > 2)
+        redis_append(redis, argc, argv, NULL);
+}
+
+enum status cache_take_epochs(const struct redis_reply *reply, const struct cache_tags *tags, bool shared,
+                              struct cache_epochs *epochs, struct err *err)
+{
+    enum redis_error_class error_class = redis_reply_error_class(reply);
+    size_t field = 0, n = redis_reply_length(reply);
+
+    if (error_class != REDIS_ERROR_NONE && error_class != REDIS_ERROR_TYPE)
+        return redis_reply_status(reply, err);
+    for (size_t i = 0; i < tags->n; i++) {
+        const struct redis_reply *value;
+        const char *text;
+        size_t len;
+
+        if (tags->tags[i].shared != shared)
+            continue;
+        epochs->values[i] = 0;
+        if (field >= n)
+            continue;
+        value = redis_reply_element(reply, field++);
+        text = redis_reply_bytes(value, &len);
+        if (redis_reply_type_of(value) != REDIS_STRING || !cache_parse_epoch(text, len, &epochs->values[i]))
+            epochs->values[i] = 0;
+    }
+    return STATUS_OK;
+}
+
+/* One hash of epochs that is being opened: a user's, or the shared one. */
+struct opening {
+    const struct cache_tags *tags;
+    bool shared;
+    struct buf key;
+    struct cache_epochs epochs; /* only those of this hash count */
+    bool wrong_type;
+    size_t reply; /* of its HMGET */
+};
+
+static bool is_open(const struct opening *o)
+{
+    for (size_t i = 0; i < o->tags->n; i++)
+        if (o->tags->tags[i].shared == o->shared && o->epochs.values[i] == 0)
+            return false;
+    return true;
+}
+
+static void append_read(const struct cache *cache, struct redis *redis, struct opening *o)
+{
+    char ttl[24];
+
+    o->reply = redis_appended(redis);
+    cache_append_tag_command(redis, "HMGET", o->key.data, o->tags, o->shared);
+    (void)snprintf(ttl, sizeof ttl, "%lld", (long long)cache->epoch_ttl_s);
+    redis_append_words(redis, "EXPIRE", o->key.data, ttl, NULL);
+}
+
+static enum status take_read(struct redis *redis, struct opening *o, struct err *err)
+{
+    const struct redis_reply *reply = redis_reply_at(redis, o->reply);
+
+    o->wrong_type = redis_reply_error_class(reply) == REDIS_ERROR_TYPE;
+    return cache_take_epochs(reply, o->tags, o->shared, &o->epochs, err);
+}
+
+static enum status random_epoch(char text[CACHE_EPOCH_DIGITS + 1], struct err *err)
+{
+    uint64_t epoch = 0;
+
+    while (epoch == 0) {
+        ssize_t n = getrandom(&epoch, sizeof epoch, 0);
+
+        if (n < 0 && errno != EINTR)
+            return err_fail(err, STATUS_INTERNAL, "getrandom: %s", strerror(errno));
+        if (n != sizeof epoch)
+            epoch = 0;
+    }
+    hex64_format(epoch, text);
+    return STATUS_OK;
+}
+
+/* A field that is absent and one that holds garbage look alike here; deleting an absent one is harmless only while
+ * nobody else has just created it, so HDEL is left to where garbage was seen twice (append_create's `again`). */
+static enum status append_create(struct redis *redis, const struct opening *o, bool again, struct err *err)
+{
+    char epoch[CACHE_EPOCH_DIGITS + 1];
+
+    if (o->wrong_type)
+        redis_append_words(redis, "DEL", o->key.data, NULL);
+    for (size_t i = 0; i < o->tags->n; i++) {
+        enum status status;
+
+        if (o->tags->tags[i].shared != o->shared || o->epochs.values[i] != 0)
+            continue;
+        if (again)
+            redis_append_words(redis, "HDEL", o->key.data, o->tags->tags[i].name, NULL);
+        status = random_epoch(epoch, err);
+        if (status != STATUS_OK)
+            return status;
+        redis_append_words(redis, "HSETNX", o->key.data, o->tags->tags[i].name, epoch, NULL);
+    }
+    return STATUS_OK;
+}
+
+/* One round trip for those not yet open. *ret_missing: some are still not. */
+static enum status open_round(struct cache *cache, struct redis *redis, struct opening *openings, size_t n, int round,
+                              bool *ret_missing, struct err *err)
+{
+    enum status status = STATUS_OK, result = STATUS_OK;
+    size_t created = 0;
+
+    for (size_t i = 0; i < n && result == STATUS_OK; i++) {
+        if (round > 0 && is_open(&openings[i]))
+            continue;
+        if (round > 0)
+            result = append_create(redis, &openings[i], round > 1, err);
+        append_read(cache, redis, &openings[i]);
+    }
+    created = redis_appended(redis);
+    status = redis_flush(redis, result == STATUS_OK ? err : NULL);
+    if (status != STATUS_OK || result != STATUS_OK)
+        return status != STATUS_OK ? status : result;
+    for (size_t i = 0; i < created && result == STATUS_OK; i++)
+        if (redis_reply_error_class(redis_reply_at(redis, i)) != REDIS_ERROR_TYPE)
+            result = redis_reply_status(redis_reply_at(redis, i), err);
+    *ret_missing = false;
+    for (size_t i = 0; i < n && result == STATUS_OK; i++) {
+        if (round > 0 && is_open(&openings[i]))
+            continue;
+        result = take_read(redis, &openings[i], err);
+        *ret_missing = *ret_missing || !is_open(&openings[i]);
+    }
+    return result;
+}
+
+/* Round 0 reads; 1 creates what is missing; 2 removes what is in the way and creates once more. */
+static enum status open_all(struct cache *cache, struct redis *redis, struct opening *openings, size_t n,
+                            char instance[REDIS_INSTANCE_SIZE], struct err *err)
+{
+    bool missing = n > 0;
+    enum status status = STATUS_OK;
+
+    for (int round = 0; round < 3 && missing && status == STATUS_OK; round++) {
+        status = open_round(cache, redis, openings, n, round, &missing, err);
+        if (round == 0)
+            memcpy(instance, redis_instance(redis), REDIS_INSTANCE_SIZE);
+    }
+    if (status == STATUS_OK && strcmp(instance, redis_instance(redis)) != 0)
+        status = err_fail(err, STATUS_UNAVAILABLE, "Redis was replaced by another instance");
+    return status;
+}
+
+static void init_opening(const struct cache *cache, struct opening *o, const struct cache_tags *tags, const char *user_id)
+{
+    *o = (struct opening){.tags = tags, .shared = user_id == NULL, .key = BUF_INIT};
+    cache_append_epoch_key(cache, &o->key, user_id);
+}
+
+static void copy_epochs(const struct opening *o, struct cache_epochs *epochs)
+{
+    for (size_t i = 0; i < o->tags->n; i++)
+        if (o->tags->tags[i].shared == o->shared)
+            epochs->values[i] = o->epochs.values[i];
+}
+
+enum status cache_open_epochs(struct cache *cache, struct redis *redis, const struct cache_tags *tags, size_t n_users,
+                              const char *const *user_ids, struct cache_epochs *ret_epochs, struct err *err)
+{
+    size_t n_own = cache_count_tags(tags, false) > 0 ? n_users : 0, n = n_own;
+    bool any_shared = cache_count_tags(tags, true) > 0 && n_users > 0;
+    struct opening *openings = calloc(n_own + 1, sizeof *openings);
+    char instance[REDIS_INSTANCE_SIZE] = "";
+    enum status status = STATUS_OK;
+
+    if (openings == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n_own; i++)
+        init_opening(cache, &openings[i], tags, user_ids[i]);
+    if (any_shared)
+        init_opening(cache, &openings[n++], tags, NULL);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        status = buf_status(&openings[i].key);
+    if (status == STATUS_OK)
+        status = open_all(cache, redis, openings, n, instance, err);
+    for (size_t i = 0; i < n_users && status == STATUS_OK; i++) {
+        ret_epochs[i] = (struct cache_epochs){0};
+        memcpy(ret_epochs[i].instance, instance, sizeof instance);
+        if (n_own > 0)
+            copy_epochs(&openings[i], &ret_epochs[i]);
+        if (any_shared)
+            copy_epochs(&openings[n - 1], &ret_epochs[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        buf_release(&openings[i].key);
+    free(openings);
+    return status;
+}
+
+/* --- invalidating -------------------------------------------------------------------------- */
+
+static enum status append_deletes(const struct cache *cache, struct redis *redis, const char *user_id,
+                                  const struct cache_tags *tags, struct err *err)
+{
+    struct buf own = BUF_INIT, shared = BUF_INIT;
+    bool any_own = cache_count_tags(tags, false) > 0;
+    enum status status = STATUS_OK;
+
+    if (any_own && user_id == NULL)
+        return err_fail(err, STATUS_INVALID, "a user's tags cannot be invalidated without the user");
+    if (any_own)
+        cache_append_epoch_key(cache, &own, user_id);
+    cache_append_epoch_key(cache, &shared, NULL);
+    if (buf_status(&own) != STATUS_OK || buf_status(&shared) != STATUS_OK) {
+        status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    } else {
+        cache_append_tag_command(redis, "HDEL", own.data, tags, false);
+        cache_append_tag_command(redis, "HDEL", shared.data, tags, true);
+    }
+    buf_release(&own);
+    buf_release(&shared);
+    return status;
+}
+
+/* A replica must have the deletion before it counts: it may be the master a second from now. */
+static enum status wait_for_replica(struct redis *redis, struct err *err)
+{
+    char wait_ms[24];
+    const struct redis_reply *reply;
+    enum status status;
+
+    (void)snprintf(wait_ms, sizeof wait_ms, "%lld", (long long)(redis_timeout_ms(redis) / 2 + 1));
+    status = redis_command(redis, &reply, err, "WAIT", "1", wait_ms, NULL);
+    if (status == STATUS_OK && redis_reply_integer(reply) < 1)
+        status = err_fail(err, STATUS_TIMEOUT, "no replica has confirmed the invalidation");
+    return status;
+}
+
+enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id, const struct cache_tags *tags,
+                             struct err *err)
+{
+    enum status status = append_deletes(cache, redis, user_id, tags, err);
+    size_t n = redis_appended(redis);
+
+    if (status != STATUS_OK || n == 0)
+        return status;
+    /* Replicas come and go: ask in the same round trip whether there are any now. */
+    redis_append_words(redis, "INFO", "replication", NULL);
+    status = redis_flush(redis, err);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        /* Another type under the key holds no epoch, so nothing is valid under it. */
+        if (redis_reply_error_class(redis_reply_at(redis, i)) != REDIS_ERROR_TYPE)
+            status = redis_reply_status(redis_reply_at(redis, i), err);
+    if (status == STATUS_OK)
+        status = redis_read_role(redis, redis_reply_at(redis, n), err);
+    if (status == STATUS_OK && redis_has_replicas(redis))
+        status = wait_for_replica(redis, err);
+    if (status == STATUS_OK)
+        atomic_fetch_add_explicit(&cache->invalidations, 1, memory_order_relaxed);
+    return status;
+}

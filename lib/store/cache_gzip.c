@@ -1,0 +1,109 @@
+/* Gzip of stored bodies. Compressors are large, so each thread keeps one. */
+#include <libdeflate.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "lib/store/cache.h"
+
+enum { GZIP_WORTH = 1024, GZIP_LEVEL = 6, GZIP_SMALLEST = 18 };
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t compressor_key, decompressor_key;
+static bool keys_made;
+
+static void free_compressor(void *c)
+{
+    libdeflate_free_compressor(c);
+}
+
+static void free_decompressor(void *d)
+{
+    libdeflate_free_decompressor(d);
+}
+
+static void make_keys(void)
+{
+    keys_made = pthread_key_create(&compressor_key, free_compressor) == 0 &&
+                pthread_key_create(&decompressor_key, free_decompressor) == 0;
+}
+
+static struct libdeflate_compressor *own_compressor(void)
+{
+    struct libdeflate_compressor *c;
+
+    (void)pthread_once(&once, make_keys);
+    if (!keys_made)
+        return NULL;
+    c = pthread_getspecific(compressor_key);
+    if (c == NULL && (c = libdeflate_alloc_compressor(GZIP_LEVEL)) != NULL &&
+        pthread_setspecific(compressor_key, c) != 0) {
+        libdeflate_free_compressor(c);
+        c = NULL;
+    }
+    return c;
+}
+
+static struct libdeflate_decompressor *own_decompressor(void)
+{
+    struct libdeflate_decompressor *d;
+
+    (void)pthread_once(&once, make_keys);
+    if (!keys_made)
+        return NULL;
+    d = pthread_getspecific(decompressor_key);
+    if (d == NULL && (d = libdeflate_alloc_decompressor()) != NULL && pthread_setspecific(decompressor_key, d) != 0) {
+        libdeflate_free_decompressor(d);
+        d = NULL;
+    }
+    return d;
+}
+
+bool cache_compress(const char *bytes, size_t len, struct buf *out)
+{
+    struct libdeflate_compressor *compressor;
+    size_t n;
+
+    if (len <= GZIP_WORTH || (compressor = own_compressor()) == NULL || !buf_reserve(out, len))
+        return false;
+    n = libdeflate_gzip_compress(compressor, bytes, len, out->data + out->len, len - 1); /* 0: would not be smaller */
+    if (n == 0)
+        return false;
+    out->len += n;
+    out->data[out->len] = '\0';
+    return true;
+}
+
+/* The last four bytes of a gzip member: the size it unpacks to. */
+static size_t unpacked_size(const char *body, size_t len)
+{
+    const unsigned char *tail = (const unsigned char *)body + len - 4;
+
+    return (size_t)tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
+}
+
+enum status cache_body_unpack(const struct cache_header *header, const char *body, size_t max, struct buf *out)
+{
+    struct libdeflate_decompressor *decompressor;
+    size_t size = header->body_size;
+
+    if (header->encoding == CACHE_GZIP) {
+        if (header->body_size < GZIP_SMALLEST)
+            return STATUS_INVALID;
+        size = unpacked_size(body, header->body_size);
+    }
+    if (size > max)
+        return STATUS_LIMIT;
+    if (header->encoding == CACHE_IDENTITY) {
+        buf_append(out, body, size);
+        return buf_status(out);
+    }
+    decompressor = own_decompressor();
+    if (decompressor == NULL || !buf_reserve(out, size))
+        return STATUS_NO_MEMORY;
+    if (libdeflate_gzip_decompress(decompressor, body, header->body_size, out->data + out->len, size, NULL) !=
+        LIBDEFLATE_SUCCESS)
+        return STATUS_INVALID;
+    out->len += size;
+    out->data[out->len] = '\0';
+    return STATUS_OK;
+}

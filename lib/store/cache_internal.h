@@ -1,0 +1,47 @@
+/* What the files of the cache share. */
+#ifndef PNLCACHE_STORE_CACHE_INTERNAL_H
+#define PNLCACHE_STORE_CACHE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "lib/store/cache.h"
+
+#define CACHE_BODY_MAX 999999999 /* nine digits */
+#define CACHE_EPOCH_DIGITS 16
+#define CACHE_DAMAGED_SLOTS 256
+
+struct cache {
+    char *prefix;
+    int64_t epoch_ttl_s;
+    size_t max_value;
+    _Atomic uint64_t verdicts[CACHE_VERDICTS];
+    _Atomic uint64_t stored, unchanged, refused, too_large, invalidations;
+    /* Hashes of keys seen damaged, so that the next store replaces the body even where the header looks right. A
+     * collision forgets one until it is seen again. */
+    _Atomic uint64_t damaged[CACHE_DAMAGED_SLOTS];
+};
+
+/* Parses a header line without looking at the body; *ret_width: its bytes, line feed included. */
+bool cache_header_take(const char *value, size_t len, struct cache_header *ret_header, size_t *ret_width) MUST_CHECK;
+/* 16 lower-case hexadecimal digits. */
+bool cache_parse_epoch(const char *text, size_t len, uint64_t *ret_epoch) MUST_CHECK;
+/* Appends the key of the user's epochs; of the shared ones when user_id is NULL. */
+void cache_append_epoch_key(const struct cache *cache, struct buf *key, const char *user_id);
+uint64_t cache_key_hash(const char *key);
+
+static inline size_t cache_count_tags(const struct cache_tags *tags, bool shared)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < tags->n; i++)
+        n += tags->tags[i].shared == shared;
+    return n;
+}
+/* Appends COMMAND key tag... for the user's or the shared tags; nothing when there is none. */
+void cache_append_tag_command(struct redis *redis, const char *command, const char *key, const struct cache_tags *tags,
+                              bool shared);
+/* Takes the answer of an HMGET appended that way; what is no epoch becomes 0. */
+enum status cache_take_epochs(const struct redis_reply *reply, const struct cache_tags *tags, bool shared,
+                              struct cache_epochs *epochs, struct err *err) MUST_CHECK;
+
+#endif

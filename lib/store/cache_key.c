@@ -1,0 +1,64 @@
+/* Key names, and what may be in them. */
+#include <string.h>
+#include <xxhash.h>
+
+#include "lib/base/text.h"
+#include "lib/store/cache_internal.h"
+
+bool user_id_is_valid(const char *user_id)
+{
+    size_t len = strnlen(user_id, USER_ID_MAX + 1);
+
+    if (len == 0 || len > USER_ID_MAX || !utf8_is_valid(user_id, len))
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)user_id[i];
+
+        /* C0, DEL, and C1 (U+0080..U+009F, in UTF-8 C2 80..C2 9F) */
+        if (c < 0x20 || c == 0x7f || (c == 0xc2 && (unsigned char)user_id[i + 1] < 0xa0))
+            return false;
+    }
+    return true;
+}
+
+static bool is_plain(char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '@' || c == '|' || c == '-';
+}
+
+void cache_append_user(struct buf *key, const char *user_id)
+{
+    static const char digits[] = "0123456789ABCDEF";
+
+    for (const char *c = user_id; *c != '\0'; c++) {
+        unsigned char byte = (unsigned char)*c;
+
+        if (is_plain(*c))
+            buf_append_char(key, *c);
+        else
+            buf_append(key, (const char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
+    }
+}
+
+void cache_append_prefix(const struct cache *cache, struct buf *key)
+{
+    buf_append_string(key, cache->prefix);
+}
+
+void cache_append_epoch_key(const struct cache *cache, struct buf *key, const char *user_id)
+{
+    cache_append_prefix(cache, key);
+    if (user_id == NULL) {
+        buf_append_string(key, "epoch:shared");
+        return;
+    }
+    buf_append_string(key, "epoch:{");
+    cache_append_user(key, user_id);
+    buf_append_char(key, '}');
+}
+
+uint64_t cache_key_hash(const char *key)
+{
+    return XXH3_64bits(key, strlen(key));
+}

@@ -1,0 +1,306 @@
+/* The cache protocol against a real Redis (TEST_REDIS_URL). Every test has a user of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/base/settings.h"
+#include "lib/store/cache.h"
+
+#define BODY "{\"computed_at\":\"1\",\"data\":{\"pnl\":\"12.34\"}}"
+
+static const struct cache_tags tags = {2, {{"stocks", false}, {"market", true}}};
+static const struct cache_tags only_stocks = {1, {{"stocks", false}}};
+
+struct fixture {
+    struct cache *cache;
+    struct redis *redis;
+    char user[32], key[64];
+    struct cache_epochs epochs;
+};
+static int serial;
+
+#define OK(call) assert_ok((call), &err, #call)
+static void assert_ok(enum status status, const struct err *err, const char *call)
+{
+    if (status != STATUS_OK)
+        fail_msg("%s: %s: %s", call, status_name(status), err->text);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    char prefix[] = "t:";
+    struct settings settings = {.key_prefix = prefix, .cache_ttl_epoch_s = 3600, .cache_max_value = 100000};
+    const char *url = getenv("TEST_REDIS_URL");
+    struct err err = {0};
+
+    assert_non_null(f);
+    if (url == NULL)
+        fail_msg("TEST_REDIS_URL is not set");
+    OK(cache_new(&settings, &f->cache, &err));
+    OK(redis_new(&(struct redis_options){url, "test", 2000}, &f->redis, &err));
+    (void)snprintf(f->user, sizeof f->user, "user %d.%d", (int)getpid(), ++serial);
+    (void)snprintf(f->key, sizeof f->key, "t:doc:%d.%d", (int)getpid(), serial);
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){f->user}, &f->epochs, &err));
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+
+    redis_free(&f->redis);
+    cache_free(&f->cache);
+    free(f);
+    return 0;
+}
+
+static struct cache_store store(struct fixture *f, const char *body, size_t volatile_start, size_t volatile_end)
+{
+    struct cache_body b = {body, strlen(body), volatile_start, volatile_end, clock_now(), INSTANT_NEVER, 7};
+    struct cache_store s = {.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = &b, .ttl_s = 900};
+    struct err err = {0};
+
+    OK(cache_store_many(f->cache, f->redis, &s, 1, &err));
+    s.body = NULL;
+    return s;
+}
+
+static struct cache_lookup look(struct fixture *f)
+{
+    struct cache_lookup l = {.key = f->key, .user_id = f->user, .tags = &tags};
+    struct err err = {0};
+
+    OK(cache_lookup_many(f->cache, f->redis, &l, 1, &err));
+    return l;
+}
+
+static int64_t command(struct fixture *f, const char *a, const char *b, const char *c, const char *d)
+{
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    OK(redis_command(f->redis, &reply, &err, a, b, c, d, NULL));
+    return redis_reply_integer(reply);
+}
+
+static void test_lookup_after_store_is_a_hit(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_store s = store(f, BODY, 0, 0);
+    struct cache_lookup l = look(f);
+
+    assert_int_equal(s.status, STATUS_OK);
+    assert_int_equal(l.verdict, CACHE_HIT);
+    assert_int_equal(l.header.body_size, strlen(BODY));
+    assert_memory_equal(l.body, BODY, strlen(BODY));
+    assert_string_equal(l.header.etag, s.header.etag);
+    assert_in_range(command(f, "PTTL", f->key, NULL, NULL), 800000, 900000);
+}
+
+static void test_lookup_of_nothing_is_absent(void **state)
+{
+    assert_int_equal(look(*state).verdict, CACHE_MISS_ABSENT);
+}
+
+static void test_invalidate_of_either_tag_makes_a_miss(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    static const struct cache_tags market = {1, {{"market", true}}};
+
+    (void)store(f, BODY, 0, 0);
+    OK(cache_invalidate(f->cache, f->redis, f->user, &only_stocks, &err));
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){f->user}, &f->epochs, &err));
+    (void)store(f, BODY, 0, 0);
+    assert_int_equal(look(f).verdict, CACHE_HIT);
+    OK(cache_invalidate(f->cache, f->redis, NULL, &market, &err));
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+}
+
+static void test_store_after_invalidation_during_compute_is_a_miss(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_epochs again;
+    struct err err = {0};
+
+    OK(cache_invalidate(f->cache, f->redis, f->user, &only_stocks, &err));
+    (void)store(f, BODY, 0, 0);
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){f->user}, &again, &err));
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+}
+
+static void test_store_after_flush_is_a_miss(void **state)
+{
+    struct fixture *f = *state;
+
+    (void)command(f, "FLUSHALL", NULL, NULL, NULL);
+    (void)store(f, BODY, 0, 0);
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+}
+
+static void test_store_with_the_same_content_keeps_body_and_etag(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_store first = store(f, "{\"at\":\"1\",\"data\":5}", 6, 9), second;
+    struct cache_lookup l;
+
+    (void)command(f, "PEXPIRE", f->key, "5000", NULL);
+    second = store(f, "{\"at\":\"2\",\"data\":5}", 6, 9);
+    l = look(f);
+    assert_true(second.unchanged);
+    assert_int_equal(l.verdict, CACHE_HIT);
+    assert_string_equal(l.header.etag, first.header.etag);
+    assert_memory_equal(l.body, "{\"at\":\"1\"", 9);
+    assert_true(l.header.computed_at.us > first.header.computed_at.us);
+    assert_in_range(command(f, "PTTL", f->key, NULL, NULL), 800000, 900000);
+    assert_false(store(f, "{\"at\":\"2\",\"data\":6}", 6, 9).unchanged);
+    assert_int_equal(look(f).verdict, CACHE_HIT);
+}
+
+static void test_lookup_of_damage_is_a_miss_and_store_replaces_it(void **state)
+{
+    static const char *const damages[][4] = {
+        {"SETRANGE", NULL, "400", "X"}, {"APPEND", NULL, "X", NULL}, {"SET", NULL, "garbage", NULL}, {"SET", NULL, "", NULL}};
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < 5; i++) {
+        (void)store(f, BODY, 0, 0);
+        if (i < 4) {
+            (void)command(f, damages[i][0], f->key, damages[i][2], damages[i][3]);
+        } else {
+            (void)command(f, "DEL", f->key, NULL, NULL);
+            (void)command(f, "LPUSH", f->key, "x", NULL);
+        }
+        if (look(f).verdict != CACHE_MISS_DAMAGED)
+            fail_msg("damage %zu was not seen", i);
+        (void)store(f, BODY, 0, 0);
+        if (look(f).verdict != CACHE_HIT)
+            fail_msg("damage %zu was not replaced", i);
+    }
+}
+
+static void test_lookup_of_a_flipped_body_byte_is_damaged_and_replaced(void **state)
+{
+    struct fixture *f = *state;
+    char offset[24];
+
+    (void)store(f, BODY, 0, 0);
+    (void)snprintf(offset, sizeof offset, "%d", (int)command(f, "STRLEN", f->key, NULL, NULL) - 5);
+    (void)command(f, "SETRANGE", f->key, offset, "9");
+    assert_int_equal(look(f).verdict, CACHE_MISS_DAMAGED);
+    assert_false(store(f, BODY, 0, 0).unchanged);
+    assert_int_equal(look(f).verdict, CACHE_HIT);
+}
+
+static void test_open_epochs_agrees_and_survives_foreign_values(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_epochs again;
+    struct buf key = BUF_INIT;
+    struct err err = {0};
+    const char *const users[] = {f->user};
+
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, users, &again, &err));
+    assert_memory_equal(again.values, f->epochs.values, sizeof again.values);
+    buf_append_string(&key, "t:epoch:{");
+    cache_append_user(&key, f->user);
+    buf_append_string(&key, "}");
+    (void)command(f, "HSET", key.data, "stocks", "garbage");
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, users, &again, &err));
+    assert_true(again.values[0] != 0 && again.values[0] != f->epochs.values[0]);
+    (void)command(f, "SET", key.data, "x", NULL);
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, users, &again, &err));
+    assert_true(again.values[0] != 0);
+    assert_in_range(command(f, "TTL", key.data, NULL, NULL), 3500, 3600);
+    buf_release(&key);
+}
+
+static void test_store_to_another_instance_is_refused(void **state)
+{
+    struct fixture *f = *state;
+
+    f->epochs.instance[0] = f->epochs.instance[0] == 'a' ? 'b' : 'a';
+    assert_int_equal(store(f, BODY, 0, 0).status, STATUS_CONFLICT);
+    assert_int_equal(look(f).verdict, CACHE_MISS_ABSENT);
+}
+
+static void test_store_of_a_large_body_is_packed(void **state)
+{
+    struct fixture *f = *state;
+    char body[5000];
+    struct buf out = BUF_INIT;
+    struct cache_lookup l;
+
+    memset(body, 'a', sizeof body - 1);
+    body[sizeof body - 1] = '\0';
+    (void)store(f, body, 0, 0);
+    l = look(f);
+    assert_int_equal(l.verdict, CACHE_HIT);
+    assert_int_equal(l.header.encoding, CACHE_GZIP);
+    assert_true(l.header.body_size < 200);
+    assert_int_equal(cache_body_unpack(&l.header, l.body, 4998, &out), STATUS_LIMIT);
+    assert_int_equal(cache_body_unpack(&l.header, l.body, 4999, &out), STATUS_OK);
+    assert_string_equal(out.data, body);
+    buf_release(&out);
+}
+
+static void test_store_over_maxmemory_is_refused_but_invalidation_works(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_store s;
+    struct err err = {0};
+
+    (void)store(f, BODY, 0, 0);
+    (void)command(f, "CONFIG", "SET", "maxmemory-policy", "noeviction");
+    (void)command(f, "CONFIG", "SET", "maxmemory", "1");
+    s = store(f, "other", 0, 0);
+    assert_int_equal(look(f).verdict, CACHE_HIT);
+    OK(cache_invalidate(f->cache, f->redis, f->user, &only_stocks, &err));
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+    (void)command(f, "CONFIG", "SET", "maxmemory", "0");
+    assert_int_equal(s.status, STATUS_UNAVAILABLE);
+}
+
+static void test_invalidate_on_a_read_only_replica_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+
+    (void)command(f, "REPLICAOF", "127.0.0.1", "1", NULL);
+    assert_int_equal(cache_invalidate(f->cache, f->redis, f->user, &only_stocks, &err), STATUS_UNAVAILABLE);
+    assert_int_equal(redis_heartbeat(f->redis, &err), STATUS_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "not the master"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_lookup_after_store_is_a_hit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookup_of_nothing_is_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_invalidate_of_either_tag_makes_a_miss, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_after_invalidation_during_compute_is_a_miss, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_after_flush_is_a_miss, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_with_the_same_content_keeps_body_and_etag, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookup_of_damage_is_a_miss_and_store_replaces_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookup_of_a_flipped_body_byte_is_damaged_and_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_open_epochs_agrees_and_survives_foreign_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_to_another_instance_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_of_a_large_body_is_packed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_over_maxmemory_is_refused_but_invalidation_works, set_up, tear_down),
+        /* last: the server stays a replica */
+        cmocka_unit_test_setup_teardown(test_invalidate_on_a_read_only_replica_fails, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
