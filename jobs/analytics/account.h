@@ -11,12 +11,12 @@
 
 struct account {
     const struct timezone *zone;
-    int trading_day_start;     /* hour 0..23 */
-    bool week_starts_monday;   /* calendar grid only */
+    int trading_day_start;   /* hour 0..23 */
+    bool week_starts_monday; /* calendar grid only */
     bool has_starting_equity;
     int64_t starting_equity_e8;
-    int64_t risk_free_rate_e8; /* annual, fraction x 10^8 */
-    char currency[4];          /* ISO 4217 */
+    int64_t risk_free_rate_e8;   /* annual, fraction x 10^8 */
+    char currency[4];            /* ISO 4217 */
     const struct date *holidays; /* ascending; borrowed for the life of the computation */
     size_t n_holidays;
 };

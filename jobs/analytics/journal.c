@@ -41,6 +41,7 @@ void journal_begin(struct journal *j, const struct account *account, struct inst
     day_clock_init(&j->entry_clock, &j->account);
     day_clock_init(&j->exit_clock, &j->account);
     j->unsorted = false;
+    j->days_go_back = false;
 }
 
 static void note_change(struct journal *j, bool known, struct instant t)
@@ -110,8 +111,10 @@ enum status journal_add(struct journal *j, const struct trade_row *row, struct e
         return append(&j->open, &j->n_open, &j->cap_open, &t, err);
     }
     t.exit_day = day_clock_day(&j->exit_clock, t.exit);
-    if (j->n_closed != 0 && trade_compare_exit(&j->closed[j->n_closed - 1], &t) > 0)
-        j->unsorted = true;
+    if (j->n_closed != 0) {
+        j->unsorted |= trade_compare_exit(&j->closed[j->n_closed - 1], &t) > 0;
+        j->days_go_back |= t.exit_day.days < j->closed[j->n_closed - 1].exit_day.days;
+    }
     return append(&j->closed, &j->n_closed, &j->cap_closed, &t, err);
 }
 
@@ -125,11 +128,19 @@ static int compare_entry(const void *a, const void *b)
     return trade_compare_entry(a, b);
 }
 
+static void sort_closed(struct journal *j)
+{
+    qsort(j->closed, j->n_closed, sizeof *j->closed, compare_exit);
+    j->unsorted = false;
+    j->days_go_back = false;
+    for (size_t i = 1; i < j->n_closed; i++)
+        j->days_go_back |= j->closed[i].exit_day.days < j->closed[i - 1].exit_day.days;
+}
+
 void journal_finish(struct journal *j)
 {
     if (j->unsorted)
-        qsort(j->closed, j->n_closed, sizeof *j->closed, compare_exit);
-    j->unsorted = false;
+        sort_closed(j);
     if (j->n_open > 1)
         qsort(j->open, j->n_open, sizeof *j->open, compare_entry);
 }

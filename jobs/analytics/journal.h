@@ -12,18 +12,18 @@ enum asset { ASSET_ALL, ASSET_STOCKS, ASSET_OPTIONS };
 const char *asset_text(enum asset asset); /* "all", "stocks", "options" */
 
 #define JOURNAL_MAX_TRADES ((size_t)1 << 30) /* products of a count and a sum stay inside 128 bits */
-#define JOURNAL_SKIPPED_IDS 20 /* ids kept for the log line */
+#define JOURNAL_SKIPPED_IDS 20               /* ids kept for the log line */
 
 struct journal {
     struct account account;
     struct instant as_of;
-    struct date today;           /* T: the trading day of as_of */
-    struct trade *closed;        /* canonical order */
+    struct date today;    /* T: the trading day of as_of */
+    struct trade *closed; /* canonical order */
     size_t n_closed;
-    struct trade *open;          /* by (entry_date, stock before option, id) */
+    struct trade *open; /* by (entry_date, stock before option, id) */
     size_t n_open;
-    size_t n_open_stocks;        /* the rest of n_open are options */
-    struct instant next_change;  /* earliest entry or exit after as_of; INSTANT_NEVER: none */
+    size_t n_open_stocks;         /* the rest of n_open are options */
+    struct instant next_change;   /* earliest entry or exit after as_of; INSTANT_NEVER: none */
     size_t skipped[SKIP_REASONS]; /* rows left out, by reason */
     size_t n_skipped_ids;
     struct {
@@ -35,6 +35,9 @@ struct journal {
     size_t cap_closed, cap_open;
     struct day_clock entry_clock, exit_clock;
     bool unsorted; /* a row came out of order */
+    /* Exit days do not ascend with exit instants: where clocks were put back across local midnight,
+     * a day comes twice. */
+    bool days_go_back;
 };
 
 void journal_init(struct journal *j);

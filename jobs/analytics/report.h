@@ -14,17 +14,19 @@ struct report; /* reusable: keeps its scratch memory between users */
 enum status report_new(struct report **ret_report, struct err *err) MUST_CHECK;
 void report_free(struct report **report);
 
-/* Computes every section of `asset` for n ranges. The journal must outlive the report's use.
- * ranges must all end at the same day unless n is 1. STATUS_LIMIT: a sum left 128 bits. */
+/* Computes every section of `asset` for n ranges (1..REPORT_MAX_RANGES), which must all end on the same day.
+ * The journal must outlive the report's use. A journal keeps its trades few enough and each amount small
+ * enough that no sum or product can leave 128 bits. STATUS_NO_MEMORY. */
 enum status report_compute(struct report *report, const struct journal *journal, enum asset asset,
                            const struct time_range *ranges, size_t n_ranges, struct err *err) MUST_CHECK;
 
 /* Each writes one JSON object for the i-th range of the last report_compute(). */
 void report_write_core(const struct report *report, size_t range, struct json_writer *w);
 void report_write_risk(const struct report *report, size_t range, struct json_writer *w);
-/* Performance and duration metrics (metrics.md 16.3). */
+/* {"performance_metrics", "duration_performance"} (metrics.md 16.3). */
 void report_write_performance(const struct report *report, size_t range, struct json_writer *w);
-/* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4). */
+void report_write_options_metrics(const struct report *report, size_t range, struct json_writer *w);
+/* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4); the report must be of that asset. */
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w);
 /* The `meta` object (metrics.md 16.1). computed_at and as_of are adjacent; *ret_volatile_start and
  * *ret_volatile_end receive the positions in w->out of the bytes from `"computed_at"` to the end of

@@ -62,7 +62,8 @@ struct instant next_trading_day_begin(const struct account *account, struct inst
     for (;;) {
         struct timezone_span span = timezone_span_at(account->zone, t);
         int64_t offset_us = span.utc_offset_seconds * US_PER_SECOND;
-        int64_t in_day_us = (t.us + offset_us - account->trading_day_start * INT64_C(3600) * US_PER_SECOND) % US_PER_DAY;
+        int64_t in_day_us =
+            (t.us + offset_us - account->trading_day_start * INT64_C(3600) * US_PER_SECOND) % US_PER_DAY;
         int64_t boundary_us = t.us - in_day_us + (in_day_us < 0 ? 0 : US_PER_DAY);
 
         if (boundary_us < span.to.us)

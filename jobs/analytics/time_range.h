@@ -5,7 +5,14 @@
 #include "jobs/analytics/account.h"
 
 enum range_name {
-    RANGE_TODAY, RANGE_7D, RANGE_30D, RANGE_90D, RANGE_6M, RANGE_1Y, RANGE_YTD, RANGE_ALL_TIME,
+    RANGE_TODAY,
+    RANGE_7D,
+    RANGE_30D,
+    RANGE_90D,
+    RANGE_6M,
+    RANGE_1Y,
+    RANGE_YTD,
+    RANGE_ALL_TIME,
     RANGE_PRESETS, /* the eight above are precomputed */
     RANGE_CUSTOM = RANGE_PRESETS
 };

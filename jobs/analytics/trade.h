@@ -39,13 +39,13 @@ struct trade_row {
     bool has_id, has_entry, has_exit;
     int64_t id;
     struct text_ref symbol;
-    struct text_ref side;            /* stock: BUY/SELL; option: long/short */
+    struct text_ref side;                                           /* stock: BUY/SELL; option: long/short */
     struct text_ref option_type, trade_direction, strategy, status; /* options */
-    struct number quantity;          /* shares, or contracts (as a plain number) */
-    struct number multiplier;        /* options; stocks: 1 */
+    struct number quantity;                                         /* shares, or contracts (as a plain number) */
+    struct number multiplier;                                       /* options; stocks: 1 */
     struct number entry_price, exit_price, stop_loss, initial_risk, take_profit, profit_target, intended_entry_price;
     struct number commissions, fees, strike_price, implied_volatility;
-    struct instant entry, exit;      /* exit INSTANT_NEVER: 'infinity' */
+    struct instant entry, exit; /* exit INSTANT_NEVER: 'infinity' */
     bool has_expiration;
     struct date expiration;
     struct text_ref mistakes, brokerage;
@@ -65,8 +65,8 @@ struct trade {
     int64_t iv_e8;       /* options, percent points; 0: unknown */
     double planned_rr;   /* 0: undefined (a defined one is positive) */
     struct date exit_day;
-    uint32_t symbol; /* id in the journal's symbols */
-    int32_t dte;     /* options: days to expiration at entry, >= 0 */
+    uint32_t symbol;         /* id in the journal's symbols */
+    int32_t dte;             /* options: days to expiration at entry, >= 0 */
     unsigned contracts : 20; /* options: 1..1,000,000 */
     unsigned option : 1, is_short : 1, put : 1, flawed : 1, has_slippage : 1;
     unsigned direction : 2; /* enum trade_direction */

@@ -1,0 +1,50 @@
+/* Small statistical pieces that several metrics share. */
+#ifndef PNLCACHE_JOBS_ANALYTICS_STATISTICS_H
+#define PNLCACHE_JOBS_ANALYTICS_STATISTICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/money.h"
+
+/* A sum of doubles that carries what each addition lost (Neumaier). */
+struct float_sum {
+    double sum, lost;
+};
+
+static inline void float_sum_add(struct float_sum *s, double x)
+{
+    double sum = s->sum + x;
+    double s_size = s->sum < 0 ? -s->sum : s->sum;
+    double x_size = x < 0 ? -x : x;
+
+    s->lost += s_size >= x_size ? (s->sum - sum) + x : (x - sum) + s->sum;
+    s->sum = sum;
+}
+static inline double float_sum_value(const struct float_sum *s)
+{
+    return s->sum + s->lost;
+}
+static inline void float_sum_merge(struct float_sum *into, const struct float_sum *other)
+{
+    float_sum_add(into, other->sum);
+    into->lost += other->lost;
+}
+
+/* sqrt(squares / (n - 1)); NAN below two values. `squares`: summed squared distances from the mean. */
+double sample_deviation(double squares, size_t n);
+
+/* Central moments of x[0..n): mean, and the sums of the 2nd, 3rd and 4th powers of the distances from it.
+ * Two passes. n > 0. */
+struct central_moments {
+    double mean, m2, m3, m4;
+};
+struct central_moments central_moments_of(const double *x, size_t n);
+
+/* Sum of squared distances of v[0..n) from their mean, whose exact sum is known. */
+double integer_squares(const int64_t *v, size_t n, wide_int sum);
+
+/* (sum_a / n_a) - (sum_b / n_b) without cancellation; both counts positive. */
+double mean_difference(wide_int sum_a, size_t n_a, wide_int sum_b, size_t n_b);
+
+#endif

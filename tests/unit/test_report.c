@@ -1,0 +1,791 @@
+/* The worked examples of metrics.md 18, digit for digit. The tables are copied from there; trailing zeros,
+ * which carry no meaning in a JSON number, are left out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "jobs/analytics/report.h"
+#include "tests/support/journal_csv.h"
+
+struct expected {
+    const char *key, *value;
+};
+
+static const char stocks_csv[] =
+    "id,symbol,trade_type,order_type,number_shares,entry_price,exit_price,stop_loss,profit_target,commissions,fees,"
+    "entry_date,exit_date,mistakes,playbooks,tags,is_deleted\n"
+    "1,AAPL,BUY,LIMIT,100,150.00,152.50,148.00,156.00,1.00,0,2025-02-24T14:35:00Z,2025-02-24T19:10:00Z,,Breakout,"
+    "momentum,0\n"
+    "2,TSLA,SELL,MARKET,20,300.00,309.00,306.00,288.00,1.20,0.30,2025-02-25T15:00:00Z,2025-02-26T16:00:00Z,chased,,,0\n"
+    "3,MSFT,BUY,LIMIT,10,400.00,400.10,395.00,,1.00,0,2025-02-26T15:00:00Z,2025-02-26T20:00:00Z,,,,0\n"
+    "4,NVDA,BUY,MARKET,50,120.00,118.00,,,1.00,0,2025-02-27T14:40:00Z,2025-02-27T15:00:00Z,no stop,,,0\n"
+    "5,AMD,SELL,STOP,100,100.00,103.00,101.00,,1.50,0.25,2025-03-03T14:45:00Z,2025-03-03T15:30:00Z,,,,0\n"
+    "6,AAPL,BUY,LIMIT,40,155.00,161.25,152.00,164.00,0.80,0,2025-02-20T15:30:00Z,2025-03-03T15:30:00Z,,Breakout,"
+    "momentum;swing,0\n"
+    "7,META,BUY,LIMIT,5,600.123456,640.50,610.00,,0.50,0,2025-03-05T15:00:00Z,2025-03-08T04:30:00Z,,,swing,0\n"
+    "8,BTC,BUY,MARKET,0.05,80000,82000,79000,,4.00,0,2025-03-09T05:00:00Z,2025-03-10T03:30:00Z,,,crypto,0\n"
+    "9,TSLA,BUY,MARKET,10,250.00,231.00,240.00,,1.00,0,2025-03-10T13:45:00Z,2025-03-11T14:00:00Z,held past stop,,,0\n"
+    "10,AAPL,BUY,LIMIT,30,160.00,166.00,157.00,169.00,0.60,0,2025-03-12T13:30:00Z,2025-03-14T19:59:00Z,,Breakout,"
+    "momentum,0\n"
+    "11,GOOG,BUY,LIMIT,15,170.00,,165.00,185.00,0.50,0,2025-03-13T14:00:00Z,,,,,0\n"
+    "12,SPY,BUY,MARKET,10,570.00,560.00,,,0,0,2025-03-03T15:00:00Z,2025-03-04T15:00:00Z,,,,1\n";
+
+static const char options_csv[] =
+    "id,symbol,strategy_type,trade_direction,side,option_type,strike_price,expiration_date,number_of_contracts,"
+    "multiplier,entry_price,exit_price,stop_loss,commissions,fees,implied_volatility,entry_date,exit_date,status,is_"
+    "deleted\n"
+    "1,SPY,Long "
+    "Call,Bullish,long,Call,600,2025-01-17,2,100,3.10,4.60,,2.60,0,14.5000,2025-01-06T15:00:00Z,2025-01-08T18:30:00Z,"
+    "closed,0\n"
+    "2,QQQ,Cash-Secured "
+    "Put,Bullish,short,Put,500,2025-02-21,1,100,2.45,0.60,,1.30,0,19.2000,2025-01-21T16:00:00Z,2025-02-04T15:30:00Z,"
+    "closed,0\n"
+    "3,AAPL,Covered "
+    "Call,Neutral,short,Call,250,2025-02-21,1,100,1.20,,,0.65,0,27.0000,2025-02-03T15:00:00Z,2025-02-21T21:00:00Z,"
+    "expired,0\n"
+    "4,TSLA,Long "
+    "Put,,long,Put,300,2025-03-21,1,100,5.00,,,0.65,0,62.5000,2025-02-24T15:00:00Z,2025-03-21T20:00:00Z,expired,0\n"
+    "5,AMD,Cash-Secured "
+    "Put,,short,Put,105,2025-04-17,1,100,3.00,,,0.65,0,48.0000,2025-03-17T14:00:00Z,2025-04-17T20:00:00Z,assigned,0\n"
+    "6,NVDA,Short "
+    "Strangle,Neutral,short,Call,120,2025-05-16,2,100,1.50,4.00,3.00,2.60,0,55.0000,2025-04-21T14:00:00Z,2025-05-12T13:"
+    "45:00Z,closed,0\n"
+    "7,SPY,Long "
+    "Call,Bullish,long,Call,590,2025-06-16,5,100,0.80,0.80,,6.50,0.25,11.0000,2025-06-16T13:40:00Z,2025-06-16T13:52:"
+    "00Z,closed,0\n"
+    "8,MRUT,Long "
+    "Call,Bullish,long,Call,215,2025-06-27,10,10,2.00,2.50,1.50,0,0,,2025-06-16T15:00:00Z,2025-06-18T15:00:00Z,closed,"
+    "0\n"
+    "9,MSFT,Long "
+    "Call,Bullish,long,Call,470,2025-06-20,1,100,4.00,6.00,,0.65,0,21.0000,2025-06-12T14:00:00Z,2025-06-20T19:30:00Z,"
+    "exercised,0\n"
+    "10,IWM,Cash-Secured "
+    "Put,Bullish,short,Put,205,2025-07-18,1,100,2.10,,4.20,0.65,0,22.0000,2025-06-17T15:00:00Z,,open,0\n";
+
+static const struct expected a_core_metrics[] = {
+    {"total_trades", "10"},
+    {"winning_trades", "5"},
+    {"losing_trades", "4"},
+    {"break_even_trades", "1"},
+    {"win_rate", "50"},
+    {"loss_rate", "40"},
+    {"win_rate_ex_breakeven", "55.5556"},
+    {"total_pnl", "199.7327"},
+    {"net_profit_loss", "199.7327"},
+    {"pnl_before_costs", "212.8827"},
+    {"gross_profit", "974.9827"},
+    {"gross_loss", "-775.25"},
+    {"average_win", "194.9965"},
+    {"average_loss", "-193.8125"},
+    {"average_win_percentage", "3.7056"},
+    {"average_loss_percentage", "-3.8415"},
+    {"average_position_size", "6150.0617"},
+    {"biggest_winner", "249.2"},
+    {"biggest_loser", "-301.75"},
+    {"biggest_winner_trade", "{\"trade_type\":\"stock\",\"trade_id\":6,\"symbol\":\"AAPL\",\"net_pnl\":249.2,\"exit_"
+                             "date\":\"2025-03-03T15:30:00Z\"}"},
+    {"biggest_loser_trade", "{\"trade_type\":\"stock\",\"trade_id\":5,\"symbol\":\"AMD\",\"net_pnl\":-301.75,\"exit_"
+                            "date\":\"2025-03-03T15:30:00Z\"}"},
+    {"profit_factor", "1.257637"},
+    {"win_loss_ratio", "1.006109"},
+    {"max_consecutive_wins", "3"},
+    {"max_consecutive_losses", "2"},
+    {"current_streak", "1"},
+    {"total_commissions", "12.6"},
+    {"total_fees", "0.55"},
+    {"total_costs", "13.15"},
+    {"average_commission_per_trade", "1.26"},
+};
+
+static const struct expected a_risk_metrics[] = {
+    {"return_basis", "\"equity\""},
+    {"observations", "36"},
+    {"sharpe_ratio", "0.999223"},
+    {"sortino_ratio", "1.963879"},
+    {"calmar_ratio", "4.54177"},
+    {"sterling_ratio", "1.118953"},
+    {"maximum_drawdown", "335.05"},
+    {"maximum_drawdown_percentage", "3.2691"},
+    {"maximum_drawdown_duration_days", "46"},
+    {"maximum_drawdown_peak_date", "\"2025-02-24\""},
+    {"maximum_drawdown_trough_date", "\"2025-03-03\""},
+    {"maximum_drawdown_recovery_date", "null"},
+    {"current_drawdown", "49.2673"},
+    {"current_drawdown_duration_days", "46"},
+    {"var_95", "-121.125"},
+    {"var_99", "-187.675"},
+    {"expected_shortfall_95", "-186.25"},
+    {"expected_shortfall_99", "-191"},
+    {"average_risk_per_trade", "103.75"},
+    {"risk_trade_count", "8"},
+    {"risk_reward_ratio", "1.006109"},
+    {"volatility", "80.22"},
+    {"downside_deviation", "47.8382"},
+    {"volatility_annualized_percentage", "12.6514"},
+    {"downside_deviation_annualized_percentage", "7.4454"},
+    {"ulcer_index", "1.51691"},
+    {"recovery_factor", "0.596128"},
+    {"skewness", "0.793812"},
+    {"kurtosis", "3.970993"},
+    {"tail_ratio", "1.548425"},
+    {"gain_to_pain_ratio", "0.379684"},
+    {"t_statistic", "0.310359"},
+    {"k_ratio", "0.19345"},
+};
+
+static const struct expected a_performance_metrics[] = {
+    {"trade_expectancy", "19.9733"},
+    {"edge", "0.103055"},
+    {"median_trade", "48"},
+    {"trade_standard_deviation", "203.5095"},
+    {"average_hold_time_days", "1.926667"},
+    {"average_hold_time_winners_days", "3.392222"},
+    {"average_hold_time_losers_days", "0.524306"},
+    {"median_hold_time_days", "0.973958"},
+    {"average_position_size", "6150.0617"},
+    {"position_size_standard_deviation", "3763.8797"},
+    {"position_size_variability", "0.612007"},
+    {"average_position_size_after_win", "3900.1235"},
+    {"average_position_size_after_loss", "7400"},
+    {"kelly_criterion", "0.11381"},
+    {"system_quality_number", "0.139337"},
+    {"system_quality_number_capped", "0.139337"},
+    {"payoff_ratio", "1.006109"},
+    {"average_r_multiple", "0.099375"},
+    {"median_r_multiple", "0.6225"},
+    {"r_multiple_standard_deviation", "2.017226"},
+    {"positive_r_multiple_count", "4"},
+    {"negative_r_multiple_count", "3"},
+    {"r_trade_count", "8"},
+    {"average_planned_risk_reward", "2.75"},
+    {"consistency_ratio", "0.102429"},
+    {"monthly_win_rate", "50"},
+    {"quarterly_win_rate", "100"},
+    {"monthly_win_rate_standard_deviation", "23.5702"},
+    {"daily_win_rate", "50"},
+    {"trading_days", "8"},
+    {"winning_days", "4"},
+    {"losing_days", "4"},
+    {"break_even_days", "0"},
+    {"average_daily_pnl", "24.9666"},
+    {"best_day", "249"},
+    {"worst_day", "-191"},
+    {"best_day_profit_share", "124.6666"},
+    {"average_trades_per_day", "1.25"},
+    {"max_trades_per_day", "2"},
+    {"trades_per_week", "1.489362"},
+    {"average_slippage", "null"},
+    {"commission_impact_percentage", "0.7502"},
+    {"clean_trade_count", "7"},
+    {"flawed_trade_count", "3"},
+    {"clean_expectancy", "96.1761"},
+    {"flawed_expectancy", "-157.8333"},
+    {"mistake_cost", "762.0283"},
+    {"r_distribution", "[{\"label\":\"<=-1R\",\"count\":3},{\"label\":\"-1..0R\",\"count\":0},{\"label\":\"0..1R\","
+                       "\"count\":1},{\"label\":\"1..2R\",\"count\":3},{\"label\":\">=2R\",\"count\":1}]"},
+};
+
+static const struct expected b_core_metrics[] = {
+    {"total_trades", "9"},
+    {"winning_trades", "6"},
+    {"losing_trades", "3"},
+    {"break_even_trades", "0"},
+    {"win_rate", "66.6667"},
+    {"loss_rate", "33.3333"},
+    {"win_rate_ex_breakeven", "66.6667"},
+    {"total_pnl", "139.15"},
+    {"net_profit_loss", "139.15"},
+    {"pnl_before_costs", "155"},
+    {"gross_profit", "1149.15"},
+    {"gross_loss", "-1010"},
+    {"average_win", "191.525"},
+    {"average_loss", "-336.6667"},
+    {"average_win_percentage", "66.1711"},
+    {"average_loss_percentage", "-89.7836"},
+    {"average_position_size", "342.7778"},
+    {"biggest_winner", "299.35"},
+    {"biggest_loser", "-502.6"},
+    {"biggest_winner_trade", "{\"trade_type\":\"option\",\"trade_id\":5,\"symbol\":\"AMD\",\"net_pnl\":299.35,\"exit_"
+                             "date\":\"2025-04-17T20:00:00Z\"}"},
+    {"biggest_loser_trade", "{\"trade_type\":\"option\",\"trade_id\":6,\"symbol\":\"NVDA\",\"net_pnl\":-502.6,\"exit_"
+                            "date\":\"2025-05-12T13:45:00Z\"}"},
+    {"profit_factor", "1.137772"},
+    {"win_loss_ratio", "0.568886"},
+    {"max_consecutive_wins", "3"},
+    {"max_consecutive_losses", "2"},
+    {"current_streak", "2"},
+    {"total_commissions", "15.6"},
+    {"total_fees", "0.25"},
+    {"total_costs", "15.85"},
+    {"average_commission_per_trade", "1.7333"},
+};
+
+static const struct expected b_risk_metrics[] = {
+    {"return_basis", "\"pnl\""},
+    {"observations", "118"},
+    {"sharpe_ratio", "0.23054"},
+    {"sortino_ratio", "0.286634"},
+    {"calmar_ratio", "0.418163"},
+    {"sterling_ratio", "null"},
+    {"maximum_drawdown", "710.65"},
+    {"maximum_drawdown_percentage", "null"},
+    {"maximum_drawdown_duration_days", "119"},
+    {"maximum_drawdown_peak_date", "\"2025-02-21\""},
+    {"maximum_drawdown_trough_date", "\"2025-06-16\""},
+    {"maximum_drawdown_recovery_date", "null"},
+    {"current_drawdown", "461.3"},
+    {"current_drawdown_duration_days", "119"},
+    {"var_95", "0"},
+    {"var_99", "-416.687"},
+    {"expected_shortfall_95", "-168.3333"},
+    {"expected_shortfall_99", "-501.625"},
+    {"average_risk_per_trade", "378.3333"},
+    {"risk_trade_count", "6"},
+    {"risk_reward_ratio", "0.568886"},
+    {"volatility", "81.1997"},
+    {"downside_deviation", "65.3091"},
+    {"volatility_annualized_percentage", "null"},
+    {"downside_deviation_annualized_percentage", "null"},
+    {"ulcer_index", "null"},
+    {"recovery_factor", "0.195807"},
+    {"skewness", "-3.02223"},
+    {"kurtosis", "27.195991"},
+    {"tail_ratio", "null"},
+    {"gain_to_pain_ratio", "0.137772"},
+    {"t_statistic", "0.149562"},
+    {"k_ratio", "-2.393437"},
+};
+
+static const struct expected b_performance_metrics[] = {
+    {"trade_expectancy", "15.4611"},
+    {"edge", "0.045924"},
+    {"median_trade", "119.35"},
+    {"trade_standard_deviation", "310.1288"},
+    {"average_hold_time_days", "13.562269"},
+    {"average_hold_time_winners_days", "12.642361"},
+    {"average_hold_time_losers_days", "15.402083"},
+    {"median_hold_time_days", "13.979167"},
+    {"average_position_size", "342.7778"},
+    {"position_size_standard_deviation", "154.6591"},
+    {"position_size_variability", "0.451194"},
+    {"average_position_size_after_win", "293"},
+    {"average_position_size_after_loss", "333.3333"},
+    {"kelly_criterion", "0.080726"},
+    {"system_quality_number", "-0.286335"},
+    {"system_quality_number_capped", "-0.286335"},
+    {"payoff_ratio", "0.568886"},
+    {"average_r_multiple", "-0.119243"},
+    {"median_r_multiple", "0.231401"},
+    {"r_multiple_standard_deviation", "1.020077"},
+    {"positive_r_multiple_count", "3"},
+    {"negative_r_multiple_count", "3"},
+    {"r_trade_count", "6"},
+    {"average_planned_risk_reward", "null"},
+    {"consistency_ratio", "0.080726"},
+    {"monthly_win_rate", "66.6667"},
+    {"quarterly_win_rate", "100"},
+    {"monthly_win_rate_standard_deviation", "49.0653"},
+    {"daily_win_rate", "66.6667"},
+    {"trading_days", "9"},
+    {"winning_days", "6"},
+    {"losing_days", "3"},
+    {"break_even_days", "0"},
+    {"average_daily_pnl", "15.4611"},
+    {"best_day", "299.35"},
+    {"worst_day", "-502.6"},
+    {"best_day_profit_share", "215.1276"},
+    {"average_trades_per_day", "1"},
+    {"max_trades_per_day", "1"},
+    {"trades_per_week", "0.384146"},
+    {"average_slippage", "null"},
+    {"commission_impact_percentage", "0.7355"},
+    {"clean_trade_count", "9"},
+    {"flawed_trade_count", "0"},
+    {"clean_expectancy", "15.4611"},
+    {"flawed_expectancy", "null"},
+    {"mistake_cost", "null"},
+    {"r_distribution", "[{\"label\":\"<=-1R\",\"count\":2},{\"label\":\"-1..0R\",\"count\":1},{\"label\":\"0..1R\","
+                       "\"count\":2},{\"label\":\"1..2R\",\"count\":1},{\"label\":\">=2R\",\"count\":0}]"},
+};
+
+static const struct expected b_options_metrics[] = {
+    {"total_trades", "9"},
+    {"contracts", "24"},
+    {"call_trades", "6"},
+    {"put_trades", "3"},
+    {"long_trades", "5"},
+    {"short_trades", "4"},
+    {"premium_paid", "2120"},
+    {"premium_collected", "965"},
+    {"net_premium", "-1155"},
+    {"average_premium", "342.7778"},
+    {"average_dte_at_entry", "17.777778"},
+    {"average_iv_at_entry", "32.275"},
+    {"closed_count", "5"},
+    {"expired_count", "2"},
+    {"assigned_count", "1"},
+    {"exercised_count", "1"},
+    {"expired_rate", "22.2222"},
+    {"assigned_rate", "11.1111"},
+    {"exercised_rate", "11.1111"},
+    {"premium_capture_rate", "10.342"},
+    {"return_on_premium", "1.8561"},
+};
+
+typedef void write_section(const struct report *, size_t, struct json_writer *);
+
+#define N_ITEMS(array) (sizeof(array) / sizeof(array)[0])
+
+/* Length of the JSON value at `text`, up to the comma or bracket that ends it. */
+static size_t value_length(const char *text)
+{
+    size_t i = 0;
+    int depth = 0;
+
+    for (; text[i] != '\0'; i++) {
+        if (text[i] == '"')
+            for (i++; text[i] != '"'; i++)
+                assert_true(text[i] != '\0');
+        else if (text[i] == '{' || text[i] == '[')
+            depth++;
+        else if ((text[i] == '}' || text[i] == ']') && depth-- == 0)
+            break;
+        else if (text[i] == ',' && depth == 0)
+            break;
+    }
+    return i;
+}
+
+/* The first member with that key, as text; "(absent)" when there is none. */
+static const char *member(const char *json, const char *key)
+{
+    static char value[4096];
+    char wanted[100];
+    const char *at;
+
+    (void)snprintf(wanted, sizeof wanted, "\"%s\":", key);
+    at = strstr(json, wanted);
+    if (at == NULL)
+        return "(absent)";
+    at += strlen(wanted);
+    (void)snprintf(value, sizeof value, "%.*s", (int)value_length(at), at);
+    return value;
+}
+
+static size_t n_members(const char *json)
+{
+    size_t n = 0;
+
+    for (const char *at = json + 1; *at != '\0' && *at != '}'; at++) {
+        at = strchr(at, ':') + 1;
+        at += value_length(at);
+        n++;
+        if (*at == '}')
+            break;
+    }
+    return n;
+}
+
+static size_t check_members(const char *json, const struct expected *expected, size_t n)
+{
+    size_t wrong = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const char *value = member(json, expected[i].key);
+
+        if (strcmp(value, expected[i].value) != 0) {
+            print_error("%s: %s, expected %s\n", expected[i].key, value, expected[i].value);
+            wrong++;
+        }
+    }
+    return wrong;
+}
+
+struct example {
+    struct account account;
+    struct journal journal;
+    struct report *report;
+    struct time_range ranges[RANGE_PRESETS];
+    struct buf text;
+};
+
+static void begin_example(struct example *e, bool options, const char *csv, const char *as_of, const char *equity)
+{
+    e->text = (struct buf)BUF_INIT;
+    assert_int_equal(account_init_default(&e->account, NULL), STATUS_OK);
+    if (equity != NULL) {
+        e->account.has_starting_equity = true;
+        assert_int_equal(money_parse(equity, &e->account.starting_equity_e8), STATUS_OK);
+    }
+    journal_init(&e->journal);
+    journal_begin(&e->journal, &e->account, instant_of(as_of));
+    journal_add_csv(&e->journal, options, csv);
+    journal_finish(&e->journal);
+    assert_int_equal(report_new(&e->report, NULL), STATUS_OK);
+    for (size_t i = 0; i < RANGE_PRESETS; i++) {
+        struct range_request request = {.name = (enum range_name)i};
+
+        e->ranges[i] = time_range_resolve(&request, e->journal.today);
+    }
+}
+
+static void compute(struct example *e, enum asset asset)
+{
+    assert_int_equal(report_compute(e->report, &e->journal, asset, e->ranges, RANGE_PRESETS, NULL), STATUS_OK);
+}
+
+static void end_example(struct example *e)
+{
+    report_free(&e->report);
+    journal_release(&e->journal);
+    buf_release(&e->text);
+}
+
+static const char *written(struct example *e, write_section *write, size_t range)
+{
+    struct json_writer w;
+
+    buf_clear(&e->text);
+    json_init(&w, &e->text);
+    write(e->report, range, &w);
+    assert_false(e->text.failed);
+    return e->text.data;
+}
+
+static const char *written_meta(struct example *e, size_t range)
+{
+    struct json_writer w;
+    size_t start, end;
+
+    buf_clear(&e->text);
+    json_init(&w, &e->text);
+    report_write_meta(e->report, range, "u-42", e->journal.as_of, &w, &start, &end);
+    assert_int_equal(strncmp(e->text.data + start, "\"computed_at\":\"", 15), 0);
+    assert_int_equal(strncmp(e->text.data + end, ",\"valid_until\":", 15), 0);
+    return e->text.data;
+}
+
+#define CHECK_SECTION(e, write, range, table)                                                                          \
+    do {                                                                                                               \
+        assert_int_equal(check_members(written(e, write, range), table, N_ITEMS(table)), 0);                           \
+    } while (0)
+
+static void begin_a(struct example *e)
+{
+    begin_example(e, false, stocks_csv, "2025-04-11T20:00:00Z", "10000");
+    compute(e, ASSET_ALL);
+}
+
+static void begin_b(struct example *e, enum asset asset)
+{
+    begin_example(e, true, options_csv, "2025-06-20T20:00:00Z", NULL);
+    compute(e, asset);
+}
+
+static void test_example_a_has_the_published_core_metrics(void **state)
+{
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    CHECK_SECTION(&e, report_write_core, RANGE_ALL_TIME, a_core_metrics);
+    assert_int_equal(n_members(e.text.data), N_ITEMS(a_core_metrics));
+    end_example(&e);
+}
+
+static void test_example_a_has_the_published_risk_metrics(void **state)
+{
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    CHECK_SECTION(&e, report_write_risk, RANGE_ALL_TIME, a_risk_metrics);
+    assert_int_equal(n_members(e.text.data), N_ITEMS(a_risk_metrics));
+    end_example(&e);
+}
+
+static void test_example_a_has_the_published_performance_metrics(void **state)
+{
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    CHECK_SECTION(&e, report_write_performance, RANGE_ALL_TIME, a_performance_metrics);
+    assert_int_equal(n_members(strchr(e.text.data + 1, '{')), N_ITEMS(a_performance_metrics));
+    end_example(&e);
+}
+
+static void test_example_a_has_the_published_duration_buckets(void **state)
+{
+    struct example e;
+    const char *expected =
+        "[{\"duration_bucket\":\"0-1 days\",\"trade_count\":5,\"winning_trades\":2,\"losing_trades\":2,\"win_rate\":40,"
+        "\"total_pnl\":-57.75,\"avg_pnl\":-11.55,\"avg_hold_time_days\":0.276389,\"best_trade\":249,"
+        "\"worst_trade\":-301.75,\"profit_factor\":0.856611},"
+        "{\"duration_bucket\":\"1-7 days\",\"trade_count\":4,\"winning_trades\":2,\"losing_trades\":2,\"win_rate\":50,"
+        "\"total_pnl\":8.2827,\"avg_pnl\":2.0707,\"avg_hold_time_days\":1.721181,\"best_trade\":201.3827,"
+        "\"worst_trade\":-191,\"profit_factor\":1.022235},"
+        "{\"duration_bucket\":\"1-4 weeks\",\"trade_count\":1,\"winning_trades\":1,\"losing_trades\":0,"
+        "\"win_rate\":100,\"total_pnl\":249.2,\"avg_pnl\":249.2,\"avg_hold_time_days\":11,\"best_trade\":249.2,"
+        "\"worst_trade\":249.2,\"profit_factor\":null}]";
+
+    (void)state;
+    begin_a(&e);
+    assert_string_equal(member(written(&e, report_write_performance, RANGE_ALL_TIME), "duration_buckets"), expected);
+    assert_int_equal(check_members(strstr(e.text.data, "\"overall_metrics\""), a_core_metrics, N_ITEMS(a_core_metrics)),
+                     0);
+    end_example(&e);
+}
+
+static void test_example_b_has_the_published_metrics(void **state)
+{
+    for (enum asset asset = ASSET_ALL; asset <= ASSET_OPTIONS; asset += ASSET_OPTIONS) {
+        struct example e;
+
+        (void)state;
+        begin_b(&e, asset);
+        CHECK_SECTION(&e, report_write_core, RANGE_ALL_TIME, b_core_metrics);
+        CHECK_SECTION(&e, report_write_risk, RANGE_ALL_TIME, b_risk_metrics);
+        CHECK_SECTION(&e, report_write_performance, RANGE_ALL_TIME, b_performance_metrics);
+        CHECK_SECTION(&e, report_write_options_metrics, RANGE_ALL_TIME, b_options_metrics);
+        assert_int_equal(n_members(e.text.data), N_ITEMS(b_options_metrics));
+        end_example(&e);
+    }
+}
+
+static void test_example_b_has_the_published_summary(void **state)
+{
+    static const struct expected expected[] = {
+        {"total_pnl", "\"139.1500\""},
+        {"profit_factor", "\"1.137772\""},
+        {"win_rate", "\"66.6667\""},
+        {"loss_rate", "\"33.3333\""},
+        {"avg_gain", "\"191.5250\""},
+        {"avg_loss", "\"-336.6667\""},
+        {"biggest_winner", "\"299.3500\""},
+        {"biggest_loser", "\"-502.6000\""},
+        {"avg_hold_time_winners", "\"12.642361\""},
+        {"avg_hold_time_losers", "\"15.402083\""},
+        {"risk_reward_ratio", "\"0.568886\""},
+        {"trade_expectancy", "\"15.4611\""},
+        {"avg_position_size", "\"342.7778\""},
+        {"net_pnl", "\"139.1500\""},
+    };
+    struct example e;
+
+    (void)state;
+    begin_b(&e, ASSET_OPTIONS);
+    CHECK_SECTION(&e, report_write_summary, RANGE_ALL_TIME, expected);
+    assert_int_equal(n_members(e.text.data), N_ITEMS(expected) + 4);
+    end_example(&e);
+}
+
+/* --- the tables of ranges -------------------------------------------------------------------------- */
+
+struct range_row {
+    const char *start_date, *start, *end, *closed, *opening, *total, *n, *sharpe, *sortino, *drawdown;
+};
+
+static void check_range(struct example *e, size_t i, const struct range_row *row)
+{
+    const struct expected meta[] = {
+        {"start_date", row->start_date},        {"start", row->start}, {"end", row->end}, {"trade_count", row->closed},
+        {"range_opening_equity", row->opening},
+    };
+    const struct expected core[] = {{"total_trades", row->closed}, {"total_pnl", row->total}};
+    const struct expected risk[] = {
+        {"observations", row->n},
+        {"sharpe_ratio", row->sharpe},
+        {"sortino_ratio", row->sortino},
+        {"maximum_drawdown", row->drawdown},
+    };
+    size_t wrong = check_members(written_meta(e, i), meta, N_ITEMS(meta));
+
+    wrong += check_members(written(e, report_write_core, i), core, N_ITEMS(core));
+    wrong += check_members(written(e, report_write_risk, i), risk, N_ITEMS(risk));
+    if (wrong != 0)
+        fail_msg("range %zu: %zu values differ", i, wrong);
+}
+
+#define A_END "\"2025-04-12T04:00:00Z\""
+
+static void test_example_a_has_the_published_ranges(void **state)
+{
+    static const struct range_row rows[RANGE_PRESETS] = {
+        {"\"2025-04-11\"", "\"2025-04-11T04:00:00Z\"", A_END, "0", "10199.7327", "0", "1", "null", "null", "0"},
+        {"\"2025-04-05\"", "\"2025-04-05T04:00:00Z\"", A_END, "0", "10199.7327", "0", "5", "null", "null", "0"},
+        {"\"2025-03-13\"", "\"2025-03-13T04:00:00Z\"", A_END, "1", "10020.3327", "179.4", "22", "3.057635", "null",
+         "0"},
+        {"\"2025-01-12\"", "\"2025-01-12T05:00:00Z\"", A_END, "10", "10000", "199.7327", "36", "0.999223", "1.963879",
+         "335.05"},
+        {"\"2024-10-12\"", "\"2024-10-12T04:00:00Z\"", A_END, "10", "10000", "199.7327", "36", "0.999223", "1.963879",
+         "335.05"},
+        {"\"2024-04-12\"", "\"2024-04-12T04:00:00Z\"", A_END, "10", "10000", "199.7327", "36", "0.999223", "1.963879",
+         "335.05"},
+        {"\"2025-01-01\"", "\"2025-01-01T05:00:00Z\"", A_END, "10", "10000", "199.7327", "36", "0.999223", "1.963879",
+         "335.05"},
+        {"null", "null", A_END, "10", "10000", "199.7327", "36", "0.999223", "1.963879", "335.05"},
+    };
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    for (size_t i = 0; i < RANGE_PRESETS; i++)
+        check_range(&e, i, &rows[i]);
+    end_example(&e);
+}
+
+static void compute_custom(struct example *e, const char *start, const char *end)
+{
+    struct range_request request = {.name = RANGE_CUSTOM, .has_start = start != NULL, .has_end = end != NULL};
+
+    if (start != NULL)
+        request.start = date_of(start);
+    if (end != NULL)
+        request.end = date_of(end);
+    e->ranges[0] = time_range_resolve(&request, e->journal.today);
+    assert_int_equal(report_compute(e->report, &e->journal, ASSET_ALL, e->ranges, 1, NULL), STATUS_OK);
+}
+
+static void test_example_a_has_the_published_custom_range(void **state)
+{
+    static const struct range_row row = {"\"2025-03-07\"",
+                                         "\"2025-03-07T05:00:00Z\"",
+                                         "\"2025-03-11T04:00:00Z\"",
+                                         "2",
+                                         "9913.95",
+                                         "297.3827",
+                                         "3",
+                                         "15.393676",
+                                         "null",
+                                         "0"};
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    compute_custom(&e, "2025-03-07", "2025-03-10");
+    check_range(&e, 0, &row);
+    end_example(&e);
+}
+
+static void test_a_custom_range_in_the_future_is_empty(void **state)
+{
+    static const struct range_row row = {
+        "\"2030-01-01\"", "\"2030-01-01T05:00:00Z\"", A_END, "0", "10199.7327", "0", "0", "null", "null", "0"};
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    compute_custom(&e, "2030-01-01", "2030-02-01");
+    check_range(&e, 0, &row);
+    end_example(&e);
+}
+
+static void test_an_unbounded_custom_range_equals_all_time(void **state)
+{
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    compute_custom(&e, NULL, NULL);
+    CHECK_SECTION(&e, report_write_core, 0, a_core_metrics);
+    CHECK_SECTION(&e, report_write_risk, 0, a_risk_metrics);
+    CHECK_SECTION(&e, report_write_performance, 0, a_performance_metrics);
+    end_example(&e);
+}
+
+static void test_example_b_has_the_published_ranges(void **state)
+{
+    static const struct {
+        enum range_name name;
+        const char *start, *closed, *total, *n, *sharpe, *sortino, *drawdown;
+    } rows[] = {
+        {RANGE_TODAY, "\"2025-06-20\"", "1", "199.35", "1", "null", "null", "0"},
+        {RANGE_7D, "\"2025-06-14\"", "3", "242.6", "5", "8.818488", "255.153948", "6.75"},
+        {RANGE_30D, "\"2025-05-22\"", "3", "242.6", "22", "4.030616", "121.639872", "6.75"},
+        {RANGE_90D, "\"2025-03-23\"", "5", "39.35", "65", "0.12399", "0.154144", "509.35"},
+        {RANGE_6M, "\"2024-12-21\"", "9", "139.15", "118", "0.23054", "0.286634", "710.65"},
+        {RANGE_YTD, "\"2025-01-01\"", "9", "139.15", "118", "0.23054", "0.286634", "710.65"},
+    };
+    struct example e;
+
+    (void)state;
+    begin_b(&e, ASSET_OPTIONS);
+    for (size_t i = 0; i < N_ITEMS(rows); i++) {
+        const struct expected meta[] = {{"start_date", rows[i].start}, {"trade_count", rows[i].closed}};
+        const struct expected core[] = {{"total_pnl", rows[i].total}};
+        const struct expected risk[] = {{"observations", rows[i].n},
+                                        {"sharpe_ratio", rows[i].sharpe},
+                                        {"sortino_ratio", rows[i].sortino},
+                                        {"maximum_drawdown", rows[i].drawdown}};
+
+        assert_int_equal(check_members(written_meta(&e, rows[i].name), meta, N_ITEMS(meta)), 0);
+        assert_int_equal(check_members(written(&e, report_write_core, rows[i].name), core, N_ITEMS(core)), 0);
+        assert_int_equal(check_members(written(&e, report_write_risk, rows[i].name), risk, N_ITEMS(risk)), 0);
+    }
+    end_example(&e);
+}
+
+/* --- meta ------------------------------------------------------------------------------------------ */
+
+/* The document of metrics.md 16.1. */
+static void test_meta_is_the_published_document(void **state)
+{
+    const char *expected =
+        "{\"version\":\"1\",\"user_id\":\"u-42\",\"computed_at\":\"2025-04-11T20:00:00Z\","
+        "\"as_of\":\"2025-04-11T20:00:00Z\",\"valid_until\":\"2025-04-12T04:00:00Z\",\"currency\":\"USD\","
+        "\"time_range\":{\"name\":\"30d\",\"start_date\":\"2025-03-13\",\"end_date\":\"2025-04-11\","
+        "\"start\":\"2025-03-13T04:00:00Z\",\"end\":\"2025-04-12T04:00:00Z\",\"timezone\":\"America/New_York\","
+        "\"trading_day_start\":0},\"trade_count\":1,"
+        "\"trade_counts\":{\"closed\":1,\"stocks\":1,\"options\":0,\"open\":1},\"skipped_trades\":{},"
+        "\"return_basis\":\"equity\",\"starting_equity\":10000,\"range_opening_equity\":10020.3327,"
+        "\"risk_free_rate\":0.02}";
+    struct example e;
+
+    (void)state;
+    begin_a(&e);
+    assert_string_equal(written_meta(&e, RANGE_30D), expected);
+    end_example(&e);
+}
+
+static void test_valid_until_is_the_next_entry_or_exit_when_it_comes_first(void **state)
+{
+    static const char later_csv[] = "id,symbol,trade_type,number_shares,entry_price,exit_price,entry_date,exit_date\n"
+                                    "20,X,BUY,1,1,,2025-04-11T23:00:00Z,\n"
+                                    "21,X,BUY,1,1,2,2025-04-01T00:00:00Z,2025-04-11T22:30:00.5Z\n";
+    struct example e;
+
+    (void)state;
+    begin_example(&e, false, stocks_csv, "2025-04-11T20:00:00Z", NULL);
+    journal_add_csv(&e.journal, false, later_csv);
+    journal_finish(&e.journal);
+    compute(&e, ASSET_ALL);
+    assert_string_equal(member(written_meta(&e, RANGE_7D), "valid_until"), "\"2025-04-11T22:30:00.500000Z\"");
+    assert_string_equal(member(e.text.data, "open"), "2"); /* 11 and 21; 20 does not exist yet */
+    end_example(&e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_example_a_has_the_published_core_metrics),
+        cmocka_unit_test(test_example_a_has_the_published_risk_metrics),
+        cmocka_unit_test(test_example_a_has_the_published_performance_metrics),
+        cmocka_unit_test(test_example_a_has_the_published_duration_buckets),
+        cmocka_unit_test(test_example_b_has_the_published_metrics),
+        cmocka_unit_test(test_example_b_has_the_published_summary),
+        cmocka_unit_test(test_example_a_has_the_published_ranges),
+        cmocka_unit_test(test_example_a_has_the_published_custom_range),
+        cmocka_unit_test(test_a_custom_range_in_the_future_is_empty),
+        cmocka_unit_test(test_an_unbounded_custom_range_equals_all_time),
+        cmocka_unit_test(test_example_b_has_the_published_ranges),
+        cmocka_unit_test(test_meta_is_the_published_document),
+        cmocka_unit_test(test_valid_until_is_the_next_entry_or_exit_when_it_comes_first),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
