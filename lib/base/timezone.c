@@ -3,6 +3,7 @@
  * this instant. Everything is read with bounds checks: TZDIR may point at any file. */
 #include "lib/base/timezone.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -432,6 +433,7 @@ enum status timezone_open(const char *name, const struct timezone **ret_zone, st
     if (zone == NULL) {
         status = zone_load(name, &zone, err);
         if (status == STATUS_OK) {
+            assert(zone != NULL);
             zone->next = opened;
             opened = zone;
         }

@@ -380,7 +380,7 @@ static enum status judge_setup(struct redis *r, int step, const redisReply *repl
 static enum status set_up(struct redis *r, int64_t deadline_ms, struct err *err)
 {
     struct buf out = BUF_INIT;
-    redisReply *replies[SETUP_STEPS];
+    redisReply *replies[SETUP_STEPS] = {NULL};
     int steps[SETUP_STEPS];
     struct exchange x = {.replies = replies};
     enum status status;
