@@ -23,6 +23,8 @@ struct cache {
 
 /* Parses a header line without looking at the body; *ret_width: its bytes, line feed included. */
 bool cache_header_take(const char *value, size_t len, struct cache_header *ret_header, size_t *ret_width) MUST_CHECK;
+/* Bytes of the header line for these tags; the same for every value. */
+size_t cache_header_width(const struct cache_tags *tags);
 /* 16 lower-case hexadecimal digits. */
 bool cache_parse_epoch(const char *text, size_t len, uint64_t *ret_epoch) MUST_CHECK;
 /* Appends the key of the user's epochs; of the shared ones when user_id is NULL. */

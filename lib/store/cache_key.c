@@ -41,6 +41,17 @@ void cache_append_user(struct buf *key, const char *user_id)
     }
 }
 
+void cache_append_hash(struct buf *key, const void *bytes, size_t len)
+{
+    XXH128_hash_t hash = XXH3_128bits(bytes, len);
+    char text[17];
+
+    hex64_format(hash.high64, text);
+    buf_append_string(key, text);
+    hex64_format(hash.low64, text);
+    buf_append_string(key, text);
+}
+
 void cache_append_prefix(const struct cache *cache, struct buf *key)
 {
     buf_append_string(key, cache->prefix);

@@ -74,8 +74,7 @@ void cache_describe(const struct cache *cache, const struct cache_store *store, 
 
 /* --- first round trip: what is there ------------------------------------------------------- */
 
-/* Bytes of the header line for these tags; the same for every value. */
-static size_t header_width(const struct cache_tags *tags)
+size_t cache_header_width(const struct cache_tags *tags)
 {
     static const char fixed[] = "PNLC1 etag= content= instance= computed= until= expires= cost= enc= size= sum= epochs=\n";
     size_t width = sizeof fixed - 1 + 32 + 32 + (REDIS_INSTANCE_SIZE - 1) + 3 * 17 + 8 + 1 + 9 + 16;
@@ -100,7 +99,7 @@ static void append_look(struct redis *redis, const struct cache_store *store)
 {
     char last[24];
 
-    (void)snprintf(last, sizeof last, "%zu", header_width(store->tags) - 1);
+    (void)snprintf(last, sizeof last, "%zu", cache_header_width(store->tags) - 1);
     redis_append_words(redis, "GETRANGE", store->key, "0", last, NULL);
     redis_append_words(redis, "STRLEN", store->key, NULL);
 }
@@ -122,7 +121,7 @@ static bool keep_body(struct cache *cache, struct redis *redis, size_t reply, st
     if (redis_reply_type_of(redis_reply_at(redis, reply)) != REDIS_STRING || was_seen_damaged(cache, store->key))
         return false;
     line = redis_reply_bytes(redis_reply_at(redis, reply), &len);
-    if (!cache_header_take(line, len, &present, &width) || width != header_width(store->tags) ||
+    if (!cache_header_take(line, len, &present, &width) || width != cache_header_width(store->tags) ||
         strcmp(present.content, store->header.content) != 0 ||
         redis_reply_integer(redis_reply_at(redis, reply + 1)) != (int64_t)(width + present.body_size))
         return false;

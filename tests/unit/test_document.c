@@ -1,0 +1,203 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "jobs/document.h"
+
+static struct settings *settings;
+static struct cache *cache;
+
+static int set_up(void **state)
+{
+    struct err err = {{0}};
+
+    (void)state;
+    setenv("PNLCACHE_CONF", "/dev/null", 1);
+    setenv("KEY_PREFIX", "t:", 1);
+    setenv("CACHE_TTL_ANALYTICS", "777", 1);
+    if (settings_load(&settings, &err) != STATUS_OK || cache_new(settings, &cache, &err) != STATUS_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return -1;
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    cache_free(&cache);
+    settings_free(&settings);
+    return 0;
+}
+
+static char *key_of(const struct document_request *request, const char *user_id)
+{
+    struct buf key = BUF_INIT;
+    size_t len;
+    char *text;
+
+    document_append_key(cache, request, user_id, &key);
+    text = buf_take_data(&key, &len);
+    assert_non_null(text);
+    return text;
+}
+
+static void assert_key(enum section section, enum asset asset, enum range_name range, const char *user_id,
+                       const char *expected)
+{
+    struct document_request request = {section, asset, {.name = range}};
+    char *key = key_of(&request, user_id);
+
+    assert_string_equal(key, expected);
+    free(key);
+}
+
+/* Design section 3. */
+static void test_document_append_key_spells_the_families(void **state)
+{
+    (void)state;
+    assert_key(SECTION_SUMMARY, ASSET_STOCKS, RANGE_30D, "u-42", "t:analytics:stocks:{u-42}:30d");
+    assert_key(SECTION_SUMMARY, ASSET_OPTIONS, RANGE_ALL_TIME, "u-42", "t:analytics:options:{u-42}:all_time");
+    assert_key(SECTION_CORE, ASSET_STOCKS, RANGE_YTD, "u-42", "t:analytics:stocks:{u-42}:ytd:core");
+    assert_key(SECTION_RISK, ASSET_ALL, RANGE_TODAY, "u-42", "t:analytics:combined:{u-42}:today:risk");
+    assert_key(SECTION_PERFORMANCE, ASSET_ALL, RANGE_6M, "a b{c}",
+               "t:analytics:combined:{a%20b%7Bc%7D}:6m:performance");
+}
+
+static void test_document_append_key_custom_ranges_differ_in_every_field(void **state)
+{
+    struct range_request range = {RANGE_CUSTOM, true, true, {20000}, {20010}};
+    struct document_request base = {SECTION_CORE, ASSET_ALL, range}, others[7];
+    char *key = key_of(&base, "u"), *again = key_of(&base, "u");
+    static const char prefix[] = "t:analytics:{u}:custom:";
+
+    (void)state;
+    assert_string_equal(key, again);
+    assert_memory_equal(key, prefix, sizeof prefix - 1);
+    assert_int_equal(strlen(key), sizeof prefix - 1 + 32);
+    free(again);
+    for (size_t i = 0; i < 7; i++)
+        others[i] = base;
+    others[0].section = SECTION_RISK;
+    others[1].asset = ASSET_STOCKS;
+    others[2].range.start.days++;
+    others[3].range.end.days++;
+    others[4].range.has_start = false;
+    others[5].range.has_end = false;
+    others[6].section = SECTION_SUMMARY;
+    for (size_t i = 0; i < 7; i++) {
+        again = key_of(&others[i], "u");
+        if (strcmp(key, again) == 0)
+            fail_msg("case %zu has the same key", i);
+        free(again);
+    }
+    free(key);
+}
+
+/* An absent bound is not a stale one: what stands in `start` then must not matter. */
+static void test_document_append_key_ignores_an_absent_bound(void **state)
+{
+    struct document_request a = {SECTION_CORE, ASSET_ALL, {RANGE_CUSTOM, false, true, {1}, {20010}}};
+    struct document_request b = {SECTION_CORE, ASSET_ALL, {RANGE_CUSTOM, false, true, {2}, {20010}}};
+    char *key_a = key_of(&a, "u"), *key_b = key_of(&b, "u");
+
+    (void)state;
+    assert_string_equal(key_a, key_b);
+    free(key_a);
+    free(key_b);
+}
+
+/* Design section 3: summaries for two assets, three sections for three, eight ranges: 16 + 72. */
+static void test_document_precomputed_lists_the_set_once(void **state)
+{
+    size_t n = document_precomputed_count(), asset_changes = 0;
+
+    (void)state;
+    assert_int_equal(n, 88);
+    for (size_t i = 0; i < n; i++) {
+        struct document_request request = document_precomputed(i);
+        char *key = key_of(&request, "u");
+
+        assert_true(request.range.name < RANGE_PRESETS);
+        assert_false(request.section == SECTION_SUMMARY && request.asset == ASSET_ALL);
+        asset_changes += i > 0 && request.asset != document_precomputed(i - 1).asset;
+        for (size_t k = 0; k < i; k++) {
+            struct document_request earlier = document_precomputed(k);
+            char *other = key_of(&earlier, "u");
+
+            assert_string_not_equal(key, other);
+            free(other);
+        }
+        free(key);
+    }
+    assert_int_equal(asset_changes, 2);
+}
+
+static bool has_tag(const struct cache_tags *tags, const char *name)
+{
+    for (size_t i = 0; i < tags->n; i++)
+        if (strcmp(tags->tags[i].name, name) == 0 && !tags->tags[i].shared)
+            return true;
+    return false;
+}
+
+static void test_document_tags_are_the_assets_and_the_settings(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < document_precomputed_count(); i++) {
+        struct document_request request = document_precomputed(i);
+        const struct cache_tags *tags = document_tags(&request);
+
+        assert_true(has_tag(tags, "settings"));
+        assert_int_equal(has_tag(tags, "stocks"), request.asset != ASSET_OPTIONS);
+        assert_int_equal(has_tag(tags, "options"), request.asset != ASSET_STOCKS);
+        for (size_t t = 0; t < tags->n; t++)
+            assert_true(has_tag(document_all_tags(), tags->tags[t].name));
+    }
+}
+
+static void test_document_pick_epochs_follows_the_tags(void **state)
+{
+    const struct cache_tags *all = document_all_tags();
+    struct cache_epochs epochs = {.instance = "0123456789012345678901234567890123456789"};
+
+    (void)state;
+    for (size_t t = 0; t < all->n; t++)
+        epochs.values[t] = 100 + t;
+    for (size_t i = 0; i < document_precomputed_count(); i++) {
+        struct document_request request = document_precomputed(i);
+        struct cache_epochs picked = document_pick_epochs(&request, &epochs);
+        const struct cache_tags *tags = document_tags(&request);
+
+        assert_string_equal(picked.instance, epochs.instance);
+        for (size_t t = 0; t < tags->n; t++)
+            assert_string_equal(all->tags[picked.values[t] - 100].name, tags->tags[t].name);
+    }
+}
+
+static void test_document_ttl_is_the_setting(void **state)
+{
+    struct document_request request = document_precomputed(0);
+
+    (void)state;
+    assert_int_equal(document_ttl_s(settings, &request), 777);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_document_append_key_spells_the_families),
+        cmocka_unit_test(test_document_append_key_custom_ranges_differ_in_every_field),
+        cmocka_unit_test(test_document_append_key_ignores_an_absent_bound),
+        cmocka_unit_test(test_document_precomputed_lists_the_set_once),
+        cmocka_unit_test(test_document_tags_are_the_assets_and_the_settings),
+        cmocka_unit_test(test_document_pick_epochs_follows_the_tags),
+        cmocka_unit_test(test_document_ttl_is_the_setting),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
