@@ -1,0 +1,458 @@
+"""pnlcache-worker: events become fresh values, nothing is lost when something dies, and the command line."""
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import time
+
+import psycopg2
+import pytest
+
+from harness import BUILD, JWT_SECRET, ROOT, add_option, add_stock, wait_until
+
+DOCUMENTS = 88
+
+
+def value(servers, key):
+    """Header fields and parsed body of a stored value; None when there is none."""
+    raw = servers.redis("GET", key)
+    if not raw:
+        return None
+    line, body = raw.split(b"\n", 1)
+    header = dict(word.split("=", 1) for word in line.decode().split()[1:])
+    return header, json.loads(gzip.decompress(body) if header["enc"] == "g" else body)
+
+
+def fresh(servers, user, asset="combined", section=":core", range_name="all_time"):
+    """The data of a stored document if it is valid under the user's present epochs."""
+    found = value(servers, f"analytics:{asset}:{{{user}}}:{range_name}{section}")
+    if not found:
+        return None
+    header, body = found
+    for pair in header["epochs"].split(","):
+        tag, epoch = pair.split(":")
+        if servers.redis("HGET", f"epoch:{{{user}}}", tag).decode().lower() != epoch:
+            return None
+    return body["data"]
+
+
+def has_trades(servers, user, n, **more):
+    data = fresh(servers, user, **more)
+    return data is not None and data["total_trades"] == n
+
+
+def execute(db, sql, *arguments):
+    with db.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        return cursor.fetchall() if cursor.description else None
+
+
+def outbox_is_empty(db):
+    return execute(db, "SELECT count(*) FROM pnlcache.change_log") == [(0,)]
+
+
+def queue(run_worker):
+    return {name: int(number) for name, number in (line.split() for line in run_worker("jobs").stdout.splitlines())}
+
+
+def queue_is_empty(run_worker):
+    state = queue(run_worker)
+    return state["depth"] == state["in_flight"] == 0
+
+
+# --- events become fresh values -------------------------------------------------------------------------
+
+
+def test_notification_alone_makes_a_trade_fresh(servers, db, start_worker):
+    start_worker(OUTBOX_POLL="3600000")
+    wait_until(lambda: b"workers" in servers.redis("XINFO", "GROUPS", "jobs"))
+    wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'LISTEN%%' OR wait_event = 'ClientRead'"
+                                   " AND application_name = 'pnlcache-worker'"))
+    for n in range(1, 6):
+        add_stock(db, "ann", n)
+        wait_until(lambda n=n: has_trades(servers, "ann", n), what=f"trade {n} in the core document")
+    for asset, section, range_name in (("stocks", "", "7d"), ("stocks", ":risk", "ytd"), ("combined", ":performance", "30d")):
+        assert fresh(servers, "ann", asset, section, range_name) is not None
+    assert len(servers.redis("KEYS", "analytics:*{ann}*").splitlines()) == DOCUMENTS
+    wait_until(lambda: outbox_is_empty(db))
+
+
+def test_polling_alone_makes_a_trade_fresh(servers, db, start_worker, run_worker):
+    execute(db, "SET pnlcache.notify = off")
+    start_worker(OUTBOX_POLL="50")
+    add_option(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1, asset="options"))
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+
+
+def test_only_what_the_event_touches_is_recomputed(servers, db, worker):
+    add_stock(db, "ann", 1)
+    add_option(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 2))
+    wait_until(lambda: has_trades(servers, "ann", 1, asset="options"))
+    before = value(servers, "analytics:options:{ann}:all_time:core")[0]["computed"]
+    add_stock(db, "ann", 2)
+    wait_until(lambda: has_trades(servers, "ann", 3))
+    assert value(servers, "analytics:options:{ann}:all_time:core")[0]["computed"] == before
+
+
+def test_settings_change_is_an_event(servers, db, worker):
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    execute(db, "INSERT INTO account_settings (user_id, timezone) VALUES ('ann', 'Asia/Tokyo')")
+
+    def in_tokyo():
+        return (fresh(servers, "ann") and value(servers, "analytics:combined:{ann}:all_time:core")[1]
+                ["meta"]["time_range"]["timezone"] == "Asia/Tokyo")
+
+    wait_until(in_tokyo)
+
+
+def test_truncate_invalidates_every_user(servers, db, worker):
+    for user in ("ann", "bob"):
+        add_stock(db, user, 1)
+        add_option(db, user, 1)
+        wait_until(lambda user=user: has_trades(servers, user, 2))
+    execute(db, "TRUNCATE stocks")
+    for user in ("ann", "bob"):
+        wait_until(lambda user=user: has_trades(servers, user, 1))
+        assert has_trades(servers, user, 1, asset="options")
+
+
+def test_unusable_rows_are_logged_and_drained(servers, db, worker):
+    execute(db, "INSERT INTO pnlcache.change_log (user_id, tag) VALUES (%s, 'stocks'), ('', 'stocks'), ('ann', 'unheard-of'),"
+                " (NULL, 'prices'), ('ann', 'notes')", "a\nb")
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    wait_until(lambda: outbox_is_empty(db))
+    wait_until(lambda: worker.log().count("unusable user id") == 2 and "unknown tag" in worker.log())
+
+
+def test_burst_for_one_user_ends_fresh(servers, db, start_worker, run_worker):
+    workers = [start_worker(WORKER_CONCURRENCY="4") for _ in range(2)]
+    for n in range(1, 101):
+        add_stock(db, "ann", n)
+    wait_until(lambda: has_trades(servers, "ann", 100))
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    assert has_trades(servers, "ann", 100)
+    assert queue(run_worker)["dead"] == 0
+    assert all("given up" not in worker.log() for worker in workers)
+
+
+def test_unknown_job_goes_to_the_dead(servers, worker, run_worker):
+    wait_until(lambda: b"workers" in servers.redis("XINFO", "GROUPS", "jobs"))
+    servers.redis("XADD", "jobs", "*", "kind", "nonsense", "user", "ann", "reason", "test")
+    wait_until(lambda: queue(run_worker)["dead"] == 1 and queue_is_empty(run_worker))
+
+
+# --- nothing is lost --------------------------------------------------------------------------------------
+
+
+def test_job_of_a_killed_worker_is_taken_over(servers, db, start_worker, run_worker):
+    add_stock(db, "ann", 1)
+    first = start_worker()
+    wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
+    blocker = psycopg2.connect(servers.owner_url)
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
+    execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('ann', 5000)")
+    wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"), what="the job to be stuck")
+    assert queue(run_worker)["in_flight"] == 1
+    first.expected_end = True
+    first.kill()
+    blocker.rollback()
+    blocker.close()
+    assert fresh(servers, "ann") is None
+    start_worker(JOB_TIMEOUT="1")
+    wait_until(lambda: has_trades(servers, "ann", 1), timeout=30)
+    wait_until(lambda: queue_is_empty(run_worker))
+
+
+def test_workers_killed_again_and_again_lose_nothing(servers, db, start_worker, run_worker):
+    users = [f"user{i}" for i in range(20)]
+    for n in range(1, 11):
+        worker = start_worker(JOB_TIMEOUT="1", OUTBOX_POLL="50")
+        for user in users:
+            add_stock(db, user, n)
+        time.sleep(0.013 * n)  # a different moment each time; what is asserted does not depend on it
+        worker.expected_end = True
+        worker.kill()
+    start_worker(JOB_TIMEOUT="1")
+    for user in users:
+        wait_until(lambda user=user: has_trades(servers, user, 10), timeout=60)
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker), timeout=60)
+    assert queue(run_worker)["dead"] == 0
+
+
+def test_redis_away_delays_but_loses_nothing(servers, db, worker, run_worker):
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    servers.stop("redis")
+    add_stock(db, "ann", 2)
+    wait_until(lambda: "waiting for a server" in worker.log())
+    assert not outbox_is_empty(db)
+    servers.start("redis")
+    wait_until(lambda: has_trades(servers, "ann", 2))
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+
+
+def test_postgresql_away_delays_but_loses_nothing(servers, worker, run_worker):
+    def insert(n):
+        connection = psycopg2.connect(servers.owner_url)
+        connection.autocommit = True
+        add_stock(connection, "ann", n)
+        connection.close()
+
+    insert(1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    servers.stop("postgres")
+    wait_until(lambda: "waiting for a server" in worker.log())
+    servers.start("postgres")
+    insert(2)
+    wait_until(lambda: has_trades(servers, "ann", 2))
+    wait_until(lambda: queue_is_empty(run_worker))
+
+
+def test_both_absent_at_the_start(servers, start_worker):
+    servers.stop("redis")
+    servers.stop("postgres")
+    worker = start_worker(OUTBOX_POLL="50")
+    wait_until(lambda: worker.log().count("waiting for a server") >= 2)
+    servers.start("redis", "postgres")
+    connection = psycopg2.connect(servers.owner_url)
+    connection.autocommit = True
+    add_stock(connection, "ann", 1)
+    connection.close()
+    wait_until(lambda: has_trades(servers, "ann", 1))
+
+
+def test_sigterm_finishes_the_job_in_flight(servers, db, start_worker, run_worker):
+    add_stock(db, "ann", 1)
+    worker = start_worker()
+    wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
+    blocker = psycopg2.connect(servers.owner_url)
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
+    execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('ann', 5000)")
+    wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+    worker.expected_end = True
+    worker.signal(signal.SIGTERM)
+    wait_until(lambda: "stopping" in worker.log())
+    blocker.rollback()
+    blocker.close()
+    assert worker.process.wait(30) == 0
+    assert has_trades(servers, "ann", 1)
+    assert queue_is_empty(run_worker)
+
+
+def test_sigterm_leaves_a_stuck_job_to_others(servers, db, start_worker, run_worker):
+    add_stock(db, "ann", 1)
+    worker = start_worker(STOP_TIMEOUT="1")
+    wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
+    blocker = psycopg2.connect(servers.owner_url)
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
+    execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('ann', 5000)")
+    wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+    worker.expected_end = True
+    worker.signal(signal.SIGTERM)
+    assert worker.process.wait(30) == 0
+    assert queue(run_worker)["in_flight"] == 1
+    blocker.rollback()
+    blocker.close()
+
+
+def test_sighup_keeps_the_old_settings_on_error(servers, db, start_worker, tmp_path):
+    conf = tmp_path / "pnlcache.conf"
+    conf.write_text("WORKER_CONCURRENCY=1\n")
+    worker = start_worker(PNLCACHE_CONF=conf, WORKER_CONCURRENCY=None)
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    conf.write_text("WORKER_CONCURRENCY=many\n")
+    worker.signal(signal.SIGHUP)
+    wait_until(lambda: "settings not reloaded" in worker.log())
+    assert "WORKER_CONCURRENCY" in worker.log()
+    add_stock(db, "ann", 2)
+    wait_until(lambda: has_trades(servers, "ann", 2))
+    conf.write_text("WORKER_CONCURRENCY=3\n")
+    worker.signal(signal.SIGHUP)
+    wait_until(lambda: "settings reloaded" in worker.log())
+    add_stock(db, "ann", 3)
+    wait_until(lambda: has_trades(servers, "ann", 3))
+
+
+def test_service_manager_is_told(servers, start_daemon, tmp_path):
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(20)
+        worker = start_daemon("pnlcache-worker", "run", NOTIFY_SOCKET=path, WATCHDOG_USEC="600000")
+        assert notify.recv(100) == b"READY=1"
+        assert notify.recv(100) == b"WATCHDOG=1"
+        worker.expected_end = True
+        assert worker.stop() == 0
+        messages = [notify.recv(100)]
+        while messages[-1] != b"STOPPING=1":
+            messages.append(notify.recv(100))
+
+
+# --- precompute --------------------------------------------------------------------------------------------
+
+
+def test_precompute_writes_every_document_once(servers, db, run_worker):
+    for user in ("ann", "bob", "{odd} id"):
+        add_stock(db, user, 1)
+    done = run_worker("job", "precompute", "--all")
+    assert "users=3" in done.stderr and f"stored={3 * DOCUMENTS}" in done.stderr
+    assert len(servers.redis("KEYS", "analytics:*").splitlines()) == 3 * DOCUMENTS
+    assert has_trades(servers, "ann", 1)
+    assert servers.redis("EXISTS", "analytics:stocks:{%7Bodd%7D%20id}:7d") == b"1"
+    again = run_worker("job", "precompute", "--user", "ann", "--user=bob", "--user", "ann")
+    assert "users=2" in again.stderr and f"unchanged={2 * DOCUMENTS}" in again.stderr
+    ttl = int(servers.redis("TTL", "analytics:stocks:{ann}:7d"))
+    assert 0 < ttl <= 900
+
+
+def test_precompute_active_takes_who_was_seen(servers, db, worker, run_worker):
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1) and b"ann" in servers.redis("ZRANGE", "active:users", "0", "-1"))
+    worker.expected_end = True
+    assert worker.stop() == 0
+    execute(db, "INSERT INTO stocks SELECT (jsonb_populate_record(s, '{\"user_id\": \"bob\"}')).* FROM stocks AS s")
+    servers.redis("DEL", "analytics:stocks:{ann}:7d")
+    assert "users=1" in run_worker("job", "precompute", "--active").stderr
+    assert fresh(servers, "ann", "stocks", "", "7d")
+    assert servers.redis("EXISTS", "analytics:stocks:{bob}:7d") == b"0"
+
+
+def test_precompute_of_a_past_time_is_not_current(servers, db, run_worker):
+    add_stock(db, "ann", 1, entry="'2020-03-02T15:00:00Z'", exit="'2020-03-03T15:00:00Z'")
+    run_worker("job", "precompute", "--user", "ann", "--as-of", "2020-03-03T20:00:00Z")
+    header, body = value(servers, "analytics:stocks:{ann}:today:core")
+    assert body["data"]["total_trades"] == 1
+    assert body["meta"]["as_of"] == "2020-03-03T20:00:00Z" and body["meta"]["valid_until"] == "2020-03-04T05:00:00Z"
+    assert int(header["until"]) < time.time() * 1e6
+
+
+def test_precompute_shows_a_bar_on_a_terminal(servers, db, run_worker):
+    execute(db, "INSERT INTO stocks (id, user_id, symbol, trade_type, number_shares, entry_price, exit_price, entry_date, exit_date)"
+                " SELECT i, 'user' || u, 'ACME', 'BUY', 1, 10, 11, now() - i * interval '1 hour', now() - i * interval '1 hour'"
+                " FROM generate_series(1, 300) AS i, generate_series(1, 150) AS u")
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen([BUILD / "pnlcache-worker", "job", "precompute", "--all"], env=servers.settings(PRECOMPUTE_BATCH="10"),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while True:
+        try:
+            some = os.read(screen, 4096)
+        except OSError:  # the terminal's other side is closed
+            break
+        shown += some
+    os.close(screen)
+    assert process.wait() == 0
+    assert b"/150 users" in shown and b" %" in shown and b"left" in shown
+
+
+def test_precompute_stops_on_sigterm(servers, db, start_daemon):
+    add_stock(db, "ann", 1)
+    blocker = psycopg2.connect(servers.owner_url)
+    with blocker.cursor() as cursor:
+        cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
+    job = start_daemon("pnlcache-worker", "job", "precompute", "--user", "ann")
+    job.expected_end = True
+    wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+    job.signal(signal.SIGTERM)
+    blocker.rollback()
+    blocker.close()
+    assert job.process.wait(30) == 128 + signal.SIGTERM
+
+
+def test_precompute_says_what_is_away(servers, run_worker):
+    done = run_worker("job", "precompute", "--all", check=False, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) <= 2
+    done = run_worker("job", "precompute", "--user", "ann", check=False, REDIS_URL="redis://127.0.0.1:1")
+    assert done.returncode == 1 and "127.0.0.1" in done.stderr
+
+
+# --- the command line ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "no command; see 'pnlcache-worker --help'"),
+    (["jab"], "unknown command 'jab'; see 'pnlcache-worker --help'"),
+    (["--jab"], "unknown option '--jab'; see 'pnlcache-worker --help'"),
+    (["job"], "no job named; there is: precompute"),
+    (["job", "postcompute"], "unknown job 'postcompute'; there is: precompute"),
+    (["job", "precompute"], "job precompute needs one of --user ID, --active, --all"),
+    (["job", "precompute", "--all", "--active"], "job precompute needs one of --user ID, --active, --all"),
+    (["job", "precompute", "--all", "--as-of", "noon"], "--as-of 'noon' is not a time like 2025-06-20T20:00:00Z"),
+    (["job", "precompute", "--all", "--as-of", "2999-01-01T00:00:00Z"],
+     "--as-of lies in the future: its documents would be served as current; use --print"),
+    (["job", "precompute", "--user", "x" * 129], "--user: an id must be 1 to 128 bytes of UTF-8 without control characters"),
+    (["run", "now"], "unknown argument 'now'; see 'pnlcache-worker run --help'"),
+    (["token"], "token needs --user ID"),
+    (["token", "--user", "ann", "--ttl", "1h"], "--ttl '1h' is not a whole number of seconds from 1 to 31622400"),
+    (["settings", "--man", "--example"], "settings takes one of --example, --markdown, --man"),
+])
+def test_misuse_is_one_line_and_status_2(servers, run_worker, arguments, message):
+    done = run_worker(*arguments, check=False)
+    assert done.returncode == 2
+    assert done.stderr == f"pnlcache-worker: {message}\n"
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["job"], ["job", "precompute"], ["jobs"], ["check"], ["token"], ["settings"]])
+def test_help(servers, run_worker, command):
+    assert run_worker(*command, "--help").stdout.startswith("Usage: pnlcache-worker")
+
+
+def test_version(servers, run_worker):
+    assert run_worker("--version").stdout.startswith("pnlcache-worker 0.")
+
+
+def test_bad_setting_is_named(servers, run_worker):
+    done = run_worker("run", check=False, WORKER_CONCURRENCY="many")
+    assert done.returncode == 2 and "WORKER_CONCURRENCY" in done.stderr and "many" in done.stderr
+
+
+def test_token_is_signed_with_the_secret(servers, run_worker):
+    head, claims, signature = run_worker("token", "--user", "ann", "--role", "admin", "--ttl", "60").stdout.strip().split(".")
+    mac = hmac.new(JWT_SECRET.encode(), f"{head}.{claims}".encode(), hashlib.sha256).digest()
+    assert base64.urlsafe_b64encode(mac).rstrip(b"=").decode() == signature
+    claims = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    assert claims["sub"] == "ann" and claims["role"] == "admin" and claims["exp"] - claims["iat"] == 60
+    assert run_worker("token", "--user", "ann", check=False, JWT_SECRET="short").returncode == 2
+
+
+def test_settings_are_documented(servers, run_worker):
+    for form in ("--example", "--markdown", "--man"):
+        assert "WORKER_CONCURRENCY" in run_worker("settings", form).stdout
+    in_force = run_worker("settings", WORKER_CONCURRENCY="7").stdout
+    assert "WORKER_CONCURRENCY=7" in in_force and JWT_SECRET not in in_force
+
+
+def test_check_finds_everything_in_order(servers, run_worker):
+    done = run_worker("check")
+    assert "FAILED" not in done.stdout
+    for what in ("PostgreSQL 15", "stock_trades can be read", "account_settings can be read", "outbox", "Redis 7", "maxmemory"):
+        assert what in done.stdout
+    assert JWT_SECRET not in done.stdout
+
+
+def test_check_names_what_is_wrong(servers, run_worker):
+    done = run_worker("check", check=False, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", REDIS_URL="redis://127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stdout.count("FAILED") == 2
+    assert "check DATABASE_URL" in done.stdout and "check REDIS_URL" in done.stdout
+
+
+def test_jobs_names_what_is_away(servers, run_worker):
+    done = run_worker("jobs", check=False, REDIS_URL="redis://127.0.0.1:1")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
