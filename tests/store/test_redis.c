@@ -1,0 +1,249 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* A server of our own, which is paused, killed and started again. */
+#include "lib/base/clock.h"
+#include "lib/store/redis.h"
+
+static char dir[64], url[128], socket_path[96];
+static pid_t server;
+
+#define OK(call) assert_ok((call), &err, #call)
+static void assert_ok(enum status status, const struct err *err, const char *call)
+{
+    if (status != STATUS_OK)
+        fail_msg("%s: %s: %s", call, status_name(status), err->text);
+}
+
+static void start(void)
+{
+    server = fork();
+    if (server == 0) {
+        (void)!freopen("/dev/null", "w", stdout);
+        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir", dir,
+                     "--requirepass", "p@ss", (char *)NULL);
+        _exit(127);
+    }
+    assert_true(server > 0);
+}
+
+static void stop(void)
+{
+    if (server > 0) {
+        (void)kill(server, SIGKILL);
+        (void)waitpid(server, NULL, 0);
+    }
+    server = 0;
+}
+
+static struct redis *open_with(const char *url_, int64_t timeout_ms)
+{
+    struct redis *redis = NULL;
+    struct err err = {0};
+
+    OK(redis_new(&(struct redis_options){url_, "test", timeout_ms}, &redis, &err));
+    return redis;
+}
+
+/* Fails only after ten seconds; how soon it must be is asserted nowhere. */
+static void await_connection(struct redis *redis)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + 10000;
+    struct err err = {0};
+
+    while (redis_connect(redis, &err) != STATUS_OK) {
+        if (clock_monotonic_ms() > deadline_ms)
+            fail_msg("never connected: %s", err.text);
+        (void)usleep(10000);
+    }
+}
+
+static int set_up_group(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof dir, "/tmp/test_redis.XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(socket_path, sizeof socket_path, "%s/s", dir);
+    (void)snprintf(url, sizeof url, "unix://:p%%40ss@%s?db=3", socket_path);
+    start();
+    return 0;
+}
+
+static int tear_down_group(void **state)
+{
+    (void)state;
+    stop();
+    (void)unlink(socket_path);
+    return rmdir(dir);
+}
+
+static void test_connect_sets_up_database_name_and_instance(void **state)
+{
+    struct redis *redis = open_with(url, 2000);
+    const struct redis_reply *reply;
+    struct err err = {0};
+    size_t len;
+
+    (void)state;
+    await_connection(redis);
+    assert_int_equal(strlen(redis_instance(redis)), REDIS_INSTANCE_SIZE - 1);
+    OK(redis_command(redis, &reply, &err, "CLIENT", "INFO", NULL));
+    assert_non_null(strstr(redis_reply_bytes(reply, &len), "name=test"));
+    assert_non_null(strstr(redis_reply_bytes(reply, &len), " db=3 "));
+    OK(redis_heartbeat(redis, &err));
+    assert_false(redis_has_replicas(redis));
+    redis_free(&redis);
+    redis_free(&redis);
+}
+
+static void test_connect_with_a_wrong_password_says_so(void **state)
+{
+    char wrong[128];
+    struct redis *redis;
+    struct err err = {0};
+
+    (void)state;
+    (void)snprintf(wrong, sizeof wrong, "unix://:secret@%s", socket_path);
+    redis = open_with(wrong, 2000);
+    assert_int_equal(redis_connect(redis, &err), STATUS_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "WRONGPASS"));
+    assert_null(strstr(err.text, "secret"));
+    assert_int_equal(redis_connect(redis, &err), STATUS_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "next attempt"));
+    redis_free(&redis);
+}
+
+static void test_new_refuses_tls_and_bad_urls(void **state)
+{
+    struct redis *redis = NULL;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(redis_new(&(struct redis_options){"rediss://h", "t", 1}, &redis, &err), STATUS_INVALID);
+    assert_non_null(strstr(err.text, "rediss"));
+    assert_int_equal(redis_new(&(struct redis_options){"h", "t", 1}, &redis, &err), STATUS_INVALID);
+    assert_null(redis);
+}
+
+static void test_flush_of_a_long_pipeline_does_not_deadlock(void **state)
+{
+    enum { N = 200, SIZE = 200000 };
+    struct redis *redis = open_with(url, 20000);
+    char *big = malloc(SIZE);
+    const char *const argv[] = {"ECHO", big};
+    const size_t lengths[] = {4, SIZE};
+    struct err err = {0};
+    size_t len;
+
+    (void)state;
+    assert_non_null(big);
+    memset(big, 'x', SIZE);
+    await_connection(redis);
+    for (int i = 0; i < N; i++)
+        redis_append(redis, 2, argv, lengths);
+    OK(redis_flush(redis, &err));
+    for (size_t i = 0; i < N; i++) {
+        assert_memory_equal(redis_reply_bytes(redis_reply_at(redis, i), &len), big, SIZE);
+        assert_int_equal(len, SIZE);
+    }
+    free(big);
+    redis_free(&redis);
+}
+
+static void test_flush_keeps_error_replies_in_their_places(void **state)
+{
+    struct redis *redis = open_with(url, 2000);
+    struct err err = {0};
+
+    (void)state;
+    await_connection(redis);
+    redis_append_words(redis, "SET", "k", "v", NULL);
+    redis_append_words(redis, "LPUSH", "k", "v", NULL);
+    redis_append_words(redis, "GET", "absent", NULL);
+    OK(redis_flush(redis, &err));
+    assert_int_equal(redis_reply_type_of(redis_reply_at(redis, 0)), REDIS_STATUS);
+    assert_int_equal(redis_reply_error_class(redis_reply_at(redis, 1)), REDIS_ERROR_TYPE);
+    assert_int_equal(redis_reply_type_of(redis_reply_at(redis, 2)), REDIS_NIL);
+    redis_free(&redis);
+}
+
+static void test_flush_to_a_paused_server_times_out_and_no_late_reply_is_taken(void **state)
+{
+    struct redis *redis = open_with(url, 100);
+    const struct redis_reply *reply;
+    struct err err = {0};
+    size_t len;
+
+    (void)state;
+    await_connection(redis);
+    assert_int_equal(kill(server, SIGSTOP), 0);
+    assert_int_equal(redis_command(redis, &reply, &err, "ECHO", "late", NULL), STATUS_TIMEOUT);
+    assert_false(redis_is_connected(redis));
+    assert_int_equal(redis_socket(redis), -1);
+    assert_int_equal(redis_connect(redis, &err), STATUS_UNAVAILABLE);
+    assert_int_equal(kill(server, SIGCONT), 0);
+    await_connection(redis);
+    OK(redis_command(redis, &reply, &err, "ECHO", "fresh", NULL));
+    assert_string_equal(redis_reply_bytes(reply, &len), "fresh");
+    redis_free(&redis);
+}
+
+static void test_flush_after_client_kill_fails_then_connects_anew_at_once(void **state)
+{
+    struct redis *redis = open_with(url, 2000), *killer = open_with(url, 2000);
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    (void)state;
+    await_connection(redis);
+    await_connection(killer);
+    OK(redis_command(killer, &reply, &err, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL));
+    assert_int_equal(redis_command(redis, &reply, &err, "PING", NULL), STATUS_UNAVAILABLE);
+    OK(redis_command(redis, &reply, &err, "PING", NULL));
+    redis_free(&redis);
+    redis_free(&killer);
+}
+
+static void test_instance_changes_with_a_restart(void **state)
+{
+    struct redis *redis = open_with(url, 2000);
+    char before[REDIS_INSTANCE_SIZE];
+    struct err err = {0};
+
+    (void)state;
+    await_connection(redis);
+    memcpy(before, redis_instance(redis), sizeof before);
+    stop();
+    assert_int_equal(redis_heartbeat(redis, &err), STATUS_UNAVAILABLE);
+    assert_string_equal(redis_instance(redis), "");
+    start();
+    await_connection(redis);
+    assert_string_not_equal(redis_instance(redis), before);
+    redis_free(&redis);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_connect_sets_up_database_name_and_instance),
+        cmocka_unit_test(test_connect_with_a_wrong_password_says_so),
+        cmocka_unit_test(test_new_refuses_tls_and_bad_urls),
+        cmocka_unit_test(test_flush_of_a_long_pipeline_does_not_deadlock),
+        cmocka_unit_test(test_flush_keeps_error_replies_in_their_places),
+        cmocka_unit_test(test_flush_to_a_paused_server_times_out_and_no_late_reply_is_taken),
+        cmocka_unit_test(test_flush_after_client_kill_fails_then_connects_anew_at_once),
+        cmocka_unit_test(test_instance_changes_with_a_restart),
+    };
+
+    return cmocka_run_group_tests(tests, set_up_group, tear_down_group);
+}

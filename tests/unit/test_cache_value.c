@@ -1,0 +1,152 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/store/cache.h"
+
+#define INSTANCE "0123456789abcdef0123456789abcdef01234567"
+
+static const struct cache_tags tags = {2, {{"stocks", false}, {"market", true}}};
+
+static const struct cache_header valid = {.etag = "00112233445566778899aabbccddeeff",
+                                          .content = "ffeeddccbbaa99887766554433221100",
+                                          .instance = INSTANCE,
+                                          .computed_at = {1000},
+                                          .valid_until = {5000},
+                                          .expires_at = {4000},
+                                          .cost_us = 12,
+                                          .n_epochs = 2,
+                                          .epochs = {{"stocks", false, 7}, {"market", true, UINT64_MAX}}};
+
+static void test_cache_judge_every_branch(void **state)
+{
+    struct cache_header until = valid, tag = valid, shared = valid, fewer = valid, zero = valid;
+    const struct cache_epochs now = {.values = {7, UINT64_MAX}}, own = {.values = {8, UINT64_MAX}},
+                              other = {.values = {7, 1}}, absent = {.values = {0, UINT64_MAX}};
+
+    until.valid_until.us = 3000;
+    strcpy(tag.epochs[0].tag, "notes");
+    shared.epochs[1].shared = false;
+    fewer.n_epochs = 1;
+    zero.epochs[0].epoch = 0;
+    const struct {
+        const struct cache_header *header;
+        const struct cache_epochs *present;
+        const char *instance;
+        int64_t now;
+        enum cache_verdict verdict;
+    } cases[] = {
+        {&valid, &now, INSTANCE, 2000, CACHE_HIT},
+        {&valid, &now, INSTANCE, 3999, CACHE_HIT},
+        {&valid, &now, INSTANCE, 4000, CACHE_MISS_EXPIRED},
+        {&until, &now, INSTANCE, 2999, CACHE_HIT},
+        {&until, &now, INSTANCE, 3000, CACHE_MISS_EXPIRED},
+        {&valid, &own, INSTANCE, 2000, CACHE_MISS_EPOCH},
+        {&valid, &other, INSTANCE, 2000, CACHE_MISS_EPOCH},
+        {&valid, &absent, INSTANCE, 2000, CACHE_MISS_EPOCH},
+        {&zero, &absent, INSTANCE, 2000, CACHE_MISS_EPOCH},
+        {&valid, &now, "", 2000, CACHE_MISS_INSTANCE},
+        {&valid, &now, "1123456789abcdef0123456789abcdef01234567", 2000, CACHE_MISS_INSTANCE},
+        {&tag, &now, INSTANCE, 2000, CACHE_MISS_DAMAGED},
+        {&shared, &now, INSTANCE, 2000, CACHE_MISS_DAMAGED},
+        {&fewer, &now, INSTANCE, 2000, CACHE_MISS_DAMAGED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum cache_verdict verdict = cache_judge(cases[i].header, &tags, cases[i].present, cases[i].instance,
+                                                 (struct instant){cases[i].now});
+
+        if (verdict != cases[i].verdict)
+            fail_msg("case %zu: %s instead of %s", i, cache_verdict_name(verdict), cache_verdict_name(cases[i].verdict));
+    }
+}
+
+static void test_cache_header_survives_the_round_trip_and_no_change_of_a_byte_reads_the_same(void **state)
+{
+    struct cache_header header = valid, read;
+    struct buf value = BUF_INIT;
+    const char *body;
+    size_t len;
+
+    (void)state;
+    header.valid_until = INSTANT_NEVER;
+    header.body_sum = 0x2d06800538d394c2; /* XXH3-64 of nothing, seed 0: from the xxHash specification */
+    cache_header_append(&value, &header);
+    len = value.len;
+    assert_int_equal(cache_value_parse(value.data, len, &read, &body, NULL), STATUS_OK);
+    assert_int_equal(read.valid_until.us, INT64_MAX);
+    assert_string_equal(read.etag, header.etag);
+    assert_string_equal(read.epochs[1].tag, "market");
+    assert_true(read.epochs[1].shared && read.epochs[1].epoch == UINT64_MAX && read.n_epochs == 2);
+    assert_ptr_equal(body, value.data + len);
+    for (size_t cut = 0; cut < len; cut++)
+        if (cache_value_parse(value.data, cut, &read, &body, NULL) != STATUS_INVALID)
+            fail_msg("cut at %zu was accepted", cut);
+    for (size_t i = 0; i < len; i++) {
+        char was = value.data[i];
+
+        value.data[i] = 'X';
+        if (cache_value_parse(value.data, len, &read, &body, NULL) != STATUS_INVALID)
+            fail_msg("a change of byte %zu was accepted", i);
+        value.data[i] = was;
+    }
+    buf_release(&value);
+}
+
+static void test_cache_body_unpack_refuses_damaged_gzip(void **state)
+{
+    char text[4000];
+    struct buf packed = BUF_INIT, out = BUF_INIT;
+    struct cache_header header = {.encoding = CACHE_GZIP};
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    assert_false(cache_compress(text, 1024, &packed));
+    assert_true(cache_compress(text, sizeof text, &packed));
+    for (size_t cut = 0; cut < packed.len; cut++) {
+        header.body_size = cut;
+        if (cache_body_unpack(&header, packed.data, 100000, &out) == STATUS_OK)
+            fail_msg("cut at %zu was accepted", cut);
+    }
+    header.body_size = packed.len;
+    assert_int_equal(cache_body_unpack(&header, packed.data, 100000, &out), STATUS_OK);
+    assert_int_equal(out.len, sizeof text);
+    packed.data[packed.len / 2] ^= 1;
+    assert_int_equal(cache_body_unpack(&header, packed.data, 100000, &out), STATUS_INVALID);
+    buf_release(&packed);
+    buf_release(&out);
+}
+
+static void test_cache_compress_keeps_what_does_not_shrink(void **state)
+{
+    char noise[3000];
+    uint64_t x = 88172645463325252u;
+    struct buf out = BUF_INIT;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof noise; i++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        noise[i] = (char)(x >> 32);
+    }
+    assert_false(cache_compress(noise, sizeof noise, &out));
+    buf_release(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cache_judge_every_branch),
+        cmocka_unit_test(test_cache_header_survives_the_round_trip_and_no_change_of_a_byte_reads_the_same),
+        cmocka_unit_test(test_cache_body_unpack_refuses_damaged_gzip),
+        cmocka_unit_test(test_cache_compress_keeps_what_does_not_shrink),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
