@@ -77,7 +77,8 @@ static struct parts instant_to_parts(struct instant t)
         days--;
     }
     seconds = (int)(rest / US_PER_SECOND);
-    return (struct parts){{(int32_t)days}, seconds / 3600, seconds / 60 % 60, seconds % 60, (int)(rest % US_PER_SECOND)};
+    return (struct parts){
+        {(int32_t)days}, seconds / 3600, seconds / 60 % 60, seconds % 60, (int)(rest % US_PER_SECOND)};
 }
 
 static struct instant parts_to_instant(const struct parts *p)

@@ -103,7 +103,8 @@ static void append_sextets(struct buf *out, const void *bytes, size_t len, const
 
     for (size_t i = 0; i < len; i += 3) {
         size_t have = len - i < 3 ? len - i : 3;
-        unsigned group = (unsigned)in[i] << 16 | (have > 1 ? (unsigned)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0u);
+        unsigned group =
+            (unsigned)in[i] << 16 | (have > 1 ? (unsigned)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0u);
         char text[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63], have > 1 ? alphabet[group >> 6 & 63] : '=',
                         have > 2 ? alphabet[group & 63] : '='};
         buf_append(out, text, pad ? 4 : have + 1);

@@ -28,10 +28,10 @@ enum {
 /* When clocks change, in one form of the POSIX TZ rules. */
 struct rule {
     enum { RULE_JULIAN, RULE_DAY_OF_YEAR, RULE_WEEKDAY } kind;
-    int day;                /* Jn: 1..365, 29 February never counted; n: 0..365 */
-    int month, week;        /* Mm.w.d: week 1..5 (5: the last), weekday 0..6 */
+    int day;         /* Jn: 1..365, 29 February never counted; n: 0..365 */
+    int month, week; /* Mm.w.d: week 1..5 (5: the last), weekday 0..6 */
     int weekday;
-    int32_t second_of_day;  /* local time, may be negative or beyond the day */
+    int32_t second_of_day; /* local time, may be negative or beyond the day */
 };
 
 struct footer {
@@ -130,8 +130,7 @@ static bool take_day(const char **text, struct rule *rule)
 static bool take_rule(const char **text, struct rule *rule)
 {
     rule->second_of_day = 2 * 3600;
-    return take(text, ',') && take_day(text, rule) &&
-           (!take(text, '/') || take_time(text, 167, &rule->second_of_day));
+    return take(text, ',') && take_day(text, rule) && (!take(text, '/') || take_time(text, 167, &rule->second_of_day));
 }
 
 static bool parse_footer(const char *text, struct footer *footer)
@@ -221,8 +220,13 @@ static bool take_header(struct cursor *c, size_t width, struct block *block)
 
     if (h == NULL || memcmp(h, "TZif", 4) != 0)
         return false;
-    *block = (struct block){.width = width, .version = h[4], .n_isut = read_u32(h + 20), .n_isstd = read_u32(h + 24),
-                            .n_leap = read_u32(h + 28), .n_times = read_u32(h + 32), .n_types = read_u32(h + 36),
+    *block = (struct block){.width = width,
+                            .version = h[4],
+                            .n_isut = read_u32(h + 20),
+                            .n_isstd = read_u32(h + 24),
+                            .n_leap = read_u32(h + 28),
+                            .n_times = read_u32(h + 32),
+                            .n_types = read_u32(h + 36),
                             .n_chars = read_u32(h + 40)};
     /* No count can exceed the file, which also keeps the products below from overflowing. */
     return block->n_isut <= FILE_MAX_BYTES && block->n_isstd <= FILE_MAX_BYTES && block->n_leap <= FILE_MAX_BYTES &&

@@ -207,12 +207,8 @@ static bool check_children(struct checker *c, int depth, bool named, char closin
 static bool check_value(struct checker *c, int depth)
 {
     switch (peek(c)) {
-    case '{':
-        c->at++;
-        return check_children(c, depth + 1, true, '}');
-    case '[':
-        c->at++;
-        return check_children(c, depth + 1, false, ']');
+    case '{': c->at++; return check_children(c, depth + 1, true, '}');
+    case '[': c->at++; return check_children(c, depth + 1, false, ']');
     case '"': return check_string(c);
     case 't': return check_word(c, "true");
     case 'f': return check_word(c, "false");

@@ -145,8 +145,9 @@ static void test_json_parse_many_members_finds_the_duplicate(void **state)
 
 static void test_json_get_reads_each_type(void **state)
 {
-    static const char text[] = " {\"s\":\"\\u00e9\\ud83d\\udcb0\",\"n\":-12.5,\"i\":1e2,\"t\":true,\"z\":null,\"a\":[1,2,3],"
-                               "\"A\":{}} ";
+    static const char text[] =
+        " {\"s\":\"\\u00e9\\ud83d\\udcb0\",\"n\":-12.5,\"i\":1e2,\"t\":true,\"z\":null,\"a\":[1,2,3],"
+        "\"A\":{}} ";
     struct json_document *document = NULL;
     const struct json_value *root;
     double number;

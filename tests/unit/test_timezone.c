@@ -146,11 +146,13 @@ static long long first_difference(const char *name)
 static void test_timezone_1900_to_2100_agrees_with_localtime_r(void **state)
 {
     static const char *const names[] = {
-        "America/New_York", "America/Chicago",     "America/Sao_Paulo", "America/St_Johns",  "Europe/London",
-        "Europe/Dublin",    "Europe/Berlin",       "Europe/Istanbul",   "Africa/Casablanca", "Africa/Cairo",
-        "Asia/Kolkata",     "Asia/Tokyo",          "Asia/Jerusalem",    "Asia/Tehran",       "Asia/Kathmandu",
-        "Asia/Gaza",        "Australia/Lord_Howe", "Australia/Sydney",  "Pacific/Apia",      "Pacific/Chatham",
-        "America/Santiago", "America/Nuuk",        "Antarctica/Troll",  "UTC",               "Pacific/Kwajalein",
+        "America/New_York",    "America/Chicago",  "America/Sao_Paulo", "America/St_Johns",
+        "Europe/London",       "Europe/Dublin",    "Europe/Berlin",     "Europe/Istanbul",
+        "Africa/Casablanca",   "Africa/Cairo",     "Asia/Kolkata",      "Asia/Tokyo",
+        "Asia/Jerusalem",      "Asia/Tehran",      "Asia/Kathmandu",    "Asia/Gaza",
+        "Australia/Lord_Howe", "Australia/Sydney", "Pacific/Apia",      "Pacific/Chatham",
+        "America/Santiago",    "America/Nuuk",     "Antarctica/Troll",  "UTC",
+        "Pacific/Kwajalein",
     };
 
     (void)state;
@@ -176,8 +178,9 @@ static void test_timezone_1900_to_2100_agrees_with_localtime_r(void **state)
 
 static void test_timezone_open_odd_names_are_refused(void **state)
 {
-    static const char *const invalid[] = {"",  "/etc/passwd", "../zoneinfo/UTC", "Europe/../UTC", "Europe//Berlin", "Europe/",
-                                          ".", "Europe/.x",   "Europe Berlin",   "a%2e",          "UTC\n",          "\xc3\xa9"};
+    static const char *const invalid[] = {
+        "",  "/etc/passwd", "../zoneinfo/UTC", "Europe/../UTC", "Europe//Berlin", "Europe/",
+        ".", "Europe/.x",   "Europe Berlin",   "a%2e",          "UTC\n",          "\xc3\xa9"};
     const struct timezone *zone = NULL;
     char longest[200];
 
@@ -190,7 +193,8 @@ static void test_timezone_open_odd_names_are_refused(void **state)
     assert_int_equal(timezone_open(longest, &zone, NULL), STATUS_INVALID);
     assert_int_equal(timezone_open("Europe/Atlantis", &zone, NULL), STATUS_NOT_FOUND);
     assert_int_equal(timezone_open("Europe", &zone, NULL), STATUS_NOT_FOUND);
-    assert_int_equal(timezone_open("tzdata.zi", &zone, NULL), access("/usr/share/zoneinfo/tzdata.zi", R_OK) == 0 ? STATUS_INVALID : STATUS_NOT_FOUND);
+    assert_int_equal(timezone_open("tzdata.zi", &zone, NULL),
+                     access("/usr/share/zoneinfo/tzdata.zi", R_OK) == 0 ? STATUS_INVALID : STATUS_NOT_FOUND);
     assert_null(zone);
 }
 
@@ -208,16 +212,11 @@ static void test_trading_day_follows_the_session(void **state)
         int start;
         const char *utc, *day;
     } cases[] = {
-        {0, "2025-03-10T03:30:00Z", "2025-03-09"},
-        {0, "2025-03-08T04:30:00Z", "2025-03-07"},
-        {4, "2025-06-10T07:59:59Z", "2025-06-09"},
-        {4, "2025-06-10T08:00:00Z", "2025-06-10"},
-        {11, "2025-06-10T14:59:59Z", "2025-06-09"},
-        {12, "2025-06-10T15:59:59Z", "2025-06-10"},
-        {12, "2025-06-10T16:00:00Z", "2025-06-11"},
-        {18, "2025-06-10T21:59:59.999999Z", "2025-06-10"},
-        {18, "2025-06-10T22:00:00Z", "2025-06-11"},
-        {23, "2025-06-11T03:00:00Z", "2025-06-11"},
+        {0, "2025-03-10T03:30:00Z", "2025-03-09"},  {0, "2025-03-08T04:30:00Z", "2025-03-07"},
+        {4, "2025-06-10T07:59:59Z", "2025-06-09"},  {4, "2025-06-10T08:00:00Z", "2025-06-10"},
+        {11, "2025-06-10T14:59:59Z", "2025-06-09"}, {12, "2025-06-10T15:59:59Z", "2025-06-10"},
+        {12, "2025-06-10T16:00:00Z", "2025-06-11"}, {18, "2025-06-10T21:59:59.999999Z", "2025-06-10"},
+        {18, "2025-06-10T22:00:00Z", "2025-06-11"}, {23, "2025-06-11T03:00:00Z", "2025-06-11"},
     };
     const struct timezone *zone = zone_of("America/New_York");
 
@@ -368,10 +367,20 @@ static void test_timezone_footer_forms(void **state)
 
 static void test_timezone_bad_footer_is_refused(void **state)
 {
-    static const char *const footers[] = {"X",           "XXX",         "XXX25",          "XXX5:60",
-                                          "XXX5YYY",     "XXX5YYY,M3",  "XXX5YYY,M13.1.0,M1.1.0", "XXX5YYY,M3.6.0,M1.1.0",
-                                          "XXX5YYY,M3.1.7,M1.1.0", "XXX5YYY,J0,J1", "XXX5YYY,1,366", "XXX5YYY,1/168,2",
-                                          "<XXX5",       "XXX5YYY,1,2,3"};
+    static const char *const footers[] = {"X",
+                                          "XXX",
+                                          "XXX25",
+                                          "XXX5:60",
+                                          "XXX5YYY",
+                                          "XXX5YYY,M3",
+                                          "XXX5YYY,M13.1.0,M1.1.0",
+                                          "XXX5YYY,M3.6.0,M1.1.0",
+                                          "XXX5YYY,M3.1.7,M1.1.0",
+                                          "XXX5YYY,J0,J1",
+                                          "XXX5YYY,1,366",
+                                          "XXX5YYY,1/168,2",
+                                          "<XXX5",
+                                          "XXX5YYY,1,2,3"};
     const struct timezone *zone = NULL;
 
     (void)state;
