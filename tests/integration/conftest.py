@@ -12,9 +12,9 @@ SIGTERM, and have left no sanitizer report. BUILD_DIR says which build is tested
 """
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -152,9 +152,13 @@ def start_daemon(servers, clean, tmp_path):
 @pytest.fixture
 def start_responder(servers, start_daemon):
     def start(**settings):
-        path = Path(settings.get("LISTEN", servers.listen))
-        before = path.stat().st_ino if path.exists() else None
-        return start_daemon("pnlcache.fcgi", ready=lambda _: path.is_socket() and path.stat().st_ino != before, **settings)
+        path = settings.get("LISTEN", servers.listen)
+
+        def answers(daemon):
+            with socket.socket(socket.AF_UNIX) as s:
+                return s.connect_ex(path) == 0 and "msg=ready" in daemon.log()
+
+        return start_daemon("pnlcache.fcgi", ready=answers, **settings)
 
     return start
 

@@ -1,0 +1,72 @@
+#include "fcgi/exchange.h"
+
+#include <stdlib.h>
+
+#include "lib/json/json_writer.h"
+
+#define KEEP_BYTES (256 * 1024)
+
+enum status exchange_new(struct exchange **ret_exchange, struct err *err)
+{
+    struct exchange *x = calloc(1, sizeof(*x));
+    if (!x)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    request_init(&x->request);
+    response_init(&x->response);
+    buf_init(&x->body);
+    buf_init(&x->key);
+    *ret_exchange = x;
+    return STATUS_OK;
+}
+
+void exchange_free(struct exchange **exchange)
+{
+    struct exchange *x = *exchange;
+    if (!x)
+        return;
+    request_release(&x->request);
+    response_release(&x->response);
+    buf_release(&x->body);
+    buf_release(&x->key);
+    free(x);
+    *exchange = NULL;
+}
+
+static void clear(struct buf *b)
+{
+    if (b->cap > KEEP_BYTES)
+        buf_release(b);
+    else
+        buf_clear(b);
+}
+
+void exchange_clear(struct exchange *x)
+{
+    request_clear(&x->request);
+    clear(&x->request.body);
+    clear(&x->response.storage);
+    clear(&x->body);
+    buf_clear(&x->key);
+    x->user_id[0] = '\0';
+    x->recompute = x->bypass = false;
+    x->connection = NULL;
+    x->next = NULL;
+}
+
+void exchange_accept_event(struct exchange *x, size_t n_tags, int jobs)
+{
+    struct json_writer w;
+
+    response_begin(&x->response, &x->request, 202);
+    response_header(&x->response, "Cache-Control", "no-store");
+    json_init(&w, &x->response.storage);
+    json_object_begin(&w);
+    json_key(&w, "accepted");
+    json_int(&w, 1);
+    json_key(&w, "invalidated");
+    json_int(&w, (int64_t)n_tags);
+    json_key(&w, "jobs");
+    json_int(&w, jobs);
+    json_object_end(&w);
+    response_finish(&x->response, "application/json", x->response.storage.data, x->response.storage.len, true);
+}

@@ -1,0 +1,42 @@
+/* One request and its response on their way through the responder. A loop thread owns it, lends it to a miss
+ * thread when the answer needs the database, and reuses it afterwards with its memory. */
+#ifndef PNLCACHE_FCGI_EXCHANGE_H
+#define PNLCACHE_FCGI_EXCHANGE_H
+
+#include "fcgi/request.h"
+#include "fcgi/response.h"
+#include "jobs/document.h"
+
+/* What a handler wants to happen next. */
+enum next_step {
+    NEXT_SEND,   /* the response is complete */
+    NEXT_LOOKUP, /* look `key` up in Redis, together with the turn's other lookups */
+    NEXT_DEFER,  /* `work` needs a miss thread */
+};
+enum deferred_work { WORK_DOCUMENT, WORK_OUTBOX, WORK_READINESS };
+
+struct exchange {
+    struct request request;
+    struct response response;
+    struct buf body; /* a document's body, when it cannot be borrowed */
+
+    enum deferred_work work;
+    char user_id[USER_ID_MAX + 1]; /* whose document, or whose event; "": every user's */
+    struct document_request document;
+    struct buf key;
+    bool recompute; /* a service or an admin asked for a fresh computation */
+    bool bypass;    /* an invalidation of this user has not reached Redis yet */
+    struct cache_tags tags; /* WORK_OUTBOX */
+
+    struct connection *connection; /* who gets the response */
+    struct exchange *next;         /* in whatever list it is */
+};
+
+enum status exchange_new(struct exchange **ret_exchange, struct err *err) MUST_CHECK;
+void exchange_free(struct exchange **exchange);
+/* Ready for the next request; gives back memory beyond what a usual request needs. */
+void exchange_clear(struct exchange *x);
+/* The 202 answer to a webhook (api.md 7). */
+void exchange_accept_event(struct exchange *x, size_t n_tags, int jobs);
+
+#endif

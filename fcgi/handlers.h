@@ -1,0 +1,22 @@
+/* The handlers named in router.c. */
+#ifndef PNLCACHE_FCGI_HANDLERS_H
+#define PNLCACHE_FCGI_HANDLERS_H
+
+#include "fcgi/router.h"
+
+/* GET, HEAD of an analytics document (api.md 3). */
+enum next_step handle_analytics(struct handler_context *context, struct exchange *x, const struct route *route);
+/* POST /api/webhooks/trades (api.md 7). */
+enum next_step handle_webhook(struct handler_context *context, struct exchange *x, const struct route *route);
+/* GET /healthz, /readyz (api.md 9). */
+enum next_step handle_health(struct handler_context *context, struct exchange *x, const struct route *route);
+enum next_step handle_readiness(struct handler_context *context, struct exchange *x, const struct route *route);
+
+/* Answers with a problem and sends it: for the ends of handlers. */
+static inline enum next_step answer_problem(struct exchange *x, int http_status, const char *detail)
+{
+    response_problem(&x->response, &x->request, http_status, detail, NULL, NULL);
+    return NEXT_SEND;
+}
+
+#endif

@@ -1,0 +1,189 @@
+#include "fcgi/http_cache.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/base/clock.h"
+
+#define SPACES " \t"
+
+/* The next element of a comma-separated list, trimmed; false at the end. */
+static bool next_element(const char **cursor, const char **ret_start, size_t *ret_len)
+{
+    const char *p = *cursor;
+    p += strspn(p, SPACES ",");
+    if (!*p)
+        return false;
+    size_t len = strcspn(p, ",");
+    *cursor = p + len;
+    while (len > 0 && strchr(SPACES, p[len - 1]))
+        len--;
+    *ret_start = p;
+    *ret_len = len;
+    return true;
+}
+
+/* "q=0", "q=0.000": refused; an absent or unreadable weight counts as acceptance only when well-formed. */
+enum weight { WEIGHT_ZERO, WEIGHT_POSITIVE, WEIGHT_MALFORMED };
+
+static enum weight parse_weight(const char *text, size_t len)
+{
+    while (len > 0 && strchr(SPACES, *text))
+        text++, len--;
+    if (len < 3 || (text[0] != 'q' && text[0] != 'Q') || text[1] != '=' || (text[2] != '0' && text[2] != '1'))
+        return WEIGHT_MALFORMED;
+    if (len > 7 || (len > 3 && text[3] != '.'))
+        return WEIGHT_MALFORMED;
+    bool positive = text[2] == '1';
+    for (size_t i = 4; i < len; i++) {
+        if (text[i] < '0' || text[i] > (text[2] == '1' ? '0' : '9'))
+            return WEIGHT_MALFORMED;
+        positive = positive || text[i] != '0';
+    }
+    return positive ? WEIGHT_POSITIVE : WEIGHT_ZERO;
+}
+
+static bool is_word(const char *start, size_t len, const char *word)
+{
+    return len == strlen(word) && strncasecmp(start, word, len) == 0;
+}
+
+bool http_accepts_gzip(const char *accept_encoding)
+{
+    const char *start;
+    size_t len;
+    bool any = false, named = false, gzip = false;
+
+    if (!accept_encoding)
+        return false;
+    while (next_element(&accept_encoding, &start, &len)) {
+        const char *semicolon = memchr(start, ';', len);
+        size_t name_len = semicolon ? (size_t)(semicolon - start) : len;
+        enum weight weight = semicolon ? parse_weight(semicolon + 1, len - name_len - 1) : WEIGHT_POSITIVE;
+        while (name_len > 0 && strchr(SPACES, start[name_len - 1]))
+            name_len--;
+        if (weight == WEIGHT_MALFORMED)
+            continue;
+        if (is_word(start, name_len, "gzip") || is_word(start, name_len, "x-gzip")) {
+            gzip = weight == WEIGHT_POSITIVE;
+            named = true;
+        } else if (is_word(start, name_len, "*")) {
+            any = weight == WEIGHT_POSITIVE;
+        }
+    }
+    return named ? gzip : any;
+}
+
+bool http_etag_matches(const char *if_none_match, const char *etag)
+{
+    size_t etag_len = strlen(etag);
+    const char *p = if_none_match + strspn(if_none_match, SPACES);
+
+    if (*p == '*')
+        return p[1 + strspn(p + 1, SPACES)] == '\0';
+    /* Not by next_element(): an entity tag may hold commas. */
+    while (*p) {
+        p += strspn(p, SPACES ",");
+        if (strncmp(p, "W/", 2) == 0)
+            p += 2;
+        if (*p != '"')
+            return false;
+        const char *end = strchr(p + 1, '"');
+        if (!end)
+            return false;
+        size_t len = (size_t)(end + 1 - p);
+        if (len == etag_len && memcmp(p, etag, len) == 0)
+            return true;
+        p = end + 1;
+        p += strspn(p, SPACES);
+        if (*p && *p != ',')
+            return false;
+    }
+    return false;
+}
+
+bool http_has_directive(const char *cache_control, const char *directive)
+{
+    const char *start;
+    size_t len;
+
+    while (cache_control && next_element(&cache_control, &start, &len))
+        if (is_word(start, len, directive))
+            return true;
+    return false;
+}
+
+void http_format_etag(const struct cache_header *header, bool gzip, char etag[HTTP_ETAG_SIZE])
+{
+    snprintf(etag, HTTP_ETAG_SIZE, "\"%.32s%s\"", header->etag, gzip ? "-gzip" : "");
+}
+
+static int64_t whole_seconds(int64_t us)
+{
+    return us > 0 ? us / US_PER_SECOND : 0;
+}
+
+static bool is_not_modified(const struct request *request, const char *etag, struct instant modified)
+{
+    const char *if_none_match = request_param(request, PARAM_IF_NONE_MATCH);
+    const char *since_text = request_param(request, PARAM_IF_MODIFIED_SINCE);
+    struct instant since;
+
+    if (if_none_match && *if_none_match)
+        return http_etag_matches(if_none_match, etag);
+    if (!since_text || instant_parse_http(since_text, &since) != STATUS_OK)
+        return false;
+    return whole_seconds(modified.us) <= whole_seconds(since.us);
+}
+
+static void add_cache_status(struct response *r, const struct http_document *d, struct instant now)
+{
+    struct instant end = d->header->expires_at.us < d->header->valid_until.us ? d->header->expires_at : d->header->valid_until;
+
+    switch (d->source) {
+    case SOURCE_REDIS:
+        response_header_format(r, "Cache-Status: pnlcache; hit; ttl=%lld; detail=redis", (long long)whole_seconds(end.us - now.us));
+        break;
+    case SOURCE_MISS_STORED: response_header(r, "Cache-Status", "pnlcache; fwd=miss; stored"); break;
+    case SOURCE_MISS: response_header(r, "Cache-Status", "pnlcache; fwd=miss"); break;
+    case SOURCE_BYPASS: response_header(r, "Cache-Status", "pnlcache; fwd=bypass"); break;
+    }
+}
+
+static void add_cache_headers(struct response *r, const struct request *request, const struct http_document *d, const char *etag)
+{
+    struct instant now = clock_now();
+    char date[INSTANT_TEXT_SIZE];
+
+    instant_format_http(d->header->computed_at, date);
+    response_header(r, "ETag", etag);
+    response_header(r, "Last-Modified", date);
+    response_header(r, "Vary", "Authorization, Cookie, Accept-Encoding");
+    if (d->max_age_private_s > 0)
+        response_header_format(r, "Cache-Control: private, max-age=%lld", (long long)d->max_age_private_s);
+    else
+        response_header(r, "Cache-Control", "private, no-cache");
+    response_header_format(r, "Age: %lld", (long long)whole_seconds(now.us - d->header->computed_at.us));
+    add_cache_status(r, d, now);
+    int64_t took_us = clock_monotonic_us() - request->arrived_us;
+    response_header_format(r, "Server-Timing: total;dur=%lld.%lld", (long long)(took_us / 1000), (long long)(took_us % 1000 / 100));
+}
+
+void http_respond_document(struct response *r, const struct request *request, const struct http_document *d)
+{
+    char etag[HTTP_ETAG_SIZE];
+    bool gzip = d->encoding == CACHE_GZIP;
+
+    http_format_etag(d->header, gzip, etag);
+    bool unmodified = is_not_modified(request, etag, d->header->computed_at);
+    response_begin(r, request, unmodified ? 304 : 200);
+    add_cache_headers(r, request, d, etag);
+    if (unmodified) {
+        response_finish_empty(r);
+        return;
+    }
+    if (gzip)
+        response_header(r, "Content-Encoding", "gzip");
+    response_finish(r, "application/json", d->bytes, d->len, request->method != METHOD_HEAD);
+}

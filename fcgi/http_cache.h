@@ -1,0 +1,38 @@
+/* The HTTP half of caching (api.md 5; RFC 9110 sections 8.8, 12.5.3, 13; RFC 9111). Pure. */
+#ifndef PNLCACHE_FCGI_HTTP_CACHE_H
+#define PNLCACHE_FCGI_HTTP_CACHE_H
+
+#include "fcgi/response.h"
+#include "lib/base/clock.h"
+#include "lib/store/cache.h"
+
+/* Accept-Encoding: may the answer be gzip? Absent or empty: no. "gzip;q=0": no; "*": yes unless gzip is refused by name;
+ * "x-gzip" means gzip. A malformed element is ignored. */
+bool http_accepts_gzip(const char *accept_encoding);
+
+/* If-None-Match: true when the list names `etag` (with its quotes) or is "*". Comparison is weak. */
+bool http_etag_matches(const char *if_none_match, const char *etag);
+
+/* True when the field's list holds the directive: "no-cache", any case, without argument. */
+bool http_has_directive(const char *cache_control, const char *directive);
+
+#define HTTP_ETAG_SIZE 48
+/* "\"<hash>\"" or "\"<hash>-gzip\"". */
+void http_format_etag(const struct cache_header *header, bool gzip, char etag[HTTP_ETAG_SIZE]);
+
+/* How an answer came about, for Cache-Status. */
+enum cache_source { SOURCE_REDIS, SOURCE_MISS_STORED, SOURCE_MISS, SOURCE_BYPASS };
+
+struct http_document {
+    const struct cache_header *header;
+    const char *bytes;    /* the body as it is encoded */
+    size_t len;
+    enum cache_encoding encoding; /* of `bytes`; gzip only when the caller accepts it */
+    enum cache_source source;
+    int64_t max_age_private_s;
+};
+
+/* The whole response: 200 or 304, with or without body. The document's bytes must live until it is written. */
+void http_respond_document(struct response *r, const struct request *request, const struct http_document *document);
+
+#endif

@@ -1,0 +1,39 @@
+/* JSON Web Tokens, verified strictly (RFC 7519, RFC 8725). The key decides the algorithm, never the token: with a
+ * secret only HS256 is accepted. */
+#ifndef PNLCACHE_FCGI_JWT_H
+#define PNLCACHE_FCGI_JWT_H
+
+#include "lib/base/clock.h"
+#include "lib/base/err.h"
+#include "lib/store/cache.h"
+
+#define JWT_MAX_SIZE 8192
+#define JWT_MIN_SECRET 32
+#define JWT_LEEWAY_SECONDS 60
+
+struct jwt_verifier; /* immutable; shared by threads */
+
+struct jwt_options {
+    const char *secret;   /* copied; at least JWT_MIN_SECRET bytes */
+    const char *audience; /* copied; "": any */
+    const char *issuer;   /* copied; "": any */
+};
+/* STATUS_INVALID: the secret is too short; the text says what to do. */
+enum status jwt_verifier_new(const struct jwt_options *options, struct jwt_verifier **ret_verifier, struct err *err) MUST_CHECK;
+void jwt_verifier_free(struct jwt_verifier **verifier);
+
+enum role { ROLE_USER, ROLE_SERVICE, ROLE_ADMIN };
+
+struct claims {
+    char user_id[USER_ID_MAX + 1]; /* `sub`; "" only for a service or an admin */
+    enum role role;
+    int64_t not_before_s, expires_s; /* Unix time, leeway included */
+};
+
+/* Signature and claims, at `now`. STATUS_INVALID: refused; the text is for the log, not for the caller.
+ * Refused are: anything but three parts of strict base64url, duplicate members, an algorithm that is not the key's, `crit`,
+ * a missing or fractional `exp`, `exp` or `nbf` outside the leeway, a wrong `aud` or `iss`, a `sub` that is no user id. */
+enum status jwt_verify(const struct jwt_verifier *verifier, const char *token, size_t len, struct instant now,
+                       struct claims *ret_claims, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,236 @@
+/* pnlcache.fcgi: answers a web server's requests over FastCGI. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fcgi/listener.h"
+#include "fcgi/loop.h"
+#include "fcgi/misses.h"
+#include "fcgi/request_reader.h"
+#include "lib/base/log.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 /* EX_CONFIG */ };
+
+static enum log_level parse_log_level(const char *text)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(names[i], text) == 0)
+            return (enum log_level)i;
+    return LOG_LEVEL_INFO; /* the settings table allows no other text */
+}
+
+/* What settings_load() cannot judge: secrets and connection strings. Redis and PostgreSQL may well be down. */
+static enum status check(const struct settings *settings, struct err *err)
+{
+    struct responder *responder = calloc(1, sizeof(*responder));
+    struct db *db = NULL;
+    struct redis *redis = NULL;
+
+    if (!responder)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    enum status status = responder_init(responder, settings, err);
+    if (status == STATUS_OK) {
+        status = responder_new_db(responder, &db, err);
+        if (status != STATUS_OK)
+            err_prefix(err, "DATABASE_URL");
+    }
+    if (status == STATUS_OK) {
+        status = responder_new_redis(responder, "pnlcache.fcgi", &redis, err);
+        if (status != STATUS_OK)
+            err_prefix(err, "REDIS_URL");
+    }
+    redis_free(&redis);
+    db_free(&db);
+    responder_release(responder);
+    free(responder);
+    return status;
+}
+
+/* A kept connection costs a descriptor, so ask for as many as MAX_CONNECTIONS needs. */
+static void raise_descriptor_limit(const struct settings *settings)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)settings->max_connections + (rlim_t)(settings->threads + settings->miss_threads) * 4 + 64;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+        log_warn("fewer descriptors than MAX_CONNECTIONS needs", LOG_INT("limit", (int64_t)limit.rlim_cur));
+}
+
+/* The signals that the main thread waits for; blocked before any thread starts, so that no other thread gets them. libfcgi has
+ * installed handlers of its own for some: they are put back. */
+static void set_signals(sigset_t *ret_awaited)
+{
+    struct sigaction standard = {.sa_handler = SIG_DFL}, ignore = {.sa_handler = SIG_IGN};
+
+    sigaction(SIGTERM, &standard, NULL);
+    sigaction(SIGUSR1, &standard, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigemptyset(ret_awaited);
+    sigaddset(ret_awaited, SIGTERM);
+    sigaddset(ret_awaited, SIGINT);
+    sigaddset(ret_awaited, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, ret_awaited, NULL);
+}
+
+/* Secrets and the log's level and format follow the file; the rest needs a restart. */
+static void reload(struct responder *responder)
+{
+    struct settings *fresh = NULL;
+    struct err err;
+
+    enum status status = settings_load(&fresh, &err);
+    if (status == STATUS_OK)
+        status = responder_take_secrets(responder, fresh, &err);
+    if (status == STATUS_OK) {
+        log_init("pnlcache.fcgi", parse_log_level(fresh->log_level), fresh->log_format);
+        log_info("settings reloaded");
+    } else {
+        log_error("settings not reloaded, the old ones stay", LOG_STR("error", err.text));
+    }
+    settings_free(&fresh);
+}
+
+/* Waits for the signal to stop; once a second carries out what Redis refused. */
+static void watch(struct responder *responder, const sigset_t *awaited)
+{
+    const struct timespec second = {1, 0};
+    struct redis *redis = NULL;
+    struct err err;
+
+    if (responder_new_redis(responder, "pnlcache.fcgi pending", &redis, &err) != STATUS_OK)
+        log_error("no connection for pending invalidations", LOG_STR("error", err.text));
+    for (;;) {
+        int signal_number = sigtimedwait(awaited, NULL, &second);
+        if (signal_number == SIGTERM || signal_number == SIGINT)
+            break;
+        if (signal_number == SIGHUP)
+            reload(responder);
+        if (redis && pending_carry_out(responder->pending, responder->cache, redis, &err) != STATUS_OK)
+            log_debug("invalidations are pending", LOG_STR("error", err.text));
+    }
+    redis_free(&redis);
+}
+
+static enum status serve(struct responder *responder, struct listener *listener, const sigset_t *awaited, struct err *err)
+{
+    const struct settings *settings = responder->settings;
+    static _Atomic int64_t n_connections;
+    struct loop_options options = {responder, listener->fd, listener->ours, &n_connections};
+    struct loop **loops = calloc((size_t)settings->threads, sizeof(struct loop *));
+    int64_t n = 0;
+
+    if (!loops)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    enum status status = misses_start(responder, loop_complete, &responder->misses, err);
+    while (status == STATUS_OK && n < settings->threads) {
+        status = loop_start(&options, &loops[n], err);
+        n += status == STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        log_info("ready", LOG_STR("listen", listener->ours ? settings->listen : "inherited"), LOG_STR("version", PNLCACHE_VERSION));
+        watch(responder, awaited);
+        log_info("stopping");
+    }
+    listener_unlink(listener);
+    int64_t deadline_ms = clock_monotonic_ms() + settings->stop_timeout_s * 1000;
+    for (int64_t i = 0; i < n; i++)
+        loop_stop(loops[i], deadline_ms);
+    for (int64_t i = 0; i < n; i++)
+        loop_join(&loops[i]);
+    misses_stop(&responder->misses);
+    free(loops);
+    return status;
+}
+
+static enum status run(const struct settings *settings, struct err *err)
+{
+    struct responder *responder = calloc(1, sizeof(*responder));
+    struct listener listener = {.fd = -1};
+    sigset_t awaited;
+
+    if (!responder)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    enum status status = request_reader_init(err);
+    if (status != STATUS_OK)
+        goto out_responder;
+    set_signals(&awaited);
+    raise_descriptor_limit(settings);
+    status = responder_init(responder, settings, err);
+    if (status == STATUS_OK)
+        status = listener_open(settings, &listener, err);
+    if (status == STATUS_OK)
+        status = serve(responder, &listener, &awaited, err);
+    listener_unlink(&listener);
+    listener_close(&listener);
+    responder_release(responder);
+out_responder:
+    free(responder);
+    return status;
+}
+
+static int print_usage(FILE *to)
+{
+    struct buf text = BUF_INIT;
+
+    buf_append_string(&text, "usage: pnlcache.fcgi [--help | --version | --check]\n\n"
+                             "Answers a web server's requests over FastCGI. --check judges the settings and ends.\n"
+                             "Settings come from the file that PNLCACHE_CONF names and from the environment:\n\n");
+    settings_append_help(&text);
+    int written = fputs(text.data, to);
+    buf_release(&text);
+    return written < 0 || fflush(to) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* A web server that runs us as plain CGI gets an answer that says what is wrong. */
+static int refuse_cgi(void)
+{
+    puts("Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n"
+         "pnlcache.fcgi speaks FastCGI, not CGI: configure this location for FastCGI.\r");
+    fputs("pnlcache.fcgi: started as a CGI program; configure the web server for FastCGI\n", stderr);
+    return EXIT_FAILURE;
+}
+
+static bool is_cgi(void)
+{
+    return getenv("GATEWAY_INTERFACE") && getenv("REQUEST_METHOD");
+}
+
+int main(int argc, char **argv)
+{
+    const char *option = argc > 1 ? argv[1] : "";
+    struct settings *settings = NULL;
+    struct err err = {.text = ""};
+
+    if (argc == 2 && strcmp(option, "--help") == 0)
+        return print_usage(stdout);
+    if (argc == 2 && strcmp(option, "--version") == 0)
+        return puts("pnlcache.fcgi " PNLCACHE_VERSION " (" PNLCACHE_COMMIT ")") < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    if (argc > 2 || (argc == 2 && strcmp(option, "--check") != 0)) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (is_cgi())
+        return refuse_cgi();
+    enum status status = settings_load(&settings, &err);
+    if (status == STATUS_OK) {
+        log_init("pnlcache.fcgi", parse_log_level(settings->log_level), settings->log_format);
+        status = check(settings, &err);
+    }
+    if (status == STATUS_OK && argc == 1)
+        status = run(settings, &err);
+    settings_free(&settings);
+    if (status == STATUS_OK)
+        return EXIT_SUCCESS;
+    fprintf(stderr, "pnlcache.fcgi: %s\n", err.text);
+    return status == STATUS_INVALID ? EXIT_CONFIG : EXIT_FAILURE;
+}

@@ -1,0 +1,24 @@
+/* Work that needs the database: misses, webhooks that Redis refused, readiness. It runs on its own threads behind
+ * a bounded queue, so that a slow database never delays a hit.
+ *
+ * Misses of one key share one computation. A request may join a flight only while it has not begun: then its epochs and
+ * its snapshot are younger than the request, whatever was invalidated before. One that comes later joins the flight's
+ * successor, which waits for it and mostly finds its result in Redis, valid by the read rule. */
+#ifndef PNLCACHE_FCGI_MISSES_H
+#define PNLCACHE_FCGI_MISSES_H
+
+#include "fcgi/exchange.h"
+#include "fcgi/responder.h"
+
+struct misses;
+
+/* `on_done` is called on a miss thread when an exchange's response is complete. */
+enum status misses_start(struct responder *responder, void (*on_done)(struct exchange *x), struct misses **ret_misses,
+                         struct err *err) MUST_CHECK;
+/* Ends the threads once the queue is empty, and frees everything. */
+void misses_stop(struct misses **misses);
+
+/* Hands the exchange over until on_done. STATUS_LIMIT: MISS_QUEUE are waiting already. */
+enum status misses_submit(struct misses *misses, struct exchange *x) MUST_CHECK;
+
+#endif

@@ -1,0 +1,308 @@
+#include "fcgi/request.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/parse_number.h"
+#include "lib/base/text.h"
+
+#define MAX_URI 16384
+
+static const struct {
+    const char *name;
+    size_t len;
+} param_names[REQUEST_PARAMS] = {
+#define NAME(param, text) [param] = {text, sizeof(text) - 1}
+    NAME(PARAM_REQUEST_METHOD, "REQUEST_METHOD"),
+    NAME(PARAM_REQUEST_URI, "REQUEST_URI"),
+    NAME(PARAM_QUERY_STRING, "QUERY_STRING"),
+    NAME(PARAM_SCRIPT_NAME, "SCRIPT_NAME"),
+    NAME(PARAM_PATH_INFO, "PATH_INFO"),
+    NAME(PARAM_REMOTE_ADDR, "REMOTE_ADDR"),
+    NAME(PARAM_CONTENT_TYPE, "CONTENT_TYPE"),
+    NAME(PARAM_CONTENT_LENGTH, "CONTENT_LENGTH"),
+    NAME(PARAM_AUTHORIZATION, "HTTP_AUTHORIZATION"),
+    NAME(PARAM_ACCEPT_ENCODING, "HTTP_ACCEPT_ENCODING"),
+    NAME(PARAM_CACHE_CONTROL, "HTTP_CACHE_CONTROL"),
+    NAME(PARAM_IF_NONE_MATCH, "HTTP_IF_NONE_MATCH"),
+    NAME(PARAM_IF_MODIFIED_SINCE, "HTTP_IF_MODIFIED_SINCE"),
+    NAME(PARAM_X_REQUEST_ID, "HTTP_X_REQUEST_ID"),
+    NAME(PARAM_WEBHOOK_ID, "HTTP_WEBHOOK_ID"),
+    NAME(PARAM_WEBHOOK_TIMESTAMP, "HTTP_WEBHOOK_TIMESTAMP"),
+    NAME(PARAM_WEBHOOK_SIGNATURE, "HTTP_WEBHOOK_SIGNATURE"),
+#undef NAME
+};
+
+void request_init(struct request *r)
+{
+    memset(r, 0, sizeof(*r));
+    buf_init(&r->text);
+    buf_init(&r->body);
+    request_clear(r);
+}
+
+void request_release(struct request *r)
+{
+    buf_release(&r->text);
+    buf_release(&r->body);
+}
+
+void request_clear(struct request *r)
+{
+    buf_clear(&r->text);
+    buf_append_char(&r->text, '\0'); /* offset 0 is nobody's */
+    buf_clear(&r->body);
+    memset(r->params, 0, sizeof(r->params));
+    r->repeated = NULL;
+    r->method = METHOD_OTHER;
+    r->path = 0;
+    r->n_query = 0;
+    r->id[0] = '\0';
+}
+
+static uint32_t add_text(struct request *r, const char *text, size_t len)
+{
+    uint32_t offset = (uint32_t)r->text.len;
+    buf_append(&r->text, text, len);
+    buf_append_char(&r->text, '\0');
+    return offset;
+}
+
+void request_add_param(struct request *r, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+    if (!equals)
+        return;
+    size_t len = (size_t)(equals - assignment);
+    for (size_t i = 0; i < REQUEST_PARAMS; i++) {
+        if (len != param_names[i].len || memcmp(assignment, param_names[i].name, len) != 0)
+            continue;
+        if (r->params[i])
+            r->repeated = param_names[i].name;
+        r->params[i] = add_text(r, equals + 1, strlen(equals + 1));
+        return;
+    }
+}
+
+static const char *text_at(const struct request *r, uint32_t offset)
+{
+    return offset ? r->text.data + offset : NULL;
+}
+
+const char *request_param(const struct request *r, enum request_param param)
+{
+    return text_at(r, r->params[param]);
+}
+
+const char *request_path(const struct request *r)
+{
+    return text_at(r, r->path);
+}
+
+const char *request_query_name(const struct request *r, size_t i)
+{
+    return text_at(r, r->query[i].name);
+}
+
+const char *request_query_value(const struct request *r, size_t i)
+{
+    return text_at(r, r->query[i].value);
+}
+
+static bool is_plain_id(const char *id)
+{
+    size_t len = strlen(id);
+    return len >= 1 && len < REQUEST_ID_SIZE &&
+           strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+/* Unique on this machine for as long as anybody looks for it: a counter over the time of the first
+ * request and the process, mixed so that neighbours look different. */
+static void make_id(char text[17])
+{
+    static _Atomic uint64_t base, next;
+    uint64_t seed = atomic_load_explicit(&base, memory_order_relaxed);
+    if (seed == 0) {
+        uint64_t fresh = ((uint64_t)clock_now().us ^ (uint64_t)getpid() << 48) | 1;
+        if (atomic_compare_exchange_strong(&base, &seed, fresh))
+            seed = fresh;
+    }
+    uint64_t n = seed + atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
+    n ^= n >> 30;
+    n *= UINT64_C(0xbf58476d1ce4e5b9);
+    n ^= n >> 27;
+    n *= UINT64_C(0x94d049bb133111eb);
+    n ^= n >> 31;
+    hex64_format(n, text);
+}
+
+static void take_id(struct request *r)
+{
+    const char *given = request_param(r, PARAM_X_REQUEST_ID);
+    if (given && is_plain_id(given))
+        memcpy(r->id, given, strlen(given) + 1);
+    else
+        make_id(r->id);
+}
+
+static enum method parse_method(const char *text)
+{
+    if (!text)
+        return METHOD_OTHER;
+    if (strcmp(text, "GET") == 0)
+        return METHOD_GET;
+    if (strcmp(text, "HEAD") == 0)
+        return METHOD_HEAD;
+    return strcmp(text, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
+}
+
+static bool has_control_bytes(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* A piece of the text by position, for a pointer would not survive the buffer's growth. */
+struct span {
+    size_t start, len;
+};
+
+/* Appends the decoded text of a span; refuses what is not UTF-8 or holds control characters. */
+static enum status add_decoded(struct request *r, struct span span, bool plus_is_space, uint32_t *ret_offset)
+{
+    uint32_t offset = (uint32_t)r->text.len;
+
+    if (!buf_reserve(&r->text, span.len + 1)) /* so that the source does not move while it is read */
+        return STATUS_NO_MEMORY;
+    enum status status = percent_decode(r->text.data + span.start, span.len, plus_is_space, &r->text);
+    if (status != STATUS_OK)
+        return status;
+    const char *decoded = r->text.data + offset;
+    size_t decoded_len = r->text.len - offset;
+    if (!utf8_is_valid(decoded, decoded_len) || has_control_bytes(decoded, decoded_len))
+        return STATUS_INVALID;
+    buf_append_char(&r->text, '\0');
+    *ret_offset = offset;
+    return STATUS_OK;
+}
+
+static enum status parse_pair(struct request *r, struct span pair, struct err *err)
+{
+    const char *text = r->text.data + pair.start;
+    const char *equals = memchr(text, '=', pair.len);
+    size_t name_len = equals ? (size_t)(equals - text) : pair.len;
+    size_t value_start = equals ? name_len + 1 : pair.len;
+    uint32_t name, value;
+
+    if (r->n_query == REQUEST_MAX_QUERY)
+        return err_fail(err, STATUS_INVALID, "there are more than %d query parameters", REQUEST_MAX_QUERY);
+    enum status status = add_decoded(r, (struct span){pair.start, name_len}, true, &name);
+    if (status == STATUS_OK)
+        status = add_decoded(r, (struct span){pair.start + value_start, pair.len - value_start}, true, &value);
+    if (status != STATUS_OK)
+        return err_fail(err, status, "the query string is not properly encoded UTF-8");
+    r->query[r->n_query].name = name;
+    r->query[r->n_query].value = value;
+    r->n_query++;
+    return STATUS_OK;
+}
+
+static enum status parse_query(struct request *r, struct span query, struct err *err)
+{
+    size_t i = 0;
+    while (i < query.len) {
+        const char *start = r->text.data + query.start + i;
+        const char *amp = memchr(start, '&', query.len - i);
+        size_t len = amp ? (size_t)(amp - start) : query.len - i;
+        if (len > 0) {
+            enum status status = parse_pair(r, (struct span){query.start + i, len}, err);
+            if (status != STATUS_OK)
+                return status;
+        }
+        i += len + 1;
+    }
+    return STATUS_OK;
+}
+
+/* An absolute URI (RFC 9112, 3.2.2) is cut down to its path. */
+static size_t skip_authority(const char *uri)
+{
+    const char *after = strncmp(uri, "http://", 7) == 0 ? uri + 7 : strncmp(uri, "https://", 8) == 0 ? uri + 8 : NULL;
+    const char *slash = after ? strchr(after, '/') : NULL;
+    return slash ? (size_t)(slash - uri) : 0;
+}
+
+static void append_param(struct request *r, enum request_param param)
+{
+    size_t len = r->params[param] ? strlen(request_param(r, param)) : 0;
+    if (len > 0 && buf_reserve(&r->text, len))
+        buf_append(&r->text, request_param(r, param), len);
+}
+
+/* From a web server that sends no REQUEST_URI: SCRIPT_NAME and PATH_INFO, which it has decoded. */
+static enum status join_path(struct request *r)
+{
+    r->path = (uint32_t)r->text.len;
+    append_param(r, PARAM_SCRIPT_NAME);
+    append_param(r, PARAM_PATH_INFO);
+    buf_append_char(&r->text, '\0');
+    return buf_status(&r->text);
+}
+
+static enum status parse_path(struct request *r, struct span *ret_query, struct err *err)
+{
+    const char *uri = request_param(r, PARAM_REQUEST_URI);
+    enum status status;
+
+    if (uri) {
+        if (strlen(uri) > MAX_URI)
+            return err_fail(err, STATUS_LIMIT, "the URI is longer than %d bytes", MAX_URI);
+        size_t start = skip_authority(uri), len = strcspn(uri + start, "?#");
+        const char *query = uri[start + len] == '?' ? uri + start + len + 1 : NULL;
+        if (query)
+            *ret_query = (struct span){(size_t)(query - r->text.data), strcspn(query, "#")};
+        status = add_decoded(r, (struct span){r->params[PARAM_REQUEST_URI] + start, len}, false, &r->path);
+    } else {
+        status = join_path(r);
+    }
+    if (status != STATUS_OK || r->text.data[r->path] != '/')
+        return err_fail(err, STATUS_INVALID, "the path is not properly encoded UTF-8 that begins with '/'");
+    return STATUS_OK;
+}
+
+/* A body shorter or longer than announced was cut on its way, or is not what was sent. */
+static enum status check_body(const struct request *r, struct err *err)
+{
+    const char *text = request_param(r, PARAM_CONTENT_LENGTH);
+    int64_t announced = 0;
+    if (text && *text && parse_int64(text, 0, INT64_MAX, &announced) != STATUS_OK)
+        return err_fail(err, STATUS_INVALID, "Content-Length is not a number");
+    if (text && *text && (uint64_t)announced != r->body.len)
+        return err_fail(err, STATUS_INVALID, "the body has %zu bytes, Content-Length says %lld", r->body.len, (long long)announced);
+    return STATUS_OK;
+}
+
+enum status request_parse(struct request *r, struct err *err)
+{
+    struct span query = {0, 0};
+
+    take_id(r);
+    r->method = parse_method(request_param(r, PARAM_REQUEST_METHOD));
+    if (buf_status(&r->text) != STATUS_OK || buf_status(&r->body) != STATUS_OK)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    if (r->repeated)
+        return err_fail(err, STATUS_INVALID, "%s was sent twice", r->repeated);
+    const char *query_string = request_param(r, PARAM_QUERY_STRING);
+    if (query_string)
+        query = (struct span){r->params[PARAM_QUERY_STRING], strlen(query_string)};
+    enum status status = parse_path(r, &query, err);
+    if (status == STATUS_OK)
+        status = parse_query(r, query, err);
+    if (status == STATUS_OK)
+        status = check_body(r, err);
+    return status;
+}

@@ -1,0 +1,111 @@
+#include "fcgi/responder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum status secrets_new(const struct settings *settings, struct secrets **ret_secrets, struct err *err)
+{
+    struct secrets *s = calloc(1, sizeof(*s));
+    if (!s)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    s->references = 1;
+    s->webhook_tolerance_s = settings->webhook_tolerance_s;
+    struct jwt_options options = {settings->jwt_secret, settings->jwt_audience, settings->jwt_issuer};
+    enum status status = jwt_verifier_new(&options, &s->jwt, err);
+    if (status == STATUS_OK)
+        status = webhook_keys_new(settings->webhook_secrets, &s->webhooks, err);
+    if (status == STATUS_OK)
+        *ret_secrets = s;
+    else
+        secrets_put(&s);
+    return status;
+}
+
+struct secrets *secrets_get(struct responder *r)
+{
+    pthread_mutex_lock(&r->secrets_lock);
+    struct secrets *s = r->secrets;
+    atomic_fetch_add(&s->references, 1);
+    pthread_mutex_unlock(&r->secrets_lock);
+    return s;
+}
+
+void secrets_put(struct secrets **secrets)
+{
+    struct secrets *s = *secrets;
+    *secrets = NULL;
+    if (!s || atomic_fetch_sub(&s->references, 1) > 1)
+        return;
+    jwt_verifier_free(&s->jwt);
+    webhook_keys_free(&s->webhooks);
+    free(s);
+}
+
+enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err)
+{
+    struct secrets *fresh = NULL;
+    enum status status = secrets_new(settings, &fresh, err);
+    if (status != STATUS_OK)
+        return status;
+    pthread_mutex_lock(&r->secrets_lock);
+    struct secrets *old = r->secrets;
+    fresh->generation = old ? old->generation + 1 : 1;
+    r->secrets = fresh;
+    pthread_mutex_unlock(&r->secrets_lock);
+    secrets_put(&old);
+    return STATUS_OK;
+}
+
+enum status responder_init(struct responder *r, const struct settings *settings, struct err *err)
+{
+    memset(r, 0, sizeof(*r));
+    r->settings = settings;
+    pthread_mutex_init(&r->secrets_lock, NULL);
+    enum status status = responder_take_secrets(r, settings, err);
+    if (status == STATUS_OK)
+        status = cache_new(settings, &r->cache, err);
+    if (status == STATUS_OK)
+        status = pending_new(&r->pending, err);
+    return status;
+}
+
+void responder_release(struct responder *r)
+{
+    secrets_put(&r->secrets);
+    cache_free(&r->cache);
+    pending_free(&r->pending);
+    pthread_mutex_destroy(&r->secrets_lock);
+}
+
+enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis, struct err *err)
+{
+    struct redis_options options = {
+        .url = r->settings->redis_url, .client_name = name, .timeout_ms = r->settings->redis_timeout_ms};
+    if (!r->settings->redis_enabled) {
+        *ret_redis = NULL;
+        return STATUS_OK;
+    }
+    return redis_new(&options, ret_redis, err);
+}
+
+enum status responder_new_db(const struct responder *r, struct db **ret_db, struct err *err)
+{
+    struct db_options options = {
+        .url = r->settings->database_url,
+        .application_name = "pnlcache.fcgi",
+        .connect_timeout_ms = r->settings->database_timeout_ms,
+        .query_timeout_ms = r->settings->database_timeout_ms,
+        .read_only = true,
+    };
+    return db_new(&options, ret_db, err);
+}
+
+bool responder_should_touch(struct responder *r, const char *user_id)
+{
+    uint64_t hash = UINT64_C(14695981039346656037), minute = (uint64_t)(clock_monotonic_ms() / 60000 + 1) & 0xffffff;
+
+    for (; *user_id; user_id++)
+        hash = (hash ^ (unsigned char)*user_id) * UINT64_C(1099511628211);
+    uint64_t mark = (hash & ~UINT64_C(0xffffff)) | minute;
+    return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark, memory_order_relaxed) != mark;
+}

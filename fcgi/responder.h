@@ -1,0 +1,54 @@
+/* What all threads of the responder share. */
+#ifndef PNLCACHE_FCGI_RESPONDER_H
+#define PNLCACHE_FCGI_RESPONDER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "fcgi/jwt.h"
+#include "fcgi/pending.h"
+#include "fcgi/webhook_signature.h"
+#include "lib/base/settings.h"
+#include "lib/store/cache.h"
+#include "lib/store/db.h"
+#include "lib/store/redis.h"
+
+/* The keys in force. Replaced as a whole on SIGHUP; a thread holds a reference for the length of one turn. */
+struct secrets {
+    _Atomic int references;
+    uint64_t generation;
+    struct jwt_verifier *jwt;
+    struct webhook_keys *webhooks;
+    int64_t webhook_tolerance_s;
+};
+
+struct misses;
+
+#define RESPONDER_TOUCH_SLOTS 4096
+
+struct responder {
+    const struct settings *settings; /* as of the start */
+    struct cache *cache;
+    struct pending *pending;
+    struct misses *misses;
+    pthread_mutex_t secrets_lock;
+    struct secrets *secrets;
+    _Atomic uint64_t touched[RESPONDER_TOUCH_SLOTS]; /* a user's hash and the minute of the last touch */
+};
+
+enum status responder_init(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
+void responder_release(struct responder *r);
+/* Takes the secrets of these settings into use; on failure the old ones stay. */
+enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
+
+/* True at most once a minute per user (a little oftener when users share a slot): note that the user is active. */
+bool responder_should_touch(struct responder *r, const char *user_id);
+
+struct secrets *secrets_get(struct responder *r);
+void secrets_put(struct secrets **secrets);
+
+/* Connection objects with the responder's settings; NULL Redis when REDIS_ENABLED is false. */
+enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis, struct err *err) MUST_CHECK;
+enum status responder_new_db(const struct responder *r, struct db **ret_db, struct err *err) MUST_CHECK;
+
+#endif

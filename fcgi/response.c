@@ -1,0 +1,182 @@
+#include "fcgi/response.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/json/json_writer.h"
+
+void response_init(struct response *r)
+{
+    r->http_status = 0;
+    buf_init(&r->head);
+    buf_init(&r->storage);
+    r->body = NULL;
+    r->body_len = 0;
+}
+
+void response_release(struct response *r)
+{
+    buf_release(&r->head);
+    buf_release(&r->storage);
+}
+
+const char *http_reason(int http_status)
+{
+    static const struct {
+        int status;
+        const char *reason;
+    } reasons[] = {
+        {200, "OK"}, {202, "Accepted"}, {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"},
+        {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {413, "Content Too Large"},
+        {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"}, {503, "Service Unavailable"},
+    };
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (reasons[i].status == http_status)
+            return reasons[i].reason;
+    return "Unknown";
+}
+
+int status_to_http(enum status status)
+{
+    switch (status) {
+    case STATUS_OK: return 200;
+    case STATUS_INVALID: return 400;
+    case STATUS_NOT_FOUND: return 404;
+    case STATUS_CONFLICT:
+    case STATUS_UNAVAILABLE:
+    case STATUS_TIMEOUT:
+    case STATUS_LIMIT:
+    case STATUS_NO_MEMORY: return 503;
+    case STATUS_INTERNAL: return 500;
+    }
+    return 500;
+}
+
+void response_begin(struct response *r, const struct request *request, int http_status)
+{
+    char number[12];
+
+    r->http_status = http_status;
+    buf_clear(&r->head);
+    buf_clear(&r->storage);
+    r->body = NULL;
+    r->body_len = 0;
+    snprintf(number, sizeof(number), "%d ", http_status);
+    buf_append_string(&r->head, "Status: ");
+    buf_append_string(&r->head, number);
+    buf_append_string(&r->head, http_reason(http_status));
+    buf_append_string(&r->head, "\r\nX-Content-Type-Options: nosniff\r\n");
+    if (request->id[0])
+        response_header(r, "X-Request-Id", request->id);
+}
+
+void response_header(struct response *r, const char *name, const char *value)
+{
+    buf_append_string(&r->head, name);
+    buf_append(&r->head, ": ", 2);
+    buf_append_string(&r->head, value);
+    buf_append(&r->head, "\r\n", 2);
+}
+
+void response_header_format(struct response *r, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+
+    va_start(args, format);
+    int len = vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    if (len < 0 || (size_t)len >= sizeof(line)) {
+        r->head.failed = true; /* half a header line must not leave */
+        return;
+    }
+    buf_append(&r->head, line, (size_t)len);
+    buf_append(&r->head, "\r\n", 2);
+}
+
+void response_finish(struct response *r, const char *content_type, const char *body, size_t body_len, bool send_body)
+{
+    response_header(r, "Content-Type", content_type);
+    response_header_format(r, "Content-Length: %zu", body_len);
+    buf_append(&r->head, "\r\n", 2);
+    r->body = send_body ? body : NULL;
+    r->body_len = send_body ? body_len : 0;
+}
+
+void response_finish_empty(struct response *r)
+{
+    buf_append(&r->head, "\r\n", 2);
+}
+
+void problem_add(struct problem_fields *fields, const char *field, const char *format, ...)
+{
+    va_list args;
+
+    if (fields->n == PROBLEM_MAX_FIELDS)
+        return;
+    snprintf(fields->fields[fields->n].field, sizeof(fields->fields[0].field), "%s", field);
+    va_start(args, format);
+    vsnprintf(fields->fields[fields->n].message, sizeof(fields->fields[0].message), format, args);
+    va_end(args);
+    fields->n++;
+}
+
+static void write_fields(struct json_writer *w, const struct problem_fields *fields)
+{
+    json_key(w, "errors");
+    json_array_begin(w);
+    for (size_t i = 0; i < fields->n; i++) {
+        json_object_begin(w);
+        json_key(w, "field");
+        json_string(w, fields->fields[i].field);
+        json_key(w, "message");
+        json_string(w, fields->fields[i].message);
+        json_object_end(w);
+    }
+    json_array_end(w);
+}
+
+static void write_problem(struct response *r, const struct request *request, int http_status, const char *detail,
+                          const struct problem_fields *fields)
+{
+    const char *path = request_path(request);
+    struct json_writer w;
+
+    json_init(&w, &r->storage);
+    json_object_begin(&w);
+    json_key(&w, "type");
+    json_string(&w, "about:blank");
+    json_key(&w, "title");
+    json_string(&w, http_reason(http_status));
+    json_key(&w, "status");
+    json_int(&w, http_status);
+    json_key(&w, "detail");
+    json_string(&w, detail);
+    if (path) {
+        json_key(&w, "instance");
+        json_string(&w, path);
+    }
+    json_key(&w, "success");
+    json_bool(&w, false);
+    json_key(&w, "error");
+    json_string(&w, detail);
+    json_key(&w, "request_id");
+    json_string(&w, request->id);
+    if (fields && fields->n > 0)
+        write_fields(&w, fields);
+    json_object_end(&w);
+}
+
+void response_problem(struct response *r, const struct request *request, int http_status, const char *detail,
+                      const struct problem_fields *fields, const char *headers)
+{
+    response_begin(r, request, http_status);
+    response_header(r, "Cache-Control", "no-store");
+    if (http_status == 503 || http_status == 429)
+        response_header(r, "Retry-After", "1");
+    if (headers)
+        buf_append_string(&r->head, headers);
+    write_problem(r, request, http_status, detail ? detail : http_reason(http_status), fields);
+    response_finish(r, "application/problem+json", r->storage.data, r->storage.len, request->method != METHOD_HEAD);
+}

@@ -1,0 +1,49 @@
+/* One HTTP response, in the CGI form that web servers read: header lines, then the body. */
+#ifndef PNLCACHE_FCGI_RESPONSE_H
+#define PNLCACHE_FCGI_RESPONSE_H
+
+#include "fcgi/request.h"
+
+struct response {
+    int http_status;
+    struct buf head;      /* header lines and the empty line */
+    struct buf storage;   /* a body of our own */
+    const char *body;     /* what is sent; in `storage`, or borrowed until the response is written */
+    size_t body_len;
+};
+
+void response_init(struct response *r);
+void response_release(struct response *r);
+
+/* Starts anew: Status, X-Request-Id, nosniff. */
+void response_begin(struct response *r, const struct request *request, int http_status);
+/* One more header line; the value must be free of CR and LF. */
+void response_header(struct response *r, const char *name, const char *value);
+void response_header_format(struct response *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Ends the header; body_len bytes follow, unless `send_body` is false (HEAD). */
+void response_finish(struct response *r, const char *content_type, const char *body, size_t body_len, bool send_body);
+/* Ends a header that has no body and says nothing of one (304). */
+void response_finish_empty(struct response *r);
+
+/* Fields that a validation problem lists. */
+#define PROBLEM_MAX_FIELDS 16
+struct problem_fields {
+    size_t n;
+    struct {
+        char field[64];
+        char message[128];
+    } fields[PROBLEM_MAX_FIELDS];
+};
+/* Remembers one more offending field; past the last place it is left out. */
+void problem_add(struct problem_fields *fields, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A whole problem document (RFC 9457, api.md 1). `detail`: NULL repeats the title. `fields`: may be NULL. `headers`: more
+ * header lines, each ended by CR LF; may be NULL. 503 and 429 say Retry-After: 1. */
+void response_problem(struct response *r, const struct request *request, int http_status, const char *detail,
+                      const struct problem_fields *fields, const char *headers);
+/* ONE table: what a failure of ours means in HTTP. */
+int status_to_http(enum status status);
+const char *http_reason(int http_status);
+
+#endif

@@ -1,0 +1,30 @@
+/* ONE table of what the responder answers: path, methods, handler. */
+#ifndef PNLCACHE_FCGI_ROUTER_H
+#define PNLCACHE_FCGI_ROUTER_H
+
+#include "fcgi/auth.h"
+#include "fcgi/exchange.h"
+#include "fcgi/responder.h"
+
+/* What a handler works with; belongs to a loop thread. */
+struct handler_context {
+    struct responder *responder;
+    const struct secrets *secrets; /* for the length of one turn */
+    struct token_cache *tokens;
+    struct redis *redis; /* NULL: REDIS_ENABLED is false */
+};
+
+struct route {
+    const char *path;
+    unsigned methods; /* enum method, or-ed */
+    enum next_step (*handle)(struct handler_context *context, struct exchange *x, const struct route *route);
+    enum section section; /* of an analytics document */
+    enum asset asset;     /* its asset; ASSET_ALL: the parameter `asset` chooses */
+};
+
+/* Finds the route and runs its handler; 404 and 405 are answered here. The request has been parsed. */
+enum next_step router_dispatch(struct handler_context *context, struct exchange *x);
+/* The paths, for documentation and its check; NULL after the last. */
+const struct route *router_route(size_t i);
+
+#endif
