@@ -99,6 +99,12 @@ start_nginx() {
 
 fill_journal() {
     sql/apply.sh "$owner_url" || fail "the schema could not be applied"
+    fill_empty_journal
+    # Redis has just started empty: there is nothing that a change until now could invalidate.
+    psql_owner -c 'DELETE FROM pnlcache.change_log'
+}
+
+fill_empty_journal() {
     [ "$(psql_owner -c 'SELECT EXISTS (SELECT FROM stocks) OR EXISTS (SELECT FROM options)')" = f ] || return 0
     if [ -n "${SAMPLE:-}" ]; then
         say "loading the trades of $SAMPLE"

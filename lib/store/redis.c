@@ -381,7 +381,7 @@ static enum status set_up(struct redis *r, int64_t deadline_ms, struct err *err)
 {
     struct buf out = BUF_INIT;
     redisReply *replies[SETUP_STEPS] = {NULL};
-    int steps[SETUP_STEPS];
+    int steps[SETUP_STEPS] = {0};
     struct exchange x = {.replies = replies};
     enum status status;
 

@@ -221,6 +221,7 @@ static void test_json_parse_in_a_comma_locale_reads_the_point(void **state)
     assert_int_equal(parse_bytes("1.25", 4, &document, NULL), STATUS_OK);
     assert_int_equal(json_get_double(json_root(document), &value), STATUS_OK);
     assert_true(value == 1.25);
+    assert_true(uselocale((locale_t)0) == LC_GLOBAL_LOCALE);
     json_document_free(&document);
     (void)setlocale(LC_ALL, "C");
 }
