@@ -769,6 +769,121 @@ static void test_valid_until_is_the_next_entry_or_exit_when_it_comes_first(void 
     end_example(&e);
 }
 
+/* --- degenerate cases (metrics.md 17) --------------------------------------------------------------- */
+
+#define TRADES_HEADER "id,symbol,trade_type,number_shares,entry_price,exit_price,entry_date,exit_date\n"
+#define TRADE(id, exit) #id ",X,BUY,1,10," exit ",2025-04-0" #id "T14:00:00Z,2025-04-0" #id "T15:00:00Z\n"
+
+static const struct {
+    const char *name, *csv;
+    struct expected expected[12]; /* in the summary of all_time */
+} degenerate[] = {
+    {"no trades",
+     TRADES_HEADER,
+     {{"win_rate", "null"},
+      {"total_pnl", "\"0.0000\""},
+      {"maximum_drawdown", "0"},
+      {"observations", "0"},
+      {"sharpe_ratio", "null"},
+      {"volatility", "null"},
+      {"trades_per_week", "null"},
+      {"current_streak", "0"}}},
+    {"one trade",
+     TRADES_HEADER TRADE(1, "11"),
+     {{"win_rate", "\"100.0000\""},
+      {"trade_standard_deviation", "null"},
+      {"t_statistic", "null"},
+      {"system_quality_number", "null"},
+      {"calmar_ratio", "null"},
+      {"recovery_factor", "null"},
+      {"maximum_drawdown_percentage", "0"},
+      {"consistency_ratio", "1"}}},
+    {"no losers",
+     TRADES_HEADER TRADE(1, "11") TRADE(2, "12"),
+     {{"profit_factor", "null"},
+      {"payoff_ratio", "null"},
+      {"kelly_criterion", "null"},
+      {"edge", "null"},
+      {"gain_to_pain_ratio", "null"},
+      {"consistency_ratio", "1"},
+      {"sortino_ratio", "null"},
+      {"downside_deviation", "0"}}},
+    {"no winners",
+     TRADES_HEADER TRADE(1, "9") TRADE(2, "8"),
+     {{"profit_factor", "\"0.000000\""},
+      {"payoff_ratio", "null"},
+      {"kelly_criterion", "null"},
+      {"consistency_ratio", "null"},
+      {"edge", "-1"},
+      {"biggest_winner", "null"},
+      {"biggest_winner_trade", "null"},
+      {"biggest_loser", "\"-2.0000\""}}},
+    {"all break-even",
+     TRADES_HEADER TRADE(1, "10") TRADE(2, "10"),
+     {{"win_rate", "\"0.0000\""},
+      {"loss_rate", "\"0.0000\""},
+      {"win_rate_ex_breakeven", "null"},
+      {"profit_factor", "null"},
+      {"max_consecutive_wins", "0"},
+      {"sharpe_ratio", "null"},
+      {"skewness", "null"},
+      {"trade_standard_deviation", "0"}}},
+};
+
+static void test_degenerate_journals_give_the_specified_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_ITEMS(degenerate); i++) {
+        struct example e;
+        size_t n = 0;
+
+        begin_example(&e, false, degenerate[i].csv, "2025-04-11T20:00:00Z", "1000");
+        compute(&e, ASSET_ALL);
+        while (n < N_ITEMS(degenerate[i].expected) && degenerate[i].expected[n].key != NULL)
+            n++;
+        if (check_members(written(&e, report_write_summary, RANGE_ALL_TIME), degenerate[i].expected, n) != 0)
+            fail_msg("%s", degenerate[i].name);
+        assert_null(strstr(e.text.data, "nan"));
+        assert_null(strstr(e.text.data, "inf"));
+        end_example(&e);
+    }
+}
+
+static void test_equity_that_touches_zero_falls_back_to_pnl(void **state)
+{
+    static const struct expected expected[] = {
+        {"return_basis", "\"pnl\""},
+        {"maximum_drawdown_percentage", "null"},
+        {"ulcer_index", "null"},
+        {"sterling_ratio", "null"},
+    };
+    struct example e;
+
+    (void)state;
+    begin_example(&e, false, TRADES_HEADER TRADE(1, "5") TRADE(2, "11"), "2025-04-11T20:00:00Z", "5");
+    compute(&e, ASSET_ALL);
+    CHECK_SECTION(&e, report_write_risk, RANGE_ALL_TIME, expected);
+    end_example(&e);
+}
+
+static void test_null_as_zero_leaves_only_dates_and_objects_null(void **state)
+{
+    struct example e;
+    struct json_writer w;
+
+    (void)state;
+    begin_example(&e, false, TRADES_HEADER, "2025-04-11T20:00:00Z", NULL);
+    compute(&e, ASSET_ALL);
+    json_init(&w, &e.text);
+    w.null_as_zero = true;
+    report_write_summary(e.report, RANGE_ALL_TIME, &w);
+    assert_string_equal(member(e.text.data, "profit_factor"), "\"0.000000\"");
+    assert_string_equal(member(e.text.data, "sharpe_ratio"), "0");
+    assert_string_equal(member(e.text.data, "maximum_drawdown_peak_date"), "null");
+    assert_string_equal(member(e.text.data, "biggest_winner_trade"), "null");
+    end_example(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -785,6 +900,9 @@ int main(void)
         cmocka_unit_test(test_example_b_has_the_published_ranges),
         cmocka_unit_test(test_meta_is_the_published_document),
         cmocka_unit_test(test_valid_until_is_the_next_entry_or_exit_when_it_comes_first),
+        cmocka_unit_test(test_degenerate_journals_give_the_specified_values),
+        cmocka_unit_test(test_equity_that_touches_zero_falls_back_to_pnl),
+        cmocka_unit_test(test_null_as_zero_leaves_only_dates_and_objects_null),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
