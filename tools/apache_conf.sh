@@ -14,7 +14,7 @@ DefaultRuntimeDir $run
 ErrorLog /dev/stderr
 LogLevel warn
 END
-for module in mpm_event authz_core authz_host mime dir headers proxy proxy_fcgi; do
+for module in mpm_event authz_core authz_host mime dir headers alias proxy proxy_fcgi; do
     echo "LoadModule ${module}_module modules/mod_$module.so"
 done
 # Root hands over to a user of its own; the responder's socket is made reachable for it.
