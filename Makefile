@@ -66,7 +66,7 @@ SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
 
 objects     = $(patsubst %.c,$(B)/%.o,$(1))
 executables = $(patsubst %.c,$(B)/%,$(sort $(wildcard $(1))))
-PROGRAMS    := $(if $(wildcard fcgi/main.c),$(B)/pnlcache.fcgi) $(if $(wildcard worker/main.c),$(B)/pnlcache-worker)
+PROGRAMS    := $(B)/pnlcache.fcgi $(B)/pnlcache-worker
 UNIT_TESTS  := $(call executables,tests/unit/test_*.c)
 STORE_TESTS := $(call executables,tests/store/test_*.c)
 FUZZERS     := $(call executables,tests/fuzz/*.c)
