@@ -97,7 +97,7 @@ static void write_counts(const struct totals *s, struct json_writer *w)
     write_count(w, "break_even_trades", s->break_evens);
     write_percentage(w, "win_rate", (wide_int)s->wins, (wide_int)s->n);
     write_percentage(w, "loss_rate", (wide_int)s->losses, (wide_int)s->n);
-    write_percentage(w, "win_rate_ex_breakeven", (wide_int)s->wins, (wide_int)(s->wins + s->losses));
+    write_percentage(w, "win_rate_ex_breakeven", (wide_int)s->wins, (wide_int)s->wins + (wide_int)s->losses);
 }
 
 static void write_profits(const struct core *core, const struct totals *s, struct json_writer *w)

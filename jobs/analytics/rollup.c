@@ -7,6 +7,7 @@
 /* The trades from one range start up to the next. */
 struct segment {
     bool unbounded;
+    bool has_curve, in_opening_year; /* see below */
     struct date start;
     size_t first, first_r; /* index of its first trade in the columns, of its first R */
     size_t n_stocks;
@@ -17,14 +18,12 @@ struct segment {
     struct performance_sums performance;
     struct options_metrics options;
     /* of the curve that begins here and runs to the end of the pass */
-    bool has_curve;
     struct drawdown drawdown;
     struct year_loss opening_year;
-    bool in_opening_year;
     double year_loss_sum;
     /* of its own trades */
-    struct integer_moments net_moments, size_moments;
     struct float_moments r_moments;
+    struct integer_moments net_moments, size_moments;
     struct curve curve;
 };
 
