@@ -68,20 +68,30 @@ static enum status start_thread(struct daemon *d, void *(*run)(void *), void *ar
     return STATUS_OK;
 }
 
+static bool join_until(pthread_t thread, int64_t deadline_ms)
+{
+    const struct timespec step = {.tv_nsec = 5000000};
+
+    while (pthread_tryjoin_np(thread, NULL) != 0) {
+        if (clock_monotonic_ms() >= deadline_ms)
+            return false;
+        (void)nanosleep(&step, NULL);
+    }
+    return true;
+}
+
 /* A thread that does not end in time (a query that hangs) is left behind with the process: its job stays with
  * the stream, its outbox rows with PostgreSQL, and other workers take them over. within_s -1: wait for ever. */
 static void stop_threads(struct daemon *d, int64_t within_s)
 {
-    struct timespec deadline;
+    int64_t deadline_ms = within_s < 0 ? INT64_MAX : clock_monotonic_ms() + within_s * 1000;
     uint64_t one = 1;
 
     atomic_store(&d->generation.stop, true);
     if (write(d->generation.stop_fd, &one, sizeof one) < 0)
         log_warn("threads notice the stop late", LOG_STR("reason", strerror(errno)));
-    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += within_s < 0 ? INT32_MAX : within_s;
     for (size_t i = 0; i < d->n_threads; i++)
-        if (pthread_clockjoin_np(d->threads[i], NULL, CLOCK_MONOTONIC, &deadline) != 0) {
+        if (!join_until(d->threads[i], deadline_ms)) {
             log_warn("stopped with work in flight, others will do it", LOG_INT("after_s", within_s));
             _exit(EXIT_DONE);
         }
