@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: fastcgi_echo SOCKET THREADS BODY_BYTES (at most 60000)\n");
         return 2;
     }
+    (void)signal(SIGPIPE, SIG_IGN);
     prepare_answer((size_t)atoi(argv[3]));
     open_listener(argv[1]);
     for (int i = 1; i < atoi(argv[2]); i++)
