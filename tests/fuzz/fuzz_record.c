@@ -1,0 +1,56 @@
+/* Everything in a FastCGI record may be hostile. The screen must keep its offsets inside the input and judge alike
+ * whether the bytes come at once or in two pieces; what it lets pass must be readable by libfcgi and parse without harm. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fcgi/record.h"
+#include "fcgi/request_reader.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void read_request(const uint8_t *data, size_t len, size_t body_len)
+{
+    unsigned char *copy = malloc(len);
+    struct request request;
+    struct err err;
+
+    if (!copy)
+        return;
+    memcpy(copy, data, len);
+    request_init(&request);
+    size_t stripped = record_strip_padding(copy, len);
+    enum status status = request_read_bytes(copy, stripped, body_len, &request, &err);
+    assert(status == STATUS_OK);
+    assert(request.body.len == body_len);
+    status = request_parse(&request, &err);
+    assert(request.id[0] && (status != STATUS_OK || request_path(&request)[0] == '/'));
+    request_release(&request);
+    free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct record_limits limits = {4096, 4096};
+    static bool ready;
+    struct record_screen whole, pieces;
+    struct err err;
+
+    if (!ready && request_reader_init(&err) != STATUS_OK)
+        abort();
+    ready = true;
+    record_screen_reset(&whole);
+    enum record_verdict verdict = record_screen(&whole, data, size, &limits);
+    assert(whole.offset + whole.extract_len <= size && whole.reply_len <= RECORD_REPLY_SIZE);
+
+    record_screen_reset(&pieces);
+    enum record_verdict first = record_screen(&pieces, data, size / 2, &limits);
+    if (first == RECORD_PARTIAL)
+        first = record_screen(&pieces, data, size, &limits);
+    assert(first == verdict && pieces.offset == whole.offset && pieces.body_len == whole.body_len);
+
+    if (verdict == RECORD_REQUEST)
+        read_request(data, whole.offset, whole.body_len);
+    return 0;
+}
