@@ -9,6 +9,7 @@
 #include "lib/store/outbox.h"
 
 #define BUCKETS 1024
+#define HEARTBEAT_MS 1000
 
 struct flight {
     struct buf key;         /* the document's key after a letter for the kind of answer; empty: not shared */
@@ -37,6 +38,7 @@ struct miss_thread {
     struct misses *misses;
     struct db *db;
     struct redis *redis; /* NULL: REDIS_ENABLED is false */
+    int64_t heartbeat_ms; /* monotonic: when role and instance were last read */
     struct buf out;
 };
 
@@ -350,8 +352,22 @@ static void serve_readiness(struct miss_thread *t, struct flight *f)
                     x->request.method != METHOD_HEAD);
 }
 
+/* A failover may leave the connection alive and change the instance; the loops look every second, so do we. */
+static void keep_heartbeat(struct miss_thread *t)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    struct err err;
+
+    if (!t->redis || !redis_is_connected(t->redis) || now_ms - t->heartbeat_ms < HEARTBEAT_MS)
+        return;
+    t->heartbeat_ms = now_ms;
+    if (redis_heartbeat(t->redis, &err) != STATUS_OK)
+        log_warn("Redis", LOG_STR("error", err.text));
+}
+
 static void serve(struct miss_thread *t, struct flight *f)
 {
+    keep_heartbeat(t);
     if (is_expired(t->misses, f)) {
         fail_all(f, STATUS_TIMEOUT, "the request waited too long", NULL);
         return;
