@@ -529,8 +529,7 @@ def test_clients_that_vanish_are_forgotten(servers, responder, db):
         c.close()
     with Client(servers.listen) as c:
         assert c.ask("GET", CORE, bearer()).status == 200
-    wait_until(lambda: sum(os.readlink(f"/proc/{responder.pid}/fd/{fd}").startswith("socket:")
-                           for fd in os.listdir(f"/proc/{responder.pid}/fd")) < 30, what="closed sockets")
+    wait_until(lambda: len(os.listdir(f"/proc/{responder.pid}/fd")) < 40, what="closed sockets")
 
 
 def test_a_slow_reader_gets_a_large_answer_whole(servers, responder):
