@@ -184,5 +184,6 @@ say "ready: $base_url/"
 while :; do
     check_alive
     sleep 1 &
-    wait $!
+    child=$!
+    wait "$child"
 done
