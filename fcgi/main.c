@@ -82,7 +82,7 @@ static void set_signals(sigset_t *ret_awaited)
     pthread_sigmask(SIG_BLOCK, ret_awaited, NULL);
 }
 
-/* Secrets and the log's level and format follow the file; the rest needs a restart. */
+/* Secrets and the log's level follow the file; the rest needs a restart. */
 static void reload(struct responder *responder)
 {
     struct settings *fresh = NULL;
@@ -92,7 +92,7 @@ static void reload(struct responder *responder)
     if (status == STATUS_OK)
         status = responder_take_secrets(responder, fresh, &err);
     if (status == STATUS_OK) {
-        log_init("pnlcache.fcgi", parse_log_level(fresh->log_level), fresh->log_format);
+        log_set_level(parse_log_level(fresh->log_level));
         log_info("settings reloaded");
     } else {
         log_error("settings not reloaded, the old ones stay", LOG_STR("error", err.text));

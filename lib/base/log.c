@@ -46,6 +46,11 @@ void log_init(const char *program, enum log_level level, const char *format)
     atomic_store(&threshold, (int)level);
 }
 
+void log_set_level(enum log_level level)
+{
+    atomic_store(&threshold, (int)level);
+}
+
 bool log_enabled(enum log_level level)
 {
     return (int)level <= atomic_load_explicit(&threshold, memory_order_relaxed);

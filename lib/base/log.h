@@ -31,6 +31,8 @@ static inline const char *log_text(const char *text)
 /* Call once at start. format: "auto" (text on a terminal, else logfmt), "text" or "logfmt".
  * `program` must live as long as the process. */
 void log_init(const char *program, enum log_level level, const char *format);
+/* A new threshold while threads are logging (reload). */
+void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
 /* Lines that could not be written since start. */
 uint64_t log_dropped(void);
