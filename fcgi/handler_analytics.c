@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "fcgi/handlers.h"
@@ -112,7 +113,7 @@ static int choose_user(struct exchange *x, const struct claims *claims, const ch
     else if (!user_id_is_valid(user_id))
         problem_add(problems, "user_id", "is not a user id");
     else
-        strcpy(x->user_id, user_id); /* valid ids fit */
+        snprintf(x->user_id, sizeof(x->user_id), "%s", user_id);
     return 0;
 }
 

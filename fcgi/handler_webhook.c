@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -114,7 +115,7 @@ static int judge_event(const struct json_value *root, struct event *event, struc
         problem_add(problems, "data.user_id", "is not a user id");
         return 422;
     }
-    strcpy(event->user_id, user_id); /* valid ids fit */
+    snprintf(event->user_id, sizeof(event->user_id), "%s", user_id);
     return 0;
 }
 
@@ -142,7 +143,7 @@ static enum next_step carry_out(struct handler_context *context, struct exchange
         exchange_accept_event(x, event->tags.n, queue_job(context, event, x));
         return NEXT_SEND;
     }
-    strcpy(x->user_id, event->user_id);
+    memcpy(x->user_id, event->user_id, sizeof(x->user_id));
     x->tags = event->tags;
     x->work = WORK_OUTBOX;
     return NEXT_DEFER;

@@ -1,5 +1,6 @@
 #include "fcgi/jwt.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -199,7 +200,7 @@ static enum status check_claims(const struct jwt_verifier *v, const struct json_
     claims->role = parse_role(root);
     if (subject ? !user_id || !user_id_is_valid(user_id) : claims->role == ROLE_USER)
         return err_fail(err, STATUS_INVALID, "'sub' is missing or not a user id");
-    strcpy(claims->user_id, user_id ? user_id : ""); /* valid ids fit */
+    snprintf(claims->user_id, sizeof(claims->user_id), "%s", user_id ? user_id : "");
     return check_times(root, now, claims, err);
 }
 

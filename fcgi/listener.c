@@ -108,7 +108,7 @@ static enum status open_path(const struct settings *s, struct listener *l, struc
 
     if (strlen(s->listen) >= sizeof(address.sun_path))
         return err_fail(err, STATUS_INVALID, "LISTEN: the path is longer than %zu bytes", sizeof(address.sun_path) - 1);
-    strcpy(address.sun_path, s->listen);
+    memcpy(address.sun_path, s->listen, strlen(s->listen) + 1);
     enum status status = remove_stale(&address, err);
     if (status != STATUS_OK)
         return status;

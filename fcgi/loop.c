@@ -264,7 +264,7 @@ static void serve_turn(struct loop *loop)
     for (size_t i = 0; i < n; i++) {
         struct exchange *x = loop->turn[i];
         const struct cache_lookup *lookup = &loop->lookups[i];
-        strcpy(users[i], x->user_id);
+        memcpy(users[i], x->user_id, sizeof(users[i]));
         bool hit = lookup->verdict == CACHE_HIT &&
             document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
                                     r->settings->http_max_age_private_s) == STATUS_OK;
@@ -401,7 +401,7 @@ static void take_done(struct loop *loop)
         next = x->next;
         x->next = NULL;
         if (x->work == WORK_DOCUMENT)
-            strcpy(user_id, x->user_id);
+            memcpy(user_id, x->user_id, sizeof(user_id));
         loop->n_deferred--;
         send_answer(loop, x);
         if (user_id[0])
@@ -539,9 +539,10 @@ static void *run(void *arg)
 
 static void loop_free(struct loop *loop)
 {
-    while (loop->connections) {
-        loop->connections->queued_again = false;
-        close_connection(loop, loop->connections);
+    for (struct connection *c = loop->connections, *next; c; c = next) {
+        next = c->next;
+        c->queued_again = false;
+        close_connection(loop, c);
     }
     while (loop->free_exchanges) {
         struct exchange *x = loop->free_exchanges;

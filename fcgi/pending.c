@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,7 +95,7 @@ enum status pending_add(struct pending *pending, const char *user_id, const stru
     pthread_mutex_lock(&pending->lock);
     struct entry **place = find(pending, user_id), *entry = *place;
     if (!entry && atomic_load(&pending->n) < MAX_PENDING && (entry = calloc(1, sizeof(*entry)))) {
-        strcpy(entry->user_id, user_id); /* valid ids fit */
+        snprintf(entry->user_id, sizeof(entry->user_id), "%s", user_id);
         *place = entry;
         atomic_fetch_add(&pending->n, 1);
     }

@@ -45,7 +45,7 @@ enum status responder_take_secrets(struct responder *r, const struct settings *s
 {
     struct secrets *fresh = NULL;
     enum status status = secrets_new(settings, &fresh, err);
-    if (status != STATUS_OK)
+    if (!fresh)
         return status;
     pthread_mutex_lock(&r->secrets_lock);
     struct secrets *old = r->secrets;
