@@ -4,7 +4,7 @@
 
 static const struct cache_tag known_tags[] = {
     {"stocks", false}, {"options", false},  {"notes", false},    {"playbooks", false}, {"notebook", false},
-    {"images", false}, {"calendar", false}, {"settings", false}, {"prices", true},
+    {"images", false}, {"calendar", false}, {"settings", false}, {"tags", false},      {"prices", true},
 };
 
 static const struct event_type event_types[] = {
@@ -22,7 +22,7 @@ static const struct event_type event_types[] = {
     {.name = "data.changed", .names_its_tag = true, .tags = {0}},
     /* Everything a user's documents can depend on. */
     {.name = "user.deleted",
-     .tags = {8,
+     .tags = {9,
               {{"stocks", false},
                {"options", false},
                {"notes", false},
@@ -30,7 +30,8 @@ static const struct event_type event_types[] = {
                {"notebook", false},
                {"images", false},
                {"calendar", false},
-               {"settings", false}}}},
+               {"settings", false},
+               {"tags", false}}}},
 };
 
 const struct event_type *event_type_find(const char *name)

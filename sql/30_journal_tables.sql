@@ -150,3 +150,146 @@ COMMENT ON TABLE public.account_settings IS 'how one user''s days and ratios are
 COMMENT ON COLUMN public.account_settings.trading_day_start IS 'whole local hour; 12 and later: the session opens the evening before';
 COMMENT ON COLUMN public.account_settings.starting_equity IS 'NULL: unknown';
 COMMENT ON COLUMN public.account_settings.risk_free_rate IS 'annual, a fraction: 0.02 is 2 %';
+
+-- --- what a trader writes about trades: playbooks with their rules, tags, missed opportunities -----------------
+
+-- Ids are the application's, positive, and each user's own, as those of trades. Deleting a trade, playbook or tag
+-- takes along what hangs on it. Names are trimmed; a user has each only once (a tag: in each category).
+
+CREATE TABLE IF NOT EXISTS public.playbook (
+    id bigint NOT NULL CHECK (id > 0),
+    user_id text COLLATE "C" NOT NULL CHECK (octet_length(user_id) BETWEEN 1 AND 128),
+    name text COLLATE "C" NOT NULL CHECK (name <> '' AND name = btrim(name, E' \t\n\r')),
+    description text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, id),
+    CONSTRAINT playbook_name_once UNIQUE (user_id, name)
+);
+COMMENT ON TABLE public.playbook IS 'set-ups a trader trades by';
+
+CREATE TABLE IF NOT EXISTS public.stock_trade_playbook (
+    user_id text COLLATE "C" NOT NULL,
+    stock_trade_id bigint NOT NULL,
+    setup_id bigint NOT NULL,
+    PRIMARY KEY (user_id, stock_trade_id, setup_id),
+    FOREIGN KEY (user_id, stock_trade_id) REFERENCES public.stocks ON DELETE CASCADE,
+    FOREIGN KEY (user_id, setup_id) REFERENCES public.playbook ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS stock_trade_playbook_by_setup ON public.stock_trade_playbook (user_id, setup_id);
+COMMENT ON COLUMN public.stock_trade_playbook.setup_id IS 'the playbook';
+
+CREATE TABLE IF NOT EXISTS public.option_trade_playbook (
+    user_id text COLLATE "C" NOT NULL,
+    option_trade_id bigint NOT NULL,
+    setup_id bigint NOT NULL,
+    PRIMARY KEY (user_id, option_trade_id, setup_id),
+    FOREIGN KEY (user_id, option_trade_id) REFERENCES public.options ON DELETE CASCADE,
+    FOREIGN KEY (user_id, setup_id) REFERENCES public.playbook ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS option_trade_playbook_by_setup ON public.option_trade_playbook (user_id, setup_id);
+COMMENT ON COLUMN public.option_trade_playbook.setup_id IS 'the playbook';
+
+CREATE TABLE IF NOT EXISTS public.playbook_rules (
+    id bigint NOT NULL CHECK (id > 0),
+    user_id text COLLATE "C" NOT NULL,
+    playbook_id bigint NOT NULL,
+    title text NOT NULL CHECK (title <> ''),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, id),
+    CONSTRAINT playbook_rules_of_playbook UNIQUE (user_id, playbook_id, id),
+    FOREIGN KEY (user_id, playbook_id) REFERENCES public.playbook ON DELETE CASCADE
+);
+
+-- Whether a trade kept to a rule. No row: nobody said.
+CREATE TABLE IF NOT EXISTS public.stock_trade_rule_compliance (
+    user_id text COLLATE "C" NOT NULL,
+    stock_trade_id bigint NOT NULL,
+    playbook_id bigint NOT NULL,
+    rule_id bigint NOT NULL,
+    is_followed boolean NOT NULL,
+    PRIMARY KEY (user_id, stock_trade_id, playbook_id, rule_id),
+    FOREIGN KEY (user_id, stock_trade_id) REFERENCES public.stocks ON DELETE CASCADE,
+    FOREIGN KEY (user_id, playbook_id, rule_id) REFERENCES public.playbook_rules (user_id, playbook_id, id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS stock_trade_rule_compliance_by_rule
+    ON public.stock_trade_rule_compliance (user_id, playbook_id, rule_id);
+
+CREATE TABLE IF NOT EXISTS public.option_trade_rule_compliance (
+    user_id text COLLATE "C" NOT NULL,
+    option_trade_id bigint NOT NULL,
+    playbook_id bigint NOT NULL,
+    rule_id bigint NOT NULL,
+    is_followed boolean NOT NULL,
+    PRIMARY KEY (user_id, option_trade_id, playbook_id, rule_id),
+    FOREIGN KEY (user_id, option_trade_id) REFERENCES public.options ON DELETE CASCADE,
+    FOREIGN KEY (user_id, playbook_id, rule_id) REFERENCES public.playbook_rules (user_id, playbook_id, id) ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS option_trade_rule_compliance_by_rule
+    ON public.option_trade_rule_compliance (user_id, playbook_id, rule_id);
+
+CREATE TABLE IF NOT EXISTS public.missed_trades (
+    id bigint NOT NULL CHECK (id > 0),
+    user_id text COLLATE "C" NOT NULL,
+    playbook_id bigint NOT NULL,
+    symbol text COLLATE "C" CHECK (symbol <> '' AND symbol = upper(symbol)),
+    opportunity_date timestamptz NOT NULL CHECK (opportunity_date >= '1900-01-01T00:00:00Z' AND opportunity_date < 'infinity'),
+    notes text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, id),
+    FOREIGN KEY (user_id, playbook_id) REFERENCES public.playbook ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS missed_trades_by_playbook ON public.missed_trades (user_id, playbook_id, opportunity_date);
+COMMENT ON TABLE public.missed_trades IS 'opportunities of a playbook that were not taken';
+
+CREATE TABLE IF NOT EXISTS public.trade_tags (
+    id bigint NOT NULL CHECK (id > 0),
+    user_id text COLLATE "C" NOT NULL CHECK (octet_length(user_id) BETWEEN 1 AND 128),
+    category text COLLATE "C" NOT NULL DEFAULT 'general' CHECK (category <> '' AND category = btrim(category, E' \t\n\r')),
+    name text COLLATE "C" NOT NULL CHECK (name <> '' AND name = btrim(name, E' \t\n\r')),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    updated_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (user_id, id),
+    CONSTRAINT trade_tags_name_once UNIQUE (user_id, category, name)
+);
+
+CREATE TABLE IF NOT EXISTS public.stock_trade_tags (
+    user_id text COLLATE "C" NOT NULL,
+    stock_trade_id bigint NOT NULL,
+    tag_id bigint NOT NULL,
+    PRIMARY KEY (user_id, stock_trade_id, tag_id),
+    FOREIGN KEY (user_id, stock_trade_id) REFERENCES public.stocks ON DELETE CASCADE,
+    FOREIGN KEY (user_id, tag_id) REFERENCES public.trade_tags ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS stock_trade_tags_by_tag ON public.stock_trade_tags (user_id, tag_id);
+
+CREATE TABLE IF NOT EXISTS public.option_trade_tags (
+    user_id text COLLATE "C" NOT NULL,
+    option_trade_id bigint NOT NULL,
+    tag_id bigint NOT NULL,
+    PRIMARY KEY (user_id, option_trade_id, tag_id),
+    FOREIGN KEY (user_id, option_trade_id) REFERENCES public.options ON DELETE CASCADE,
+    FOREIGN KEY (user_id, tag_id) REFERENCES public.trade_tags ON DELETE CASCADE
+);
+CREATE INDEX IF NOT EXISTS option_trade_tags_by_tag ON public.option_trade_tags (user_id, tag_id);
+
+-- --- prices of open positions, shared by all users --------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS public.latest_price (
+    symbol text COLLATE "C" NOT NULL CHECK (symbol <> '' AND symbol = upper(symbol)),
+    expiration_date date CHECK (isfinite(expiration_date)),
+    option_type text COLLATE "C" CHECK (option_type IN ('Call', 'Put')),
+    strike_price numeric(18,8) CHECK (strike_price > 0 AND strike_price < 10000000000),
+    price numeric(18,8) NOT NULL CHECK (price >= 0 AND price < 10000000000),
+    observed_at timestamptz NOT NULL DEFAULT now() CHECK (isfinite(observed_at)),
+    CONSTRAINT latest_price_share_or_option CHECK (num_nulls(expiration_date, option_type, strike_price) IN (0, 3))
+);
+COMMENT ON TABLE public.latest_price IS 'the last known price of a share, or premium of an option per unit of the underlying';
+COMMENT ON COLUMN public.latest_price.expiration_date IS 'NULL, like option_type and strike_price: the price of a share';
+
+-- One price each. (The second index also finds everything of a symbol; in it rows of shares are distinct, as NULLs are.)
+CREATE UNIQUE INDEX IF NOT EXISTS latest_price_once_per_share ON public.latest_price (symbol) WHERE expiration_date IS NULL;
+CREATE UNIQUE INDEX IF NOT EXISTS latest_price_once_per_option
+    ON public.latest_price (symbol, expiration_date, option_type, strike_price);

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 
-FILES = ("stocks.csv", "options.csv", "daily_bars.csv")
+FILES = ("stocks.csv", "options.csv", "daily_bars.csv", "latest_price.csv")
 
 
 def put(file, line, reason=None, fields=None):

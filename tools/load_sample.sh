@@ -2,7 +2,7 @@
 # Fills a journal that sql/apply.sh created:
 #
 #     tools/load_sample.sh                          a generated journal (sql/sample/generate.sql)
-#     tools/load_sample.sh DIR [SHIFT_TO=today]     stocks.csv, options.csv, daily_bars.csv of a folder
+#     tools/load_sample.sh DIR [SHIFT_TO=today]     stocks.csv, options.csv, daily_bars.csv, latest_price.csv of a folder
 #
 # Any of the files may be missing, but not all. A bad line is reported with its file, number and reason, and
 # then nothing is loaded. SHIFT_TO=today moves each user's dates by whole weeks so that the last exit falls in the past seven days.
@@ -29,10 +29,10 @@ case ${2:-} in
     *) fail "$2: expected SHIFT_TO=today" ;;
 esac
 found=
-for file in stocks.csv options.csv daily_bars.csv; do
+for file in stocks.csv options.csv daily_bars.csv latest_price.csv; do
     [ ! -e "$directory/$file" ] || found=yes
     [ ! -e "$directory/$file" ] || [ -r "$directory/$file" ] || fail "$directory/$file: cannot be read"
 done
-[ -n "$found" ] || fail "$directory: no stocks.csv, options.csv or daily_bars.csv in it"
+[ -n "$found" ] || fail "$directory: no stocks.csv, options.csv, daily_bars.csv or latest_price.csv in it"
 
 /usr/bin/python3 "$here/csv_to_copy.py" "$directory" | run_psql --set=shift="$shift_dates" --file="$here/load_sample.sql"

@@ -22,6 +22,7 @@ CREATE TEMP TABLE bad_lines (file text, line integer, reason text, PRIMARY KEY (
 CREATE TEMP TABLE new_stocks (LIKE public.stocks INCLUDING ALL, csv_line integer) ON COMMIT DROP;
 CREATE TEMP TABLE new_options (LIKE public.options INCLUDING ALL, csv_line integer) ON COMMIT DROP;
 CREATE TEMP TABLE new_daily_bars (LIKE public.daily_bars INCLUDING ALL, csv_line integer) ON COMMIT DROP;
+CREATE TEMP TABLE new_latest_price (LIKE public.latest_price INCLUDING ALL, csv_line integer) ON COMMIT DROP;
 
 \copy csv_lines FROM pstdin
 
@@ -70,7 +71,7 @@ BEGIN
     SELECT source, line, 'unknown column ' || string_agg(name, ', ')
     FROM csv_lines, jsonb_array_elements_text(CASE jsonb_typeof(fields) WHEN 'array' THEN fields ELSE '[]' END) AS name
     WHERE file = source AND name NOT IN (SELECT k.name FROM pg_temp.columns_of(target) AS k)
-      AND NOT (name IN ('playbooks', 'tags') AND source <> 'daily_bars.csv')
+      AND NOT (name IN ('playbooks', 'tags') AND source IN ('stocks.csv', 'options.csv'))
     GROUP BY line
     ON CONFLICT DO NOTHING;
 
@@ -152,9 +153,10 @@ END
 $$;
 
 SELECT pg_temp.check_syntax('stocks.csv', 'public.stocks'), pg_temp.check_syntax('options.csv', 'public.options'),
-       pg_temp.check_syntax('daily_bars.csv', 'public.daily_bars') \g /dev/null
+       pg_temp.check_syntax('daily_bars.csv', 'public.daily_bars'), pg_temp.check_syntax('latest_price.csv', 'public.latest_price') \g /dev/null
 SELECT pg_temp.check_rows('stocks.csv', 'public.stocks', 'new_stocks'), pg_temp.check_rows('options.csv', 'public.options', 'new_options'),
-       pg_temp.check_rows('daily_bars.csv', 'public.daily_bars', 'new_daily_bars') \g /dev/null
+       pg_temp.check_rows('daily_bars.csv', 'public.daily_bars', 'new_daily_bars'),
+       pg_temp.check_rows('latest_price.csv', 'public.latest_price', 'new_latest_price') \g /dev/null
 SELECT pg_temp.check_present('stocks.csv', 'public.stocks', 'new_stocks'), pg_temp.check_present('options.csv', 'public.options', 'new_options'),
        pg_temp.check_present('daily_bars.csv', 'public.daily_bars', 'new_daily_bars') \g /dev/null
 
@@ -162,7 +164,7 @@ SELECT count(*) AS n_bad, count(*) > 0 AS bad FROM bad_lines \gset
 \if :bad
     \o | cat >&2
     SELECT file || ':' || line || ': ' || reason FROM bad_lines
-    ORDER BY array_position('{stocks.csv,options.csv,daily_bars.csv}', file), line LIMIT 20;
+    ORDER BY array_position('{stocks.csv,options.csv,daily_bars.csv,latest_price.csv}', file), line LIMIT 20;
     \o
     -- psql's way to a non-zero exit; the transaction goes with it
     SELECT format('DO $$ BEGIN RAISE EXCEPTION %L; END $$', 'bad lines: ' || :n_bad || '; nothing was loaded') \gexec
@@ -184,6 +186,16 @@ FROM (
 ) AS w;
 CREATE FUNCTION pg_temp.moved(t timestamptz, zone text, move interval) RETURNS timestamptz LANGUAGE sql AS
 $$ SELECT (t AT TIME ZONE zone + move) AT TIME ZONE zone $$;
+-- The price of an option goes where the options it belongs to go.
+CREATE TEMP TABLE moved_prices ON COMMIT DROP AS
+SELECT DISTINCT ON (symbol, expiration, option_type, strike_price)
+       symbol, expiration_date + coalesce(m.days, 0) AS expiration, option_type, strike_price, price, observed_at, csv_line
+FROM new_latest_price LEFT JOIN (
+    SELECT DISTINCT o.symbol, o.expiration_date, o.option_type, o.strike_price, m.days FROM new_options AS o JOIN moves AS m USING (user_id)
+) AS m USING (symbol, expiration_date, option_type, strike_price)
+ORDER BY symbol, expiration, option_type, strike_price, m.days IS NULL, csv_line;
+TRUNCATE new_latest_price;
+INSERT INTO new_latest_price SELECT * FROM moved_prices;
 UPDATE new_stocks AS t
 SET entry_date = pg_temp.moved(entry_date, zone, move),
     exit_date = CASE WHEN exit_date IS NOT NULL THEN greatest(pg_temp.moved(exit_date, zone, move), pg_temp.moved(entry_date, zone, move)) END
@@ -195,21 +207,67 @@ SET entry_date = pg_temp.moved(entry_date, zone, move),
 FROM moves AS m WHERE m.user_id = t.user_id;
 \endif
 
+-- The names in the columns playbooks and tags: one row per trade and name.
+CREATE TEMP TABLE labels ON COMMIT DROP AS
+SELECT DISTINCT user_id, is_option, id, kind, btrim(name, E' \t\n\r') AS name
+FROM (
+    SELECT 'stocks.csv' AS file, csv_line AS line, false AS is_option, user_id, id FROM new_stocks
+    UNION ALL SELECT 'options.csv', csv_line, true, user_id, id FROM new_options
+) AS trade
+JOIN csv_lines USING (file, line)
+CROSS JOIN LATERAL (VALUES ('playbook', fields ->> 'playbooks'), ('tag', fields ->> 'tags')) AS cell (kind, names)
+CROSS JOIN LATERAL string_to_table(names, ';') AS name
+WHERE btrim(name, E' \t\n\r') <> '';
+ANALYZE labels;
+
 ALTER TABLE new_stocks DROP COLUMN csv_line;
 ALTER TABLE new_options DROP COLUMN csv_line;
 ALTER TABLE new_daily_bars DROP COLUMN csv_line;
+ALTER TABLE new_latest_price DROP COLUMN csv_line;
 INSERT INTO public.stocks SELECT * FROM new_stocks;
 INSERT INTO public.options SELECT * FROM new_options;
 INSERT INTO public.daily_bars SELECT * FROM new_daily_bars;
+-- What was observed later stays.
+INSERT INTO public.latest_price AS present SELECT * FROM new_latest_price WHERE expiration_date IS NULL
+ON CONFLICT (symbol) WHERE expiration_date IS NULL
+DO UPDATE SET price = excluded.price, observed_at = excluded.observed_at WHERE present.observed_at <= excluded.observed_at;
+INSERT INTO public.latest_price AS present SELECT * FROM new_latest_price WHERE expiration_date IS NOT NULL
+ON CONFLICT (symbol, expiration_date, option_type, strike_price)
+DO UPDATE SET price = excluded.price, observed_at = excluded.observed_at WHERE present.observed_at <= excluded.observed_at;
 INSERT INTO public.account_settings (user_id)
 SELECT user_id FROM new_stocks UNION SELECT user_id FROM new_options
 ON CONFLICT DO NOTHING;
 
-SELECT DISTINCT file || ': column ' || name || ' is accepted, but not used yet'
-FROM csv_lines, jsonb_array_elements_text(CASE jsonb_typeof(fields) WHEN 'array' THEN fields ELSE '[]' END) AS name
-WHERE name IN ('playbooks', 'tags');
+-- Names the user does not have yet get the next ids.
+INSERT INTO public.playbook (user_id, id, name)
+SELECT user_id, coalesce((SELECT max(p.id) FROM public.playbook AS p WHERE p.user_id = l.user_id), 0)
+                + row_number() OVER (PARTITION BY user_id ORDER BY name COLLATE "C"), name
+FROM (SELECT DISTINCT user_id, name FROM labels WHERE kind = 'playbook') AS l
+WHERE NOT EXISTS (SELECT FROM public.playbook AS p WHERE p.user_id = l.user_id AND p.name = l.name);
+INSERT INTO public.trade_tags (user_id, id, name)
+SELECT user_id, coalesce((SELECT max(t.id) FROM public.trade_tags AS t WHERE t.user_id = l.user_id), 0)
+                + row_number() OVER (PARTITION BY user_id ORDER BY name COLLATE "C"), name
+FROM (SELECT DISTINCT user_id, name FROM labels WHERE kind = 'tag') AS l
+WHERE NOT EXISTS (SELECT FROM public.trade_tags AS t WHERE t.user_id = l.user_id AND t.name = l.name);
+
+INSERT INTO public.stock_trade_playbook (user_id, stock_trade_id, setup_id)
+SELECT user_id, l.id, p.id FROM labels AS l JOIN public.playbook AS p USING (user_id, name) WHERE kind = 'playbook' AND NOT is_option;
+INSERT INTO public.option_trade_playbook (user_id, option_trade_id, setup_id)
+SELECT user_id, l.id, p.id FROM labels AS l JOIN public.playbook AS p USING (user_id, name) WHERE kind = 'playbook' AND is_option;
+-- The CSV form has no categories: of several tags of one name the oldest is meant.
+CREATE TEMP TABLE tag_links ON COMMIT DROP AS
+SELECT user_id, is_option, l.id, t.id AS tag_id
+FROM labels AS l JOIN (SELECT user_id, name, min(id) AS id FROM public.trade_tags GROUP BY user_id, name) AS t USING (user_id, name)
+WHERE kind = 'tag';
+INSERT INTO public.stock_trade_tags (user_id, stock_trade_id, tag_id) SELECT user_id, id, tag_id FROM tag_links WHERE NOT is_option;
+INSERT INTO public.option_trade_tags (user_id, option_trade_id, tag_id) SELECT user_id, id, tag_id FROM tag_links WHERE is_option;
+
 SELECT format('loaded %s stock trades, %s option trades and %s daily bars of %s users',
               (SELECT count(*) FROM new_stocks), (SELECT count(*) FROM new_options), (SELECT count(*) FROM new_daily_bars),
               (SELECT count(*) FROM (SELECT user_id FROM new_stocks UNION SELECT user_id FROM new_options) AS u));
+SELECT format('linked %s playbooks and %s tags to them', count(*) FILTER (WHERE kind = 'playbook'), count(*) FILTER (WHERE kind = 'tag'))
+FROM labels HAVING count(*) > 0;
+SELECT format('loaded %s latest prices', count(*)) FROM new_latest_price HAVING count(*) > 0;
 COMMIT;
-ANALYZE public.stocks, public.options, public.daily_bars;
+ANALYZE public.stocks, public.options, public.daily_bars, public.latest_price, public.playbook, public.stock_trade_playbook,
+    public.option_trade_playbook, public.trade_tags, public.stock_trade_tags, public.option_trade_tags;

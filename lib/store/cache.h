@@ -18,7 +18,7 @@
 
 #define USER_ID_MAX 128
 #define CACHE_TAG_MAX 32
-#define CACHE_MAX_TAGS 8
+#define CACHE_MAX_TAGS 9
 
 /* A kind of source rows a value depends on. Static data: names are string literals. */
 struct cache_tag {

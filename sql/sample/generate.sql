@@ -4,10 +4,13 @@
 --   active      3,000 trades in shares and crypto, 800 legs of options
 --   whale     200,000 trades in shares and crypto
 --
+-- Each with playbooks, tags, answers to the playbooks' rules, and opportunities they missed; and the latest prices of what is
+-- still open, but for one option.
+--
 -- Dates count back from now so that every time range has content, today included, whatever the day: on
 -- days without a session it holds crypto trades and expiries booked overnight. The same :now gives
--- the same rows; nothing lies in its future. Rows of these three users, and bars of these symbols, are
--- replaced.
+-- the same rows; nothing lies in its future. Rows of these three users, and bars and prices of these symbols,
+-- are replaced.
 --
 --     psql -v now="'2026-03-02T15:00:00Z'" -v whale=5000 -f sql/sample/generate.sql
 --
@@ -115,6 +118,8 @@ SELECT * FROM (VALUES
 DELETE FROM stocks WHERE user_id IN (SELECT user_id FROM traders);
 DELETE FROM options WHERE user_id IN (SELECT user_id FROM traders);
 DELETE FROM account_settings WHERE user_id IN (SELECT user_id FROM traders);
+DELETE FROM playbook WHERE user_id IN (SELECT user_id FROM traders);
+DELETE FROM trade_tags WHERE user_id IN (SELECT user_id FROM traders);
 
 INSERT INTO account_settings (user_id, starting_equity, risk_free_rate, week_start, market_holidays)
 SELECT user_id, CASE user_id WHEN 'beginner' THEN 2500 WHEN 'active' THEN 50000 ELSE 5000000 END,
@@ -272,5 +277,87 @@ FROM (
 ) AS f
 ORDER BY n;
 
+-- --- playbooks, tags, missed opportunities -----------------------------------------------------------------
+
+CREATE TEMP TABLE setups ON COMMIT DROP AS
+SELECT row_number() OVER () AS id, name, users, rules
+FROM (VALUES
+    ('Opening range breakout', '{beginner,active,whale}'::text[],
+     '{"Wait for the first 15 minutes","Volume above average","Stop below the range"}'::text[]),
+    ('Pullback to the 20-day average', '{beginner,active,whale}', '{"Trend is up","Enter on a green candle","Risk at most 1 %","No earnings this week"}'),
+    ('Gap fade', '{active,whale}', '{"Gap over 2 %","No news"}'),
+    ('Premium selling', '{active}', '{"IV rank over 30","At least 20 days to expiration","Close at half the premium"}'),
+    ('Gut feeling', '{active,whale}', '{}')
+) AS s (name, users, rules);
+
+INSERT INTO playbook (user_id, id, name, created_at, updated_at)
+SELECT user_id, id, name, now - days * interval '1 day', now - days * interval '1 day'
+FROM clock, setups CROSS JOIN LATERAL unnest(users) AS user_id JOIN traders USING (user_id);
+INSERT INTO playbook_rules (user_id, id, playbook_id, title, created_at, updated_at)
+SELECT p.user_id, 10 * p.id + rule.number, p.id, title, p.created_at, p.updated_at
+FROM playbook AS p JOIN setups AS s USING (id) JOIN traders AS t ON t.user_id = p.user_id
+CROSS JOIN LATERAL unnest(s.rules) WITH ORDINALITY AS rule (title, number);
+INSERT INTO trade_tags (user_id, id, category, name, created_at, updated_at)
+SELECT user_id, id, category, name, now - days * interval '1 day', now - days * interval '1 day'
+FROM clock, traders, (VALUES
+    (1, 'setup', 'momentum'), (2, 'setup', 'reversal'), (3, 'setup', '5-minute "ORB"'),
+    (4, 'mood', 'calm'), (5, 'mood', 'impatient'), (6, 'session', 'first hour')) AS tag (id, category, name);
+
+-- Who trades a lot writes down little.
+CREATE TEMP TABLE labelled ON COMMIT DROP AS
+SELECT user_id, false AS is_option, id AS trade_id, number * 10000000 + id AS key, CASE user_id WHEN 'whale' THEN 0.03 ELSE 0.2 END AS share
+FROM stocks JOIN traders USING (user_id)
+UNION ALL
+SELECT user_id, true, id, 70000000 + id, 0.2 FROM options JOIN traders USING (user_id);
+CREATE TEMP TABLE setup_links ON COMMIT DROP AS
+SELECT user_id, is_option, trade_id, key, p.id AS setup_id
+FROM labelled JOIN playbook AS p USING (user_id)
+WHERE (is_option OR p.name <> 'Premium selling') AND pg_temp.uniform(key, 70 + p.id) < share;
+INSERT INTO stock_trade_playbook (user_id, stock_trade_id, setup_id) SELECT user_id, trade_id, setup_id FROM setup_links WHERE NOT is_option;
+INSERT INTO option_trade_playbook (user_id, option_trade_id, setup_id) SELECT user_id, trade_id, setup_id FROM setup_links WHERE is_option;
+CREATE TEMP TABLE tag_links ON COMMIT DROP AS
+SELECT user_id, is_option, trade_id, t.id AS tag_id
+FROM labelled JOIN trade_tags AS t USING (user_id)
+WHERE pg_temp.uniform(key, 80 + t.id) < share * 0.6;
+INSERT INTO stock_trade_tags (user_id, stock_trade_id, tag_id) SELECT user_id, trade_id, tag_id FROM tag_links WHERE NOT is_option;
+INSERT INTO option_trade_tags (user_id, option_trade_id, tag_id) SELECT user_id, trade_id, tag_id FROM tag_links WHERE is_option;
+
+-- For seven trades in ten the rules were answered, most of them: half kept to all, a few to none.
+CREATE TEMP TABLE answers ON COMMIT DROP AS
+SELECT l.user_id, is_option, trade_id, setup_id, r.id AS rule_id,
+       pg_temp.uniform(key, 300 + r.id) < CASE WHEN discipline < 0.5 THEN 1 WHEN discipline < 0.65 THEN 0 ELSE 0.6 END AS is_followed
+FROM setup_links AS l JOIN playbook_rules AS r ON r.user_id = l.user_id AND r.playbook_id = l.setup_id
+CROSS JOIN LATERAL (SELECT pg_temp.uniform(key, 100 + setup_id) AS discipline) AS d
+WHERE pg_temp.uniform(key, 90 + setup_id) < 0.7 AND pg_temp.uniform(key, 200 + r.id) < 0.94;
+INSERT INTO stock_trade_rule_compliance (user_id, stock_trade_id, playbook_id, rule_id, is_followed)
+SELECT user_id, trade_id, setup_id, rule_id, is_followed FROM answers WHERE NOT is_option;
+INSERT INTO option_trade_rule_compliance (user_id, option_trade_id, playbook_id, rule_id, is_followed)
+SELECT user_id, trade_id, setup_id, rule_id, is_followed FROM answers WHERE is_option;
+
+INSERT INTO missed_trades (user_id, id, playbook_id, symbol, opportunity_date, notes, created_at, updated_at)
+SELECT p.user_id, 100 * p.id + n, p.id, s.symbol, seen.at, CASE WHEN n % 3 = 0 THEN 'Was away from the screen' END, seen.at, seen.at
+FROM clock AS c CROSS JOIN playbook AS p JOIN traders AS t USING (user_id)
+CROSS JOIN LATERAL generate_series(1, CASE user_id WHEN 'beginner' THEN 4 ELSE 30 END) AS n
+CROSS JOIN LATERAL (SELECT t.number * 100000 + p.id * 100 + n AS key) AS k
+JOIN symbols AS s ON s.number = floor(30 * pg_temp.uniform(key, 60))
+JOIN calendar AS d ON d.day = c.today - floor(t.days * pg_temp.uniform(key, 61) ^ 2)::int
+CROSS JOIN LATERAL (SELECT (d.session + time '09:30' + pg_temp.uniform(key, 62) * interval '23000 seconds')::timestamptz(0) AS at) AS seen;
+
+-- --- latest prices -----------------------------------------------------------------------------------------
+
+DELETE FROM latest_price WHERE symbol IN (SELECT symbol FROM symbols);
+INSERT INTO latest_price (symbol, price, observed_at)
+SELECT DISTINCT ON (symbol) symbol, close, CASE WHEN crypto THEN now ELSE (day + time '16:00')::timestamptz END
+FROM clock, bars ORDER BY symbol, day DESC;
+INSERT INTO latest_price (symbol, expiration_date, option_type, strike_price, price, observed_at)
+SELECT DISTINCT ON (symbol, o.expiration_date, o.option_type, o.strike_price) symbol, o.expiration_date, o.option_type, o.strike_price,
+       greatest(round((o.entry_price * (0.4 + 1.2 * pg_temp.uniform(o.id, 65)))::numeric, 2), 0.01), p.observed_at
+FROM options AS o JOIN latest_price AS p USING (symbol)
+WHERE user_id = 'active' AND status = 'open' AND o.id <> 795 -- an option nobody quotes
+  AND p.expiration_date IS NULL
+ORDER BY symbol, o.expiration_date, o.option_type, o.strike_price, o.id;
+
 COMMIT;
-ANALYZE public.stocks, public.options, public.daily_bars, public.account_settings;
+ANALYZE public.stocks, public.options, public.daily_bars, public.account_settings, public.latest_price, public.playbook,
+    public.playbook_rules, public.stock_trade_playbook, public.option_trade_playbook, public.stock_trade_rule_compliance,
+    public.option_trade_rule_compliance, public.missed_trades, public.trade_tags, public.stock_trade_tags, public.option_trade_tags;

@@ -144,10 +144,27 @@ BAR_BREAKS = [
     ({"symbol": "aapl"}, "23514"), ({"date": None}, "23502"), ({"close": 0}, "23514"), ({"close": None}, "23502"),
     ({"low": 4}, "23514"), ({"open": "NaN"}, "23514"), ({"volume": -1}, "23514"),
 ]
+SHARE_PRICE = dict(symbol="AAPL", price=150)
+PRICE = dict(symbol="IWM", expiration_date="2025-07-18", option_type="Put", strike_price=205, price=1.45)
+PRICE_BREAKS = [
+    ({"symbol": "iwm"}, "23514"), ({"symbol": None}, "23502"), ({"price": None}, "23502"), ({"price": -1}, "23514"),
+    ({"price": "NaN"}, "23514"), ({"option_type": "put"}, "23514"), ({"strike_price": 0}, "23514"), ({"strike_price": "NaN"}, "23514"),
+    ({"expiration_date": "infinity"}, "23514"), ({"expiration_date": None}, "23514"), ({"option_type": None}, "23514"),
+    ({"strike_price": None, "option_type": None}, "23514"), ({"observed_at": None}, "23502"), ({"observed_at": "infinity"}, "23514"),
+]
 SETTINGS = dict(user_id="ann")
+PLAYBOOK = dict(user_id="ann", id=1, name="Breakout")
+TAG = dict(user_id="ann", id=1, name="momentum")
+NAME_BREAKS = [
+    ({"id": 0}, "23514"), ({"id": None}, "23502"), ({"user_id": None}, "23502"), ({"user_id": ""}, "23514"), ({"user_id": "x" * 129}, "23514"),
+    ({"name": None}, "23502"), ({"name": ""}, "23514"), ({"name": " x"}, "23514"), ({"name": "x\n"}, "23514"),
+]
+TAG_BREAKS = NAME_BREAKS + [({"category": None}, "23502"), ({"category": ""}, "23514"), ({"category": "x "}, "23514")]
 CASES = [(table, row, change, state)
          for table, row, changes in (("stocks", STOCK, STOCK_BREAKS), ("options", OPTION, OPTION_BREAKS),
-                                     ("account_settings", SETTINGS, SETTINGS_BREAKS), ("daily_bars", BAR, BAR_BREAKS))
+                                     ("account_settings", SETTINGS, SETTINGS_BREAKS), ("daily_bars", BAR, BAR_BREAKS),
+                                     ("latest_price", PRICE, PRICE_BREAKS), ("playbook", PLAYBOOK, NAME_BREAKS),
+                                     ("trade_tags", TAG, TAG_BREAKS))
          for change, state in changes]
 
 
@@ -175,6 +192,10 @@ def test_constraint_refuses_row_that_breaks_rule(cursor, table, row, change, sta
     ("account_settings", SETTINGS, {}),
     ("account_settings", SETTINGS, {"timezone": "Etc/GMT+5", "market_holidays": "{2025-01-01,2025-12-25}", "starting_equity": -5}),
     ("daily_bars", BAR, {"open": None, "high": None, "low": None, "volume": None}),
+    ("latest_price", PRICE, {"price": 0}),
+    ("latest_price", SHARE_PRICE, {}),
+    ("playbook", PLAYBOOK, {"name": "a;b, \"c\""}),
+    ("trade_tags", TAG, {"category": "mood"}),
 ])
 def test_constraint_takes_row_within_rules(cursor, table, row, change):
     insert(cursor, table, {**row, **change})
@@ -185,6 +206,71 @@ def test_primary_key_is_user_and_id(cursor):
     insert(cursor, "stocks", {**STOCK, "user_id": "bob"})
     with pytest.raises(psycopg2.errors.UniqueViolation):
         insert(cursor, "stocks", STOCK)
+
+
+# Ann's trades and what is linked to them; Bob has the same ids, so that a mix-up of users would not be noticed by ids alone.
+RULE = dict(user_id="ann", id=1, playbook_id=1, title="Wait")
+MISSED = dict(user_id="ann", id=1, playbook_id=1, opportunity_date="2025-03-03T15:00:00Z")
+STOCK_SETUP = dict(user_id="ann", stock_trade_id=1, setup_id=1)
+OPTION_SETUP = dict(user_id="ann", option_trade_id=1, setup_id=1)
+STOCK_TAG = dict(user_id="ann", stock_trade_id=1, tag_id=1)
+OPTION_TAG = dict(user_id="ann", option_trade_id=1, tag_id=1)
+STOCK_ANSWER = dict(user_id="ann", stock_trade_id=1, playbook_id=1, rule_id=1, is_followed=True)
+OPTION_ANSWER = dict(user_id="ann", option_trade_id=1, playbook_id=1, rule_id=1, is_followed=True)
+LINKED = {"stocks": STOCK, "options": OPTION, "playbook": PLAYBOOK, "trade_tags": TAG, "playbook_rules": RULE, "missed_trades": MISSED,
+          "stock_trade_playbook": STOCK_SETUP, "option_trade_playbook": OPTION_SETUP, "stock_trade_tags": STOCK_TAG,
+          "option_trade_tags": OPTION_TAG, "stock_trade_rule_compliance": STOCK_ANSWER, "option_trade_rule_compliance": OPTION_ANSWER}
+
+
+def insert_linked(cursor, user="ann", without=()):
+    for table, row in LINKED.items():
+        if table not in without:
+            insert(cursor, table, {**row, "user_id": user})
+
+
+@pytest.mark.parametrize("table,change,state", [
+    *((table, {key: 2}, "23503") for table, key in (
+        ("playbook_rules", "playbook_id"), ("missed_trades", "playbook_id"), ("stock_trade_playbook", "stock_trade_id"),
+        ("stock_trade_playbook", "setup_id"), ("option_trade_playbook", "option_trade_id"), ("option_trade_playbook", "setup_id"),
+        ("stock_trade_tags", "stock_trade_id"), ("stock_trade_tags", "tag_id"), ("option_trade_tags", "option_trade_id"),
+        ("option_trade_tags", "tag_id"), ("stock_trade_rule_compliance", "stock_trade_id"), ("stock_trade_rule_compliance", "rule_id"),
+        ("option_trade_rule_compliance", "option_trade_id"), ("option_trade_rule_compliance", "rule_id"))),
+    *((table, {"user_id": "bob"}, "23503") for table in LINKED if table not in ("stocks", "options", "playbook", "trade_tags")),
+    *((table, {}, "23505") for table in LINKED),
+    ("playbook", {"id": 2}, "23505"),  # a name once
+    ("trade_tags", {"id": 2}, "23505"),
+    ("playbook_rules", {"id": 0}, "23514"),
+    ("playbook_rules", {"title": ""}, "23514"),
+    ("missed_trades", {"id": 0}, "23514"),
+    ("missed_trades", {"opportunity_date": "infinity"}, "23514"),
+    ("missed_trades", {"opportunity_date": None}, "23502"),
+    ("stock_trade_rule_compliance", {"is_followed": None}, "23502"),
+    ("option_trade_rule_compliance", {"is_followed": None}, "23502"),
+    ("stock_trade_rule_compliance", {"playbook_id": 9}, "23503"),  # another playbook's rule
+    ("option_trade_rule_compliance", {"playbook_id": 9}, "23503"),
+], ids=str)
+def test_linked_row_must_belong_to_rows_of_its_user(cursor, table, change, state):
+    answers = [t for t in LINKED if t.endswith("compliance")]
+    insert_linked(cursor, without=[] if state == "23505" else [table, *answers])
+    if table in answers and state != "23505":
+        insert(cursor, "playbook", {**PLAYBOOK, "id": 9, "name": "other"})
+    with pytest.raises(psycopg2.Error) as refused:
+        insert(cursor, table, {**LINKED[table], **change})
+    assert refused.value.pgcode == state, refused.value
+
+
+def test_users_share_ids_and_names(cursor):
+    insert_linked(cursor)
+    insert_linked(cursor, "bob")
+
+
+def test_price_is_there_once(cursor):
+    for row in (PRICE, SHARE_PRICE):
+        insert(cursor, "latest_price", row)
+        with pytest.raises(psycopg2.errors.UniqueViolation):
+            insert(cursor, "latest_price", row)
+    insert(cursor, "latest_price", {**PRICE, "strike_price": 210})
+    insert(cursor, "latest_price", {"symbol": "IWM", "price": 200})
 
 
 def test_implied_volatility_zero_is_stored_as_null(cursor):
@@ -212,6 +298,41 @@ def test_views_hide_deleted_rows(cursor):
         insert(cursor, table, {**row, "id": 2, "is_deleted": True})
         cursor.execute(f"SELECT id FROM pnlcache.{view}")
         assert cursor.fetchall() == [(1,)]
+
+
+def test_playbook_views_count_rules_and_answers_of_one_user_and_playbook(cursor):
+    insert_linked(cursor)
+    insert_linked(cursor, "bob")
+    insert(cursor, "playbook", {**PLAYBOOK, "id": 2, "name": "Gap"})
+    for rule in (2, 3):
+        insert(cursor, "playbook_rules", {**RULE, "id": rule})
+    insert(cursor, "playbook_rules", {**RULE, "id": 4, "playbook_id": 2})
+    insert(cursor, "stock_trade_playbook", {**STOCK_SETUP, "setup_id": 2})
+    insert(cursor, "stock_trade_rule_compliance", {**STOCK_ANSWER, "rule_id": 2, "is_followed": False})
+    insert(cursor, "option_trade_rule_compliance", {**OPTION_ANSWER, "rule_id": 4, "playbook_id": 2})  # not linked to that playbook
+    cursor.execute("SELECT user_id, id, name, rules FROM pnlcache.playbooks ORDER BY 1, 2")
+    assert cursor.fetchall() == [("ann", 1, "Breakout", 3), ("ann", 2, "Gap", 1), ("bob", 1, "Breakout", 1)]
+    cursor.execute("SELECT user_id, is_option, trade_id, playbook_id, rules_recorded, rules_followed FROM pnlcache.trade_playbooks"
+                   " ORDER BY user_id, is_option, trade_id, playbook_id")
+    assert cursor.fetchall() == [("ann", False, 1, 1, 2, 1), ("ann", False, 1, 2, 0, 0), ("ann", True, 1, 1, 1, 1),
+                                 ("bob", False, 1, 1, 1, 1), ("bob", True, 1, 1, 1, 1)]
+
+
+def test_tag_missed_trade_and_price_views(cursor):
+    insert_linked(cursor)
+    insert(cursor, "trade_tags", {**TAG, "id": 2, "category": "mood", "name": "Zoë"})
+    insert(cursor, "option_trade_tags", {**OPTION_TAG, "tag_id": 2})
+    insert(cursor, "trade_tags", {**TAG, "user_id": "bob", "name": "not Ann's"})
+    cursor.execute("SELECT user_id, is_option, trade_id, tag_id, category, name FROM pnlcache.trade_tags ORDER BY user_id, is_option, trade_id, name")
+    assert cursor.fetchall() == [("ann", False, 1, 1, "general", "momentum"), ("ann", True, 1, 2, "mood", "Zoë"),
+                                 ("ann", True, 1, 1, "general", "momentum")]
+    cursor.execute("SELECT user_id, playbook_id, id, opportunity_date FROM pnlcache.missed_trades")
+    assert cursor.fetchall() == [("ann", 1, 1, datetime.datetime(2025, 3, 3, 15, tzinfo=datetime.timezone.utc))]
+    insert(cursor, "latest_price", PRICE)
+    insert(cursor, "latest_price", SHARE_PRICE)
+    cursor.execute("SELECT symbol, expiration_date, option_type, strike_price, price, observed_at <= now() FROM pnlcache.latest_prices ORDER BY 1")
+    assert cursor.fetchall() == [("AAPL", None, None, None, 150, True),
+                                 ("IWM", datetime.date(2025, 7, 18), "Put", 205, Decimal("1.45"), True)]
 
 
 # --- applying again, and who may do what ----------------------------------------------------------------
@@ -244,7 +365,8 @@ def program(servers, clean):
 
 def test_role_reads_views_and_works_the_outbox(cursor, program):
     insert(cursor, "stocks", STOCK)
-    for view in ("stock_trades", "option_trades", "account_settings"):
+    for view in ("stock_trades", "option_trades", "account_settings", "playbooks", "trade_playbooks", "trade_tags", "missed_trades",
+                 "latest_prices"):
         program.execute(f"SELECT * FROM pnlcache.{view}")
     program.execute("INSERT INTO pnlcache.change_log (user_id, tag) VALUES ('bob', 'settings')")
     program.execute("SELECT user_id FROM pnlcache.change_log ORDER BY id FOR UPDATE SKIP LOCKED")
@@ -257,6 +379,9 @@ def test_role_reads_views_and_works_the_outbox(cursor, program):
 
 @pytest.mark.parametrize("statement", [
     "SELECT FROM public.stocks", "SELECT FROM public.options", "SELECT FROM public.account_settings", "SELECT FROM public.daily_bars",
+    *(f"SELECT FROM public.{table}" for table in ("latest_price", "playbook", "playbook_rules", "missed_trades", "trade_tags")),
+    "SELECT FROM public.stock_trade_tags", "INSERT INTO pnlcache.latest_prices (symbol, price) VALUES ('X', 1)",
+    "UPDATE pnlcache.playbooks SET name = ''", "DELETE FROM pnlcache.missed_trades",
     "SELECT FROM public.time_zones", "INSERT INTO public.stocks (id) VALUES (1)",
     "UPDATE pnlcache.stock_trades SET mistakes = ''", "DELETE FROM pnlcache.option_trades", "DELETE FROM pnlcache.account_settings",
     "TRUNCATE pnlcache.change_log", "CREATE TABLE pnlcache.mine ()", "CREATE TABLE public.mine ()", "CREATE ROLE more",
@@ -276,7 +401,9 @@ def test_role_has_no_privilege_beside_the_documented(cursor):
                    " FROM information_schema.role_table_grants WHERE grantee IN ('pnlcache', 'PUBLIC')"
                    " AND table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1 ORDER BY 1")
     assert cursor.fetchall() == [("pnlcache.account_settings", "SELECT"), ("pnlcache.change_log", "DELETE INSERT SELECT UPDATE"),
-                                 ("pnlcache.option_trades", "SELECT"), ("pnlcache.stock_trades", "SELECT")]
+                                 ("pnlcache.latest_prices", "SELECT"), ("pnlcache.missed_trades", "SELECT"),
+                                 ("pnlcache.option_trades", "SELECT"), ("pnlcache.playbooks", "SELECT"), ("pnlcache.stock_trades", "SELECT"),
+                                 ("pnlcache.trade_playbooks", "SELECT"), ("pnlcache.trade_tags", "SELECT")]
 
 
 # --- the outbox -------------------------------------------------------------------------------------------
@@ -291,13 +418,57 @@ def test_insert_notes_each_user_once(db, cursor):
 @pytest.mark.parametrize("table,row,tag", [("stocks", STOCK, "stocks"), ("options", OPTION, "options"),
                                            ("account_settings", SETTINGS, "settings")])
 def test_each_kind_of_statement_is_noted(db, cursor, table, row, tag):
-    statements = [f"UPDATE {table} SET created_at = now()", f"DELETE FROM {table}", f"TRUNCATE {table}"]
     insert(cursor, table, row)
+    assert notes(db) == [("ann", tag)]
+    for statement in (f"UPDATE {table} SET created_at = now()", f"DELETE FROM {table}"):
+        cursor.execute("DELETE FROM pnlcache.change_log")
+        cursor.execute(statement)
+        assert notes(db) == [("ann", tag)], statement
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    cursor.execute(f"TRUNCATE {table} CASCADE")  # takes along what is linked to trades
+    linked = [] if table == "account_settings" else [(None, "playbooks"), (None, "tags")]
+    assert sorted(notes(db), key=str) == sorted([(None, tag), *linked], key=str)
+
+
+# The column to set to itself in an UPDATE.
+@pytest.mark.parametrize("table,column,tag", [
+    ("playbook", "description", "playbooks"), ("playbook_rules", "title", "playbooks"), ("missed_trades", "notes", "playbooks"),
+    ("stock_trade_playbook", "setup_id", "playbooks"), ("option_trade_playbook", "setup_id", "playbooks"),
+    ("stock_trade_rule_compliance", "is_followed", "playbooks"), ("option_trade_rule_compliance", "is_followed", "playbooks"),
+    ("trade_tags", "category", "tags"), ("stock_trade_tags", "tag_id", "tags"), ("option_trade_tags", "tag_id", "tags"),
+])
+def test_each_kind_of_statement_on_labels_is_noted(db, cursor, table, column, tag):
+    needed = {"stocks", "options", "playbook", "trade_tags"} | ({"playbook_rules"} if table.endswith("compliance") else set())
+    insert_linked(cursor, without=LINKED.keys() - needed | {table})
+    statements = [f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"]
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    insert(cursor, table, LINKED[table])
     assert notes(db) == [("ann", tag)]
     for statement, user in zip(statements, ("ann", "ann", None)):
         cursor.execute("DELETE FROM pnlcache.change_log")
         cursor.execute(statement)
         assert notes(db) == [(user, tag)], statement
+
+
+def test_cascading_delete_is_noted_for_what_it_takes_along(db, cursor):
+    insert_linked(cursor)
+    insert_linked(cursor, "bob")
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    cursor.execute("DELETE FROM stocks WHERE user_id = 'ann'")
+    assert sorted(notes(db)) == [("ann", "playbooks"), ("ann", "stocks"), ("ann", "tags")]
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    cursor.execute("DELETE FROM playbook WHERE user_id = 'bob'")
+    assert notes(db) == [("bob", "playbooks")]
+    cursor.execute("SELECT (SELECT count(*) FROM pnlcache.trade_playbooks WHERE NOT is_option), (SELECT count(*) FROM missed_trades)"
+                   ", (SELECT count(*) FROM option_trade_rule_compliance), (SELECT count(*) FROM stock_trade_tags)")
+    assert cursor.fetchone() == (0, 1, 1, 1)
+
+
+def test_latest_price_belongs_to_nobody(db, cursor):
+    insert(cursor, "latest_price", SHARE_PRICE)
+    cursor.execute("INSERT INTO latest_price (symbol, price) VALUES ('AAPL', 151)"
+                   " ON CONFLICT (symbol) WHERE expiration_date IS NULL DO UPDATE SET price = excluded.price")
+    assert notes(db) == [(None, "prices")] * 2
 
 
 def test_copy_and_upsert_are_noted(db, cursor):
@@ -523,13 +694,42 @@ def test_generated_journal_has_the_promised_size_and_variety(servers, db, cursor
                    " AND NOT (local::time BETWEEN '09:30' AND '16:00' AND extract(isodow FROM local) < 6)")
     assert cursor.fetchone() == (0,)
     assert sorted(notes(db), key=str) == sorted(
-        [(u, t) for u in ("active", "beginner", "whale") for t in ("settings", "stocks")] + [("active", "options"), (None, "prices")], key=str)
+        [(u, t) for u in ("active", "beginner", "whale") for t in ("settings", "stocks", "playbooks", "tags")]
+        + [("active", "options"), (None, "prices")], key=str)
+
+
+def test_generated_journal_has_playbooks_tags_and_prices(servers, cursor):
+    now = "2026-03-04T18:00:00Z"
+    generate(servers, now)
+    # with a playbook that has rules: linked trades answered in full and followed, partly, not at all, not answered
+    cursor.execute("SELECT user_id, bool_or(rules_followed = rules), bool_or(rules_followed BETWEEN 1 AND rules - 1),"
+                   " bool_or(rules_recorded > 0 AND rules_followed = 0), bool_or(rules_recorded = 0), max(rules_recorded - rules) <= 0"
+                   " FROM pnlcache.trade_playbooks AS l JOIN pnlcache.playbooks AS p USING (user_id) WHERE p.id = playbook_id AND rules > 0"
+                   " AND user_id <> 'beginner' GROUP BY 1 ORDER BY 1")
+    assert cursor.fetchall() == [("active", *[True] * 5), ("whale", *[True] * 5)]
+    cursor.execute("SELECT user_id, is_option, count(DISTINCT name) FROM pnlcache.trade_tags GROUP BY 1, 2 ORDER BY 1, 2")
+    assert [row[:2] for row in cursor.fetchall()] == [("active", False), ("active", True), ("beginner", False), ("whale", False)]
+    cursor.execute("SELECT user_id, min(rules) FROM pnlcache.playbooks GROUP BY 1 ORDER BY 1")
+    assert cursor.fetchall() == [("active", 0), ("beginner", 3), ("whale", 0)]
+    cursor.execute("SELECT user_id, bool_and(opportunity_date <= %s) FROM missed_trades GROUP BY 1 ORDER BY 1", [now])
+    assert cursor.fetchall() == [("active", True), ("beginner", True), ("whale", True)]
+    # every open position has its price, but for one option
+    cursor.execute("SELECT count(*) FROM stocks AS s WHERE exit_date IS NULL"
+                   " AND NOT EXISTS (SELECT FROM latest_price AS p WHERE p.symbol = s.symbol AND expiration_date IS NULL)")
+    assert cursor.fetchone() == (0,)
+    cursor.execute("SELECT id FROM options AS o WHERE status = 'open' AND NOT EXISTS (SELECT FROM latest_price AS p WHERE"
+                   " (p.symbol, p.expiration_date, p.option_type, p.strike_price) = (o.symbol, o.expiration_date, o.option_type, o.strike_price))")
+    assert cursor.fetchall() == [(795,)]
+    cursor.execute("SELECT max(observed_at) <= %s FROM latest_price", [now])
+    assert cursor.fetchone() == (True,)
 
 
 def test_generated_journal_is_the_same_again(servers, cursor):
     fingerprint = ("SELECT (SELECT md5(string_agg(s::text, ';' ORDER BY user_id, id)) FROM stocks AS s),"
                    " (SELECT md5(string_agg(o::text, ';' ORDER BY user_id, id)) FROM options AS o),"
-                   " (SELECT md5(string_agg(b::text, ';' ORDER BY symbol, date)) FROM daily_bars AS b)")
+                   " (SELECT md5(string_agg(b::text, ';' ORDER BY symbol, date)) FROM daily_bars AS b),"
+                   + ",".join(f" (SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} AS t)"
+                              for table in (*LINKED, "latest_price")))
     generate(servers, "2026-03-04T18:00:00Z")
     cursor.execute(fingerprint)
     first = cursor.fetchone()
@@ -571,7 +771,7 @@ def test_csv_takes_columns_in_any_order_and_defaults(load, db, cursor):
         + "1,ann,SPY,0,Long Call,Call,500,2024-02-16,2,3.5,,2024-01-02T15:00:00Z,2024-02-16T21:00:00Z,expired\n",
         daily_bars="date,symbol,close\n2024-01-02,AAPL,185.64\n")
     assert done.returncode == 0, done.stderr
-    assert "column tags is accepted" in done.stdout
+    assert "linked 0 playbooks and 2 tags to them" in done.stdout
     assert "loaded 2 stock trades, 1 option trades and 1 daily bars of 2 users" in done.stdout
     cursor.execute("SELECT id, user_id, symbol, trade_type, number_shares, exit_date, mistakes, reviewed, commissions FROM stocks ORDER BY id")
     utc = datetime.timezone.utc
@@ -581,7 +781,7 @@ def test_csv_takes_columns_in_any_order_and_defaults(load, db, cursor):
     cursor.execute("SELECT implied_volatility, multiplier, exit_price FROM options")
     assert cursor.fetchall() == [(None, 100, None)]
     assert count(cursor, "account_settings") == 2
-    assert sorted(notes(db), key=str) == [("ann", "options"), ("ann", "settings"), ("ann", "stocks"), ("bob", "settings"), ("bob", "stocks"), (None, "prices")]
+    assert sorted(notes(db), key=str) == [("ann", "options"), ("ann", "settings"), ("ann", "stocks"), ("ann", "tags"), ("bob", "settings"), ("bob", "stocks"), (None, "prices")]
 
 
 @pytest.mark.parametrize("line,reason", [
@@ -650,9 +850,80 @@ def test_csv_does_not_overwrite(load, cursor):
 
 
 def test_load_sample_refuses_wrong_calls(load, servers):
-    assert "no stocks.csv, options.csv or daily_bars.csv" in load().stderr
+    assert "no stocks.csv, options.csv, daily_bars.csv or latest_price.csv" in load().stderr
     done = load("SHIFT_TO=yesterday", stocks=HEADER + GOOD.format(1))
     assert done.returncode == 2 and "expected SHIFT_TO=today" in done.stderr
+
+
+def test_csv_playbooks_and_tags_become_linked_rows(load, db, cursor):
+    insert(cursor, "playbook", {**PLAYBOOK, "id": 7})
+    insert(cursor, "trade_tags", {**TAG, "id": 4, "category": "mood"})
+    insert(cursor, "trade_tags", {**TAG, "id": 9})
+    stock = HEADER.replace("\n", ",playbooks,tags\n")
+    done = load(stocks=stock
+                + GOOD.format(1).strip() + ",Breakout; Gap fade ;;Breakout,momentum; swing\n"
+                + GOOD.format(2).strip() + ",Gap fade,\n"
+                + GOOD.format(3).strip() + ",;,;\n"
+                + GOOD.format(1).replace("ann", "bob").strip() + ",breakout,swing\n",
+                options=OPTIONS_HEADER.replace("\n", ",playbooks,tags\n")
+                + '1,ann,SPY,Long Call,Call,500,2024-02-16,2,3.5,4,2024-01-02T15:00:00Z,2024-01-02T16:00:00Z,closed,"Gap fade","Zoë, ""A+"""\n')
+    assert done.returncode == 0, done.stderr
+    assert "linked 5 playbooks and 4 tags to them" in done.stdout
+    cursor.execute("SELECT user_id, id, name, rules FROM pnlcache.playbooks ORDER BY 1, 2")
+    assert cursor.fetchall() == [("ann", 7, "Breakout", 0), ("ann", 8, "Gap fade", 0), ("bob", 1, "breakout", 0)]
+    cursor.execute("SELECT user_id, is_option, trade_id, playbook_id FROM pnlcache.trade_playbooks ORDER BY 1, 2, 3, 4")
+    assert cursor.fetchall() == [("ann", False, 1, 7), ("ann", False, 1, 8), ("ann", False, 2, 8), ("ann", True, 1, 8), ("bob", False, 1, 1)]
+    cursor.execute("SELECT user_id, is_option, trade_id, tag_id, category, name FROM pnlcache.trade_tags ORDER BY 1, 2, 3, 4")
+    assert cursor.fetchall() == [("ann", False, 1, 4, "mood", "momentum"), ("ann", False, 1, 11, "general", "swing"),
+                                 ("ann", True, 1, 10, "general", 'Zoë, "A+"'), ("bob", False, 1, 1, "general", "swing")]
+    assert {("ann", "playbooks"), ("ann", "tags"), ("bob", "playbooks"), ("bob", "tags")} <= set(notes(db))
+
+
+def test_csv_latest_prices_replace_older_ones(load, db, cursor):
+    insert(cursor, "latest_price", {**PRICE, "price": 9, "observed_at": "2024-01-01T00:00:00Z"})
+    insert(cursor, "latest_price", {**SHARE_PRICE, "observed_at": "2999-01-01T00:00:00Z"})
+    cursor.execute("DELETE FROM pnlcache.change_log")
+    done = load(latest_price="price,symbol,strike_price,option_type,expiration_date\n1.45,iwm,205,Put,2025-07-18\n166.2,GOOG,,,\n2,AAPL,,,\n")
+    assert done.returncode == 0, done.stderr
+    assert "loaded 3 latest prices" in done.stdout
+    cursor.execute("SELECT symbol, expiration_date, option_type, strike_price, price FROM latest_price ORDER BY 1")
+    assert cursor.fetchall() == [("AAPL", None, None, None, 150), ("GOOG", None, None, None, Decimal("166.2")),
+                                 ("IWM", datetime.date(2025, 7, 18), "Put", 205, Decimal("1.45"))]
+    assert notes(db) == [(None, "prices")]
+    done = load(latest_price="symbol,price\nGOOG,167\n")
+    assert done.returncode == 0, done.stderr
+    cursor.execute("SELECT price FROM latest_price WHERE symbol = 'GOOG'")
+    assert cursor.fetchall() == [(167,)]
+
+
+@pytest.mark.parametrize("lines,reason", [
+    ("symbol,price\nGOOG,1\nGOOG,2\n", "latest_price.csv:3: is there twice: (symbol)=(GOOG)"),
+    ("symbol,price,strike_price\nGOOG,1,\nIWM,2,5\n", "latest_price.csv:3: breaks latest_price_share_or_option"),
+    ("symbol,price\nGOOG,1\nIWM,-2\n", "latest_price.csv:3: breaks latest_price_price_check"),
+    ("symbol,price,tags\nGOOG,1,x\n", "latest_price.csv:1: unknown column tags"),
+    ("symbol\nGOOG\n", "latest_price.csv:2: price is missing"),
+])
+def test_csv_bad_latest_price_is_named(load, cursor, lines, reason):
+    done = load(latest_price=lines, stocks=HEADER + GOOD.format(1))
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[0].startswith(reason), done.stderr
+    assert (count(cursor, "latest_price"), count(cursor, "stocks")) == (0, 0)
+
+
+def test_shift_moves_prices_with_the_options_they_belong_to(load, cursor):
+    option = "{},{},SPY,Long Call,Call,{},2009-07-17,1,3,{},{},{},{}\n"
+    done = load("SHIFT_TO=today",
+                options=OPTIONS_HEADER + option.format(1, "ann", 500, "", "2009-07-15T13:30:00Z", "", "open")
+                + option.format(1, "bob", 500, "", "2010-07-15T13:30:00Z", "", "open"),
+                latest_price="symbol,expiration_date,option_type,strike_price,price\nSPY,2009-07-17,Call,500,7\nSPY,2009-07-17,Put,500,8\nSPY,,,,9\n")
+    assert done.returncode == 0, done.stderr
+    cursor.execute("SELECT user_id, price FROM options AS o LEFT JOIN latest_price AS p USING (symbol, expiration_date, option_type, strike_price)"
+                   " ORDER BY 1")
+    assert cursor.fetchall() == [("ann", 7), ("bob", 7)]
+    cursor.execute("SELECT expiration_date, option_type, price FROM latest_price ORDER BY price")
+    rows = cursor.fetchall()
+    assert len({row[0] for row in rows[:2]}) == 2 and (datetime.date(2009, 7, 17), "Call", 7) not in rows
+    assert rows[2:] == [(datetime.date(2009, 7, 17), "Put", 8), (None, None, 9)]
 
 
 def test_shift_moves_each_user_by_whole_weeks_and_keeps_local_times(load, cursor):
@@ -690,6 +961,9 @@ def test_shift_moves_each_user_by_whole_weeks_and_keeps_local_times(load, cursor
 # --- the README's promises ------------------------------------------------------------------------------------
 
 
+VIEWS = ["account_settings", "latest_prices", "missed_trades", "option_trades", "playbooks", "stock_trades", "trade_playbooks", "trade_tags"]
+
+
 def readme():
     return (ROOT / "sql/README.md").read_text()
 
@@ -698,7 +972,7 @@ def test_readme_lists_the_columns_of_the_views(cursor):
     documented = {}
     for line in readme().splitlines():
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) == 4 and cells[1].strip("`") in ("stock_trades", "option_trades", "account_settings"):
+        if len(cells) == 4 and cells[1].strip("`") in VIEWS:
             columns, waiting = [], []
             for item in cells[2].split(","):
                 name, _, type_ = item.strip().partition("` ")
@@ -712,7 +986,31 @@ def test_readme_lists_the_columns_of_the_views(cursor):
         cursor.execute("SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
                        " WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum", [f"pnlcache.{view}"])
         assert [(name, short.get(type_, type_)) for name, type_ in cursor.fetchall()] == columns, view
-    assert len(documented) == 3
+    assert sorted(documented) == VIEWS
+    cursor.execute("SELECT viewname FROM pg_views WHERE schemaname = 'pnlcache' ORDER BY 1")
+    assert [name for (name,) in cursor.fetchall()] == VIEWS
+
+
+def test_readme_queries_run_as_the_programs_role(cursor, program):
+    insert_linked(cursor)
+    insert(cursor, "latest_price", SHARE_PRICE)
+    block = next(b for b in readme().split("```sql\n")[1:] if "$1" in b).split("```")[0]
+    queries = [q for q in block.split(";") if q.strip()]
+    assert len(queries) == 5
+    for query in queries:
+        program.execute(query.replace("$1", "%s"), [["ann", "AAPL"]])
+        assert program.rowcount in (1, 2), query
+
+
+def test_readme_empty_view_has_the_types_of_the_view(other):
+    example = next(b for b in readme().split("```sql\n")[1:] if "WHERE false" in b).split("```")[0]
+    columns = ("SELECT attname, atttypid, attcollation FROM pg_attribute WHERE attrelid = 'pnlcache.playbooks'::regclass AND attnum > 0 ORDER BY attnum")
+    with other.cursor() as cursor:
+        cursor.execute(columns)
+        wanted = cursor.fetchall()
+        cursor.execute("DROP VIEW pnlcache.playbooks;" + example + columns)
+        assert cursor.fetchall() == wanted
+    other.rollback()
 
 
 def test_readme_example_serves_an_applications_own_tables(other):

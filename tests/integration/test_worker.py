@@ -119,7 +119,7 @@ def test_truncate_invalidates_every_user(servers, db, worker):
         add_stock(db, user, 1)
         add_option(db, user, 1)
         wait_until(lambda user=user: has_trades(servers, user, 2))
-    execute(db, "TRUNCATE stocks")
+    execute(db, "TRUNCATE stocks CASCADE")
     for user in ("ann", "bob"):
         wait_until(lambda user=user: has_trades(servers, user, 1))
         assert has_trades(servers, user, 1, asset="options")

@@ -51,7 +51,7 @@ static int clear_tables(void **state)
 {
     (void)state;
     end_reading();
-    database_run("TRUNCATE public.stocks, public.options, public.account_settings");
+    database_run("TRUNCATE public.stocks, public.options, public.account_settings CASCADE");
     return 0;
 }
 

@@ -68,6 +68,7 @@ static void test_event_tag_find_knows_every_tag_of_the_types(void **state)
         assert_string_equal(tag.name, all.tags[i].name);
         assert_false(tag.shared);
     }
+    assert_true(event_tag_find("tags", &tag));
     assert_true(event_tag_find("prices", &tag));
     assert_true(tag.shared);
     assert_false(event_tag_find("stock", &tag));

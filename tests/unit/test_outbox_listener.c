@@ -54,16 +54,16 @@ static void test_outbox_rows_merge_counts_unknown_tags(void **state)
 static void test_outbox_rows_merge_splits_too_many_tags(void **state)
 {
     static char names[][12] = {"stocks", "options",  "notes",    "playbooks", "notebook",
-                               "images", "calendar", "settings", "prices"};
-    struct outbox_row rows[9];
+                               "images", "calendar", "settings", "tags",      "prices"};
+    struct outbox_row rows[CACHE_MAX_TAGS + 1];
     struct cache_tags tags;
     size_t unknown;
 
     (void)state;
-    for (size_t i = 0; i < 9; i++)
+    for (size_t i = 0; i < CACHE_MAX_TAGS + 1; i++)
         rows[i] = row((int64_t)i, ann, names[i]);
-    assert_int_equal(outbox_rows_merge(rows, 9, &tags, &unknown), 8);
-    assert_int_equal(outbox_rows_merge(rows + 8, 1, &tags, &unknown), 1);
+    assert_int_equal(outbox_rows_merge(rows, CACHE_MAX_TAGS + 1, &tags, &unknown), CACHE_MAX_TAGS);
+    assert_int_equal(outbox_rows_merge(rows + CACHE_MAX_TAGS, 1, &tags, &unknown), 1);
     assert_string_equal(tags.tags[0].name, "prices");
 }
 
