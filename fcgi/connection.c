@@ -41,7 +41,7 @@ static void spool_remove(struct connection *c, size_t start, size_t len)
 }
 
 /* From now on bytes are taken out of the socket: what is there cannot be judged in place. */
-static void start_spooling(struct connection *c)
+void connection_start_spooling(struct connection *c)
 {
     c->spooling = true;
     record_screen_reset(&c->screen);
@@ -164,7 +164,7 @@ static enum intake take_peeked(struct connection *c, unsigned char *scratch, con
             return INTAKE_CLOSE;
         return begin_request(c, INTAKE_REQUEST);
     }
-    start_spooling(c);
+    connection_start_spooling(c);
     *ret_done = false;
     return INTAKE_WAIT;
 }

@@ -53,6 +53,9 @@ void connection_release(struct connection *c); /* closes the socket */
 /* Looks at what has arrived. `scratch` has CONNECTION_SCRATCH bytes. The exchange must be clear. */
 enum intake connection_take(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
                             struct exchange *x, struct err *err);
+/* For a request that stays unfinished: takes what has arrived out of the socket, which may be full of many small pieces,
+ * so that its sender cannot go on. The connection must be READING; look again afterwards. */
+void connection_start_spooling(struct connection *c);
 /* Sends the response of the present request: as much as the socket takes, the rest is copied. False: the peer is gone. */
 bool connection_answer(struct connection *c, const struct response *response) MUST_CHECK;
 /* Sends more of what is waiting. False: the peer is gone. */

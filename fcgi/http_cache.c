@@ -158,7 +158,10 @@ static void add_cache_headers(struct response *r, const struct request *request,
 
     instant_format_http(d->header->computed_at, date);
     response_header(r, "ETag", etag);
-    response_header(r, "Last-Modified", date);
+    /* Within that second another document may still be computed, which the date could not tell from this one: a date that
+     * proves nothing is not sent (RFC 9110, 8.8.2.2). */
+    if (whole_seconds(now.us) > whole_seconds(d->header->computed_at.us))
+        response_header(r, "Last-Modified", date);
     response_header(r, "Vary", "Authorization, Cookie, Accept-Encoding");
     if (d->max_age_private_s > 0)
         response_header_format(r, "Cache-Control: private, max-age=%lld", (long long)d->max_age_private_s);

@@ -417,9 +417,10 @@ void loop_complete(struct exchange *x)
     pthread_mutex_lock(&loop->done_lock);
     x->next = loop->done;
     loop->done = x;
-    pthread_mutex_unlock(&loop->done_lock);
+    /* Under the lock: once the loop can take the exchange it may end, and be freed. */
     if (write(loop->wake, &one, sizeof(one)) < 0 && errno != EAGAIN)
         log_error("eventfd failed", LOG_STR("error", strerror(errno)));
+    pthread_mutex_unlock(&loop->done_lock);
 }
 
 static bool is_overdue(const struct loop *loop, const struct connection *c, int64_t now_ms)
@@ -432,6 +433,13 @@ static bool is_overdue(const struct loop *loop, const struct connection *c, int6
     return now_ms - c->since_ms > s->request_timeout_ms;
 }
 
+/* A sender of many small pieces fills the socket with far fewer bytes than we could peek at, and waits for us. */
+static bool is_stuck(const struct loop *loop, const struct connection *c, int64_t now_ms)
+{
+    return c->state == CONNECTION_READING && c->partial && !c->spooling && !c->queued_again && loop->n_spools < MAX_SPOOLS &&
+           now_ms - c->since_ms >= TICK_MS / 2;
+}
+
 static void tick(struct loop *loop, int64_t now_ms)
 {
     struct connection *next;
@@ -439,8 +447,13 @@ static void tick(struct loop *loop, int64_t now_ms)
 
     for (struct connection *c = loop->connections; c; c = next) {
         next = c->next;
-        if (is_overdue(loop, c, now_ms))
+        if (is_overdue(loop, c, now_ms)) {
             close_connection(loop, c);
+        } else if (is_stuck(loop, c, now_ms)) {
+            connection_start_spooling(c);
+            loop->n_spools++;
+            queue_again(loop, c);
+        }
     }
     if (loop->context.redis && redis_is_connected(loop->context.redis) &&
         redis_heartbeat(loop->context.redis, &err) != STATUS_OK)

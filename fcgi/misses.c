@@ -312,7 +312,7 @@ static void serve_outbox(struct miss_thread *t, struct flight *f)
     for (size_t i = 0; i < x->tags.n; i++)
         names[i] = x->tags.tags[i].name;
     enum status status = outbox_add(t->db, x->user_id[0] ? x->user_id : NULL, x->tags.n, names, &err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && t->redis) /* without Redis there is no cache to distrust */
         status = pending_add(t->misses->responder->pending, x->user_id, &x->tags, &err);
     if (status != STATUS_OK) {
         fail(x, STATUS_UNAVAILABLE, "the event could not be stored; send it again", &err);

@@ -153,7 +153,7 @@ static void write_problem(struct response *r, const struct request *request, int
     json_int(&w, http_status);
     json_key(&w, "detail");
     json_string(&w, detail);
-    if (path) {
+    if (path && *path) {
         json_key(&w, "instance");
         json_string(&w, path);
     }

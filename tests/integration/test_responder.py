@@ -89,10 +89,22 @@ def test_conditional_requests_answer_304_without_a_body(client):
         assert answer.status == 304 and answer.body == b"" and answer.headers["etag"] == got.headers["etag"], etag
         assert "content-length" not in answer.headers
     assert client.ask("GET", CORE, {**bearer(), "If-None-Match": '"other"'}).status == 200
-    since = {"If-Modified-Since": got.headers["last-modified"]}
+    wait_until(lambda: "last-modified" in client.ask("GET", CORE, bearer()).headers, what="a date that tells documents apart")
+    since = {"If-Modified-Since": client.ask("GET", CORE, bearer()).headers["last-modified"]}
     assert client.ask("GET", CORE, {**bearer(), **since}).status == 304
     assert client.ask("GET", CORE, {**bearer(), **since, "If-None-Match": '"other"'}).status == 200
     assert client.ask("GET", CORE, {**bearer(), "If-Modified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}).status == 200
+
+
+def test_a_change_within_the_same_second_is_no_304(client, db):
+    """A date of whole seconds must not make an old number pass for the new one."""
+    for i in range(1, 6):  # five of them: hardly each one is split by a second's turn
+        old = client.ask("GET", CORE, bearer())
+        add_stock(db, "alice", i)
+        assert post_event(client, event(asset="stocks")).status == 202
+        since = {"If-Modified-Since": old.headers["last-modified"]} if "last-modified" in old.headers else {}
+        new = client.ask("GET", CORE, {**bearer(), **since})
+        assert new.status == 200 and json.loads(new.body)["data"]["total_trades"] == i
 
 
 def test_gzip_goes_to_those_who_accept_it(client, db):
@@ -390,6 +402,16 @@ def test_a_body_in_many_small_records_and_a_late_end(client):
         client.socket.recv(1)
     client.socket.settimeout(20)
     client.send(whole[-8:])
+    assert client.read_answer().status == 202
+
+
+def test_a_body_that_arrives_byte_by_byte_does_not_fill_the_socket(client):
+    """Thousands of small writes fill a socket's buffer long before the request is whole."""
+    body = event(asset="stocks", note="x" * 3000)
+    client.send(begin() + stream(fcgi.PARAMS, pairs(params_of("POST", "/api/webhooks/trades", sign_webhook(body), body))))
+    for i in range(len(body)):
+        client.send(record(fcgi.STDIN, content=body[i:i + 1]))
+    client.send(record(fcgi.STDIN))
     assert client.read_answer().status == 202
 
 
