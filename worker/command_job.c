@@ -56,21 +56,28 @@ struct job_request {
 
 static enum status check_request(const struct job_request *request, struct err *err)
 {
-    struct instant as_of;
-
     if ((request->users.n > 0) + request->active + request->all != 1)
         return err_fail(err, STATUS_INVALID, "job precompute needs one of --user ID, --active, --all");
     for (size_t i = 0; i < request->users.n; i++)
         if (!user_id_is_valid(request->users.values[i]))
             return err_fail(err, STATUS_INVALID,
                             "--user: an id must be 1 to %d bytes of UTF-8 without control characters", USER_ID_MAX);
+    return STATUS_OK;
+}
+
+/* What is stored as of T expires at T + TTL, so it has done that already or would be served as current. */
+static enum status turn_clock(const struct job_request *request, const struct settings *settings, struct err *err)
+{
+    struct instant as_of;
+
     if (request->as_of == NULL)
         return STATUS_OK;
     if (instant_parse(request->as_of, &as_of) != STATUS_OK)
         return err_fail(err, STATUS_INVALID, "--as-of '%s' is not a time like 2025-06-20T20:00:00Z", request->as_of);
-    if (as_of.us > clock_now().us && !request->print)
+    if (!request->print && as_of.us > clock_now().us - settings->cache_ttl_analytics_s * US_PER_SECOND)
         return err_fail(err, STATUS_INVALID,
-                        "--as-of lies in the future: its documents would be served as current; use --print");
+                        "--as-of is not more than CACHE_TTL_ANALYTICS ago: its documents would be served as current; "
+                        "use --print");
     clock_set_override(as_of);
     return STATUS_OK;
 }
@@ -240,10 +247,15 @@ int command_job(int argc, char *const *argv)
     }
     if (!command_load_settings(&settings, &exit_status))
         goto out;
+    if (turn_clock(&request, settings, &err) != STATUS_OK) {
+        exit_status = command_misused("%s", err.text);
+        goto out_settings;
+    }
     catch_signals();
     if (request.as_of != NULL && !request.print)
         log_info("documents of a past time are stored, but never served as current", LOG_STR("as_of", request.as_of));
     exit_status = run_precompute(&request, settings);
+out_settings:
     settings_free(&settings);
 out:
     cli_list_release(&request.users);

@@ -34,17 +34,15 @@ static void append_deletes(struct redis *redis, const struct redis_reply *keys, 
     }
 }
 
+/* Another type under such a key holds no epoch, so nothing is valid under it. */
 static enum status check_deleted(struct redis *redis, size_t n, struct err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        const struct redis_reply *reply = redis_reply_at(redis, i);
-        size_t len;
+    enum status status = STATUS_OK;
 
-        if (redis_reply_type_of(reply) == REDIS_ERROR)
-            return err_fail(err, STATUS_UNAVAILABLE, "Redis refused an invalidation: %s",
-                            redis_reply_bytes(reply, &len));
-    }
-    return STATUS_OK;
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        if (redis_reply_error_class(redis_reply_at(redis, i)) != REDIS_ERROR_TYPE)
+            status = redis_reply_status(redis_reply_at(redis, i), err);
+    return status;
 }
 
 /* One SCAN step; the cursor moves on. */

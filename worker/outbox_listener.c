@@ -107,8 +107,12 @@ static enum status queue_active_users(struct drain *d, struct err *err)
 
     status = active_users_list(d->generation->cache, d->redis, d->generation->settings->active_window_s, 10000, &ids,
                                &n, err);
-    if (status != STATUS_OK)
+    if (status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT)
         return status;
+    if (status != STATUS_OK) {
+        log_warn("no jobs queued for active users", LOG_STR("reason", err->text));
+        return STATUS_OK;
+    }
     for (size_t i = 0; i < n; i++) {
         if (status == STATUS_OK)
             status = queue_job(d, ids[i], err);

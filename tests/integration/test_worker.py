@@ -125,6 +125,16 @@ def test_truncate_invalidates_every_user(servers, db, worker):
         assert has_trades(servers, user, 1, asset="options")
 
 
+def test_foreign_values_under_our_keys_do_not_stop_the_outbox(servers, db, worker):
+    servers.redis("SET", "epoch:{nobody}", "not a hash")
+    servers.redis("SET", "active:users", "not a sorted set")
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    execute(db, "TRUNCATE stocks")
+    wait_until(lambda: outbox_is_empty(db))
+    assert not fresh(servers, "ann")
+
+
 def test_unusable_rows_are_logged_and_drained(servers, db, worker):
     execute(db, "INSERT INTO pnlcache.change_log (user_id, tag) VALUES (%s, 'stocks'), ('', 'stocks'), ('ann', 'unheard-of'),"
                 " (NULL, 'prices'), ('ann', 'notes')", "a\nb")
@@ -338,6 +348,15 @@ def test_precompute_of_a_past_time_is_not_current(servers, db, run_worker):
     assert body["data"]["total_trades"] == 1
     assert body["meta"]["as_of"] == "2020-03-03T20:00:00Z" and body["meta"]["valid_until"] == "2020-03-04T05:00:00Z"
     assert int(header["until"]) < time.time() * 1e6
+
+
+def test_precompute_of_a_few_minutes_ago_is_not_stored(servers, db, run_worker):
+    add_stock(db, "ann", 1)
+    for seconds in (-3600, 0, 60, 800):
+        then = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
+        done = run_worker("job", "precompute", "--user", "ann", "--as-of", then, check=False)
+        assert done.returncode == 2 and "--as-of" in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert servers.redis("KEYS", "*") == b""
 
 
 def test_precompute_shows_a_bar_on_a_terminal(servers, db, run_worker):
