@@ -21,16 +21,26 @@ static int64_t floor_divide(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
+static int64_t local_seconds(struct day_clock *clock, struct instant t)
+{
+    if (t.us < clock->span.from.us || t.us >= clock->span.to.us)
+        clock->span = timezone_span_at(clock->account->zone, t);
+    return floor_divide(t.us, US_PER_SECOND) + clock->span.utc_offset_seconds;
+}
+
+int day_clock_hour(struct day_clock *clock, struct instant t)
+{
+    int64_t hours = floor_divide(local_seconds(clock, t), 3600);
+
+    return (int)(hours - 24 * floor_divide(hours, 24));
+}
+
 struct date day_clock_day(struct day_clock *clock, struct instant t)
 {
     int start = clock->account->trading_day_start;
-    int64_t seconds, day;
+    int64_t seconds = local_seconds(clock, t), day = floor_divide(seconds, 86400);
     int hour;
 
-    if (t.us < clock->span.from.us || t.us >= clock->span.to.us)
-        clock->span = timezone_span_at(clock->account->zone, t);
-    seconds = floor_divide(t.us, US_PER_SECOND) + clock->span.utc_offset_seconds;
-    day = floor_divide(seconds, 86400);
     hour = (int)((seconds - day * 86400) / 3600);
     if (start >= 12)
         day += hour >= start;

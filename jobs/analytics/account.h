@@ -32,5 +32,7 @@ struct day_clock {
 };
 void day_clock_init(struct day_clock *clock, const struct account *account);
 struct date day_clock_day(struct day_clock *clock, struct instant t);
+/* The local clock hour, 0..23. */
+int day_clock_hour(struct day_clock *clock, struct instant t);
 
 #endif

@@ -16,13 +16,17 @@ void journal_init(struct journal *j)
 {
     *j = (struct journal){.next_change = INSTANT_NEVER};
     symbol_table_init(&j->symbols);
+    symbol_table_init(&j->texts);
+    j->texts.exact = true;
 }
 
 void journal_release(struct journal *j)
 {
     free(j->closed);
     free(j->open);
+    free(j->details);
     symbol_table_release(&j->symbols);
+    symbol_table_release(&j->texts);
     journal_init(j);
 }
 
@@ -38,6 +42,7 @@ void journal_begin(struct journal *j, const struct account *account, struct inst
     memset(j->skipped, 0, sizeof j->skipped);
     j->n_skipped_ids = 0;
     symbol_table_clear(&j->symbols);
+    symbol_table_clear(&j->texts);
     day_clock_init(&j->entry_clock, &j->account);
     day_clock_init(&j->exit_clock, &j->account);
     j->unsorted = false;
@@ -80,6 +85,37 @@ static enum status append(struct trade **trades, size_t *n, size_t *cap, const s
     return STATUS_OK;
 }
 
+static enum status put_text(struct journal *j, struct text_ref text, uint32_t *ret_id)
+{
+    *ret_id = TEXT_NONE;
+    return text.bytes == NULL || text.len == 0 ? STATUS_OK : symbol_table_put(&j->texts, text, ret_id);
+}
+
+/* The detail of the closed trade that is added next. */
+static enum status set_detail(struct journal *j, const struct trade_row *row, uint32_t symbol)
+{
+    struct trade_detail d = {.strategy = TEXT_NONE, .symbol = symbol};
+    enum status status = STATUS_OK;
+
+    if (j->n_closed == j->cap_details) {
+        size_t cap = j->cap_details == 0 ? 256 : j->cap_details + j->cap_details / 2;
+        struct trade_detail *grown = realloc(j->details, cap * sizeof *grown);
+
+        if (grown == NULL)
+            return STATUS_NO_MEMORY;
+        j->details = grown;
+        j->cap_details = cap;
+    }
+    if (row->option)
+        status = put_text(j, row->strategy, &d.strategy);
+    if (status == STATUS_OK)
+        status = put_text(j, row->brokerage, &d.brokerage);
+    if (status == STATUS_OK)
+        status = put_text(j, row->mistakes, &d.mistakes);
+    j->details[j->n_closed] = d;
+    return status;
+}
+
 static int32_t days_to_expiration(struct journal *j, const struct trade_row *row)
 {
     int64_t days = (int64_t)row->expiration.days - day_clock_day(&j->entry_clock, row->entry).days;
@@ -115,6 +151,8 @@ enum status journal_add(struct journal *j, const struct trade_row *row, struct e
         j->unsorted |= trade_compare_exit(&j->closed[j->n_closed - 1], &t) > 0;
         j->days_go_back |= t.exit_day.days < j->closed[j->n_closed - 1].exit_day.days;
     }
+    if (j->keep_details && set_detail(j, row, t.symbol) != STATUS_OK)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for the details of a trade");
     return append(&j->closed, &j->n_closed, &j->cap_closed, &t, err);
 }
 
@@ -128,9 +166,39 @@ static int compare_entry(const void *a, const void *b)
     return trade_compare_entry(a, b);
 }
 
+/* While the trades are sorted each one's number lies in `symbol`, which its detail knows too; then the
+ * details follow, cycle by cycle of the permutation, without another array. */
+static void number_trades(struct journal *j)
+{
+    for (size_t i = 0; i < j->n_closed; i++)
+        j->closed[i].symbol = (uint32_t)i;
+}
+
+static void sort_details(struct journal *j)
+{
+    for (size_t i = 0; i < j->n_closed; i++) {
+        struct trade_detail first = j->details[i];
+        size_t to = i, from;
+
+        while ((from = j->closed[to].symbol) != i) {
+            j->details[to] = j->details[from];
+            j->closed[to].symbol = (uint32_t)to;
+            to = from;
+        }
+        j->details[to] = first;
+        j->closed[to].symbol = (uint32_t)to;
+    }
+    for (size_t i = 0; i < j->n_closed; i++)
+        j->closed[i].symbol = j->details[i].symbol;
+}
+
 static void sort_closed(struct journal *j)
 {
+    if (j->keep_details)
+        number_trades(j);
     qsort(j->closed, j->n_closed, sizeof *j->closed, compare_exit);
+    if (j->keep_details)
+        sort_details(j);
     j->unsorted = false;
     j->days_go_back = false;
     for (size_t i = 1; i < j->n_closed; i++)

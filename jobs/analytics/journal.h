@@ -14,6 +14,13 @@ const char *asset_text(enum asset asset); /* "all", "stocks", "options" */
 #define JOURNAL_MAX_TRADES ((size_t)1 << 30) /* products of a count and a sum stay inside 128 bits */
 #define JOURNAL_SKIPPED_IDS 20               /* ids kept for the log line */
 
+/* What only groups need of a closed trade, kept apart so that a trade stays small: ids of texts. */
+#define TEXT_NONE UINT32_MAX
+struct trade_detail {
+    uint32_t strategy, brokerage, mistakes;
+    uint32_t symbol; /* that of the trade */
+};
+
 struct journal {
     struct account account;
     struct instant as_of;
@@ -32,7 +39,10 @@ struct journal {
         enum skip_reason reason;
     } skipped_ids[JOURNAL_SKIPPED_IDS];
     struct symbol_table symbols; /* names of trade.symbol */
-    size_t cap_closed, cap_open;
+    bool keep_details;            /* set before journal_begin() by who wants `details` */
+    struct trade_detail *details; /* of closed[i] each; only with keep_details */
+    struct symbol_table texts;    /* of details; exact */
+    size_t cap_closed, cap_open, cap_details;
     struct day_clock entry_clock, exit_clock;
     bool unsorted; /* a row came out of order */
     /* Exit days do not ascend with exit instants: where clocks were put back across local midnight,

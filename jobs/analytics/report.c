@@ -70,8 +70,10 @@ void report_write_risk(const struct report *report, size_t range, struct json_wr
     risk_write(&m->risk, &m->risk_sums, &m->totals, m->t_statistic, m->k_ratio, w);
 }
 
-static void write_performance_metrics(const struct range_metrics *m, struct json_writer *w)
+void report_write_performance_metrics(const struct report *report, size_t range, struct json_writer *w)
 {
+    const struct range_metrics *m = &report->metrics[range];
+
     performance_write(&m->performance, &m->core, &m->totals, w);
 }
 
@@ -81,7 +83,7 @@ void report_write_performance(const struct report *report, size_t range, struct 
 
     json_object_begin(w);
     json_key(w, "performance_metrics");
-    write_performance_metrics(m, w);
+    report_write_performance_metrics(report, range, w);
     json_key(w, "duration_performance");
     duration_write(&m->tally, &m->core, &m->totals, report->journal, w);
     json_object_end(w);
@@ -145,7 +147,7 @@ void report_write_summary(const struct report *report, size_t range, struct json
     json_key(w, "risk_metrics");
     report_write_risk(report, range, w);
     json_key(w, "performance_metrics");
-    write_performance_metrics(m, w);
+    report_write_performance_metrics(report, range, w);
     if (report->asset == ASSET_OPTIONS) {
         json_key(w, "options_metrics");
         report_write_options_metrics(report, range, w);

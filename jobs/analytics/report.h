@@ -23,6 +23,7 @@ enum status report_compute(struct report *report, const struct journal *journal,
 /* Each writes one JSON object for the i-th range of the last report_compute(). */
 void report_write_core(const struct report *report, size_t range, struct json_writer *w);
 void report_write_risk(const struct report *report, size_t range, struct json_writer *w);
+void report_write_performance_metrics(const struct report *report, size_t range, struct json_writer *w);
 /* {"performance_metrics", "duration_performance"} (metrics.md 16.3). */
 void report_write_performance(const struct report *report, size_t range, struct json_writer *w);
 void report_write_options_metrics(const struct report *report, size_t range, struct json_writer *w);

@@ -15,7 +15,7 @@ void symbol_table_release(struct symbol_table *table)
     buf_release(&table->names);
     free(table->symbols);
     free(table->slots);
-    symbol_table_init(table);
+    *table = (struct symbol_table){.names = BUF_INIT, .exact = table->exact};
 }
 
 void symbol_table_clear(struct symbol_table *table)
@@ -26,30 +26,31 @@ void symbol_table_clear(struct symbol_table *table)
         memset(table->slots, 0, table->n_slots * sizeof *table->slots);
 }
 
-static char upper(char c)
+/* A byte of a name as the table keeps it. */
+static char kept(const struct symbol_table *table, char c)
 {
-    return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+    return !table->exact && c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
 }
 
-/* FNV-1a of the upper-cased bytes; the final mix spreads short names over the low bits. */
-static uint64_t hash_name(struct text_ref name)
+/* FNV-1a of the kept bytes; the final mix spreads short names over the low bits. */
+static uint64_t hash_name(const struct symbol_table *table, struct text_ref name)
 {
     uint64_t hash = UINT64_C(14695981039346656037);
 
     for (size_t i = 0; i < name.len; i++)
-        hash = (hash ^ (unsigned char)upper(name.bytes[i])) * UINT64_C(1099511628211);
+        hash = (hash ^ (unsigned char)kept(table, name.bytes[i])) * UINT64_C(1099511628211);
     return hash ^ (hash >> 32);
 }
 
 static bool same_name(const struct symbol_table *table, const struct symbol_name *symbol, struct text_ref name,
                       uint64_t hash)
 {
-    const char *kept = table->names.data + symbol->offset;
+    const char *own = table->names.data + symbol->offset;
 
     if (symbol->hash != hash || symbol->len != name.len)
         return false;
     for (size_t i = 0; i < name.len; i++)
-        if (kept[i] != upper(name.bytes[i]))
+        if (own[i] != kept(table, name.bytes[i]))
             return false;
     return true;
 }
@@ -105,7 +106,7 @@ static enum status add(struct symbol_table *table, struct text_ref name, uint64_
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < name.len; i++)
-        table->names.data[offset + i] = upper(name.bytes[i]);
+        table->names.data[offset + i] = kept(table, name.bytes[i]);
     *ret_id = (uint32_t)table->n_symbols++;
     table->symbols[*ret_id] = (struct symbol_name){.offset = offset, .len = name.len, .hash = hash};
     table->slots[find_slot(table, name, hash)] = *ret_id + 1;
@@ -114,7 +115,7 @@ static enum status add(struct symbol_table *table, struct text_ref name, uint64_
 
 enum status symbol_table_put(struct symbol_table *table, struct text_ref name, uint32_t *ret_id)
 {
-    uint64_t hash = hash_name(name);
+    uint64_t hash = hash_name(table, name);
 
     if (table->n_slots != 0) {
         size_t slot = find_slot(table, name, hash);

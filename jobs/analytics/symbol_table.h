@@ -1,5 +1,6 @@
 /* Small integers for symbol names, so that a trade stays small and equal symbols compare as numbers.
- * Names are kept upper-case (ASCII letters), as the journal's tables store them. */
+ * Names are kept upper-case (ASCII letters), as the journal's tables store them; a table of other names
+ * (`exact`) keeps them as they are. */
 #ifndef PNLCACHE_JOBS_ANALYTICS_SYMBOL_TABLE_H
 #define PNLCACHE_JOBS_ANALYTICS_SYMBOL_TABLE_H
 
@@ -15,6 +16,7 @@ struct symbol_name {
 };
 
 struct symbol_table {
+    bool exact; /* case matters; set right after the table's init */
     struct buf names;
     struct symbol_name *symbols; /* by id */
     size_t n_symbols, cap_symbols;
@@ -23,6 +25,7 @@ struct symbol_table {
 };
 
 void symbol_table_init(struct symbol_table *table);
+/* Keeps `exact`. */
 void symbol_table_release(struct symbol_table *table);
 void symbol_table_clear(struct symbol_table *table); /* keeps its memory */
 

@@ -20,6 +20,44 @@ const char *skip_reason_text(enum skip_reason reason)
     return texts[reason];
 }
 
+/* --- lists ----------------------------------------------------------------------------------------- */
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+struct text_ref text_trim(struct text_ref text)
+{
+    while (text.len > 0 && is_space(text.bytes[text.len - 1]))
+        text.len--;
+    while (text.len > 0 && is_space(text.bytes[0])) {
+        text.bytes++;
+        text.len--;
+    }
+    return text;
+}
+
+struct text_ref list_take(struct text_ref *list)
+{
+    while (list->bytes != NULL && list->len > 0) {
+        struct text_ref entry = {.bytes = list->bytes};
+
+        while (entry.len < list->len && entry.bytes[entry.len] != ',' && entry.bytes[entry.len] != ';')
+            entry.len++;
+        list->bytes += entry.len;
+        list->len -= entry.len;
+        if (list->len > 0) { /* the separator */
+            list->bytes++;
+            list->len--;
+        }
+        entry = text_trim(entry);
+        if (entry.len > 0)
+            return entry;
+    }
+    return (struct text_ref){NULL, 0};
+}
+
 /* --- judging (metrics.md 1.4) ---------------------------------------------------------------------- */
 
 static char lower(char c)
@@ -220,15 +258,6 @@ static void set_slippage(const struct trade_row *row, struct quantity q, struct 
     t->slippage_e8 = (int64_t)slippage;
 }
 
-/* Whether a list separated by ',' or ';' has an entry that is not blank. */
-static bool list_has_entry(struct text_ref list)
-{
-    for (size_t i = 0; list.bytes != NULL && i < list.len; i++)
-        if (strchr(",; \t\r\n\v\f", list.bytes[i]) == NULL || list.bytes[i] == '\0')
-            return true;
-    return false;
-}
-
 static int64_t or_zero(struct number n)
 {
     return n.state == NUMBER_FINITE ? n.e8 : 0;
@@ -236,6 +265,8 @@ static int64_t or_zero(struct number n)
 
 static void value_trade(const struct trade_row *row, struct quantity q, bool closed, struct trade *t)
 {
+    struct text_ref mistakes = row->mistakes;
+
     t->id = row->id;
     t->entry = row->entry;
     t->exit = closed ? row->exit : INSTANT_NEVER;
@@ -250,7 +281,7 @@ static void value_trade(const struct trade_row *row, struct quantity q, bool clo
     t->risk_e8 = initial_risk_e8(row, t, q);
     t->planned_rr = planned_reward_to_risk(row, t, q);
     set_slippage(row, q, t);
-    t->flawed = list_has_entry(row->mistakes);
+    t->flawed = list_take(&mistakes).bytes != NULL;
     if (t->option) {
         t->contracts = (unsigned)(row->quantity.e8 / MONEY_SCALE) & 0xfffffU;
         t->iv_e8 = planned(row->implied_volatility) ? row->implied_volatility.e8 : 0;

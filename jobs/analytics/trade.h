@@ -34,6 +34,10 @@ struct text_ref { /* borrowed bytes, not NUL-terminated; bytes NULL: SQL NULL */
     size_t len;
 };
 
+struct text_ref text_trim(struct text_ref text); /* without white space around it */
+/* Takes the next entry of a list separated by ',' or ';': trimmed, never empty. bytes NULL: no more. */
+struct text_ref list_take(struct text_ref *list);
+
 struct trade_row {
     bool option;
     bool has_id, has_entry, has_exit;

@@ -10,61 +10,11 @@
 
 #include "jobs/analytics/report.h"
 #include "tests/support/journal_csv.h"
+#include "tests/support/worked_examples.h"
 
 struct expected {
     const char *key, *value;
 };
-
-static const char stocks_csv[] =
-    "id,symbol,trade_type,order_type,number_shares,entry_price,exit_price,stop_loss,profit_target,commissions,fees,"
-    "entry_date,exit_date,mistakes,playbooks,tags,is_deleted\n"
-    "1,AAPL,BUY,LIMIT,100,150.00,152.50,148.00,156.00,1.00,0,2025-02-24T14:35:00Z,2025-02-24T19:10:00Z,,Breakout,"
-    "momentum,0\n"
-    "2,TSLA,SELL,MARKET,20,300.00,309.00,306.00,288.00,1.20,0.30,2025-02-25T15:00:00Z,2025-02-26T16:00:00Z,chased,,,0\n"
-    "3,MSFT,BUY,LIMIT,10,400.00,400.10,395.00,,1.00,0,2025-02-26T15:00:00Z,2025-02-26T20:00:00Z,,,,0\n"
-    "4,NVDA,BUY,MARKET,50,120.00,118.00,,,1.00,0,2025-02-27T14:40:00Z,2025-02-27T15:00:00Z,no stop,,,0\n"
-    "5,AMD,SELL,STOP,100,100.00,103.00,101.00,,1.50,0.25,2025-03-03T14:45:00Z,2025-03-03T15:30:00Z,,,,0\n"
-    "6,AAPL,BUY,LIMIT,40,155.00,161.25,152.00,164.00,0.80,0,2025-02-20T15:30:00Z,2025-03-03T15:30:00Z,,Breakout,"
-    "momentum;swing,0\n"
-    "7,META,BUY,LIMIT,5,600.123456,640.50,610.00,,0.50,0,2025-03-05T15:00:00Z,2025-03-08T04:30:00Z,,,swing,0\n"
-    "8,BTC,BUY,MARKET,0.05,80000,82000,79000,,4.00,0,2025-03-09T05:00:00Z,2025-03-10T03:30:00Z,,,crypto,0\n"
-    "9,TSLA,BUY,MARKET,10,250.00,231.00,240.00,,1.00,0,2025-03-10T13:45:00Z,2025-03-11T14:00:00Z,held past stop,,,0\n"
-    "10,AAPL,BUY,LIMIT,30,160.00,166.00,157.00,169.00,0.60,0,2025-03-12T13:30:00Z,2025-03-14T19:59:00Z,,Breakout,"
-    "momentum,0\n"
-    "11,GOOG,BUY,LIMIT,15,170.00,,165.00,185.00,0.50,0,2025-03-13T14:00:00Z,,,,,0\n"
-    "12,SPY,BUY,MARKET,10,570.00,560.00,,,0,0,2025-03-03T15:00:00Z,2025-03-04T15:00:00Z,,,,1\n";
-
-static const char options_csv[] =
-    "id,symbol,strategy_type,trade_direction,side,option_type,strike_price,expiration_date,number_of_contracts,"
-    "multiplier,entry_price,exit_price,stop_loss,commissions,fees,implied_volatility,entry_date,exit_date,status,is_"
-    "deleted\n"
-    "1,SPY,Long "
-    "Call,Bullish,long,Call,600,2025-01-17,2,100,3.10,4.60,,2.60,0,14.5000,2025-01-06T15:00:00Z,2025-01-08T18:30:00Z,"
-    "closed,0\n"
-    "2,QQQ,Cash-Secured "
-    "Put,Bullish,short,Put,500,2025-02-21,1,100,2.45,0.60,,1.30,0,19.2000,2025-01-21T16:00:00Z,2025-02-04T15:30:00Z,"
-    "closed,0\n"
-    "3,AAPL,Covered "
-    "Call,Neutral,short,Call,250,2025-02-21,1,100,1.20,,,0.65,0,27.0000,2025-02-03T15:00:00Z,2025-02-21T21:00:00Z,"
-    "expired,0\n"
-    "4,TSLA,Long "
-    "Put,,long,Put,300,2025-03-21,1,100,5.00,,,0.65,0,62.5000,2025-02-24T15:00:00Z,2025-03-21T20:00:00Z,expired,0\n"
-    "5,AMD,Cash-Secured "
-    "Put,,short,Put,105,2025-04-17,1,100,3.00,,,0.65,0,48.0000,2025-03-17T14:00:00Z,2025-04-17T20:00:00Z,assigned,0\n"
-    "6,NVDA,Short "
-    "Strangle,Neutral,short,Call,120,2025-05-16,2,100,1.50,4.00,3.00,2.60,0,55.0000,2025-04-21T14:00:00Z,2025-05-12T13:"
-    "45:00Z,closed,0\n"
-    "7,SPY,Long "
-    "Call,Bullish,long,Call,590,2025-06-16,5,100,0.80,0.80,,6.50,0.25,11.0000,2025-06-16T13:40:00Z,2025-06-16T13:52:"
-    "00Z,closed,0\n"
-    "8,MRUT,Long "
-    "Call,Bullish,long,Call,215,2025-06-27,10,10,2.00,2.50,1.50,0,0,,2025-06-16T15:00:00Z,2025-06-18T15:00:00Z,closed,"
-    "0\n"
-    "9,MSFT,Long "
-    "Call,Bullish,long,Call,470,2025-06-20,1,100,4.00,6.00,,0.65,0,21.0000,2025-06-12T14:00:00Z,2025-06-20T19:30:00Z,"
-    "exercised,0\n"
-    "10,IWM,Cash-Secured "
-    "Put,Bullish,short,Put,205,2025-07-18,1,100,2.10,,4.20,0.65,0,22.0000,2025-06-17T15:00:00Z,,open,0\n";
 
 static const struct expected a_core_metrics[] = {
     {"total_trades", "10"},
@@ -476,13 +426,13 @@ static const char *written_meta(struct example *e, size_t range)
 
 static void begin_a(struct example *e)
 {
-    begin_example(e, false, stocks_csv, "2025-04-11T20:00:00Z", "10000");
+    begin_example(e, false, example_a_csv, "2025-04-11T20:00:00Z", "10000");
     compute(e, ASSET_ALL);
 }
 
 static void begin_b(struct example *e, enum asset asset)
 {
-    begin_example(e, true, options_csv, "2025-06-20T20:00:00Z", NULL);
+    begin_example(e, true, example_b_csv, "2025-06-20T20:00:00Z", NULL);
     compute(e, asset);
 }
 
@@ -760,7 +710,7 @@ static void test_valid_until_is_the_next_entry_or_exit_when_it_comes_first(void 
     struct example e;
 
     (void)state;
-    begin_example(&e, false, stocks_csv, "2025-04-11T20:00:00Z", NULL);
+    begin_example(&e, false, example_a_csv, "2025-04-11T20:00:00Z", NULL);
     journal_add_csv(&e.journal, false, later_csv);
     journal_finish(&e.journal);
     compute(&e, ASSET_ALL);
