@@ -58,8 +58,9 @@ static size_t compact(struct daily *d, const struct account *account)
 
 static enum status reserve(struct daily *d, size_t n)
 {
-    if (n <= d->cap)
+    if (d->cap != 0 && n <= d->cap)
         return STATUS_OK;
+    n = n == 0 ? 1 : n; /* there is always a column to point into */
     free(d->net);
     free(d->returns);
     free(d->equity_e8);

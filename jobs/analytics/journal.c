@@ -66,22 +66,46 @@ static void skip(struct journal *j, const struct trade_row *row, enum skip_reaso
     j->n_skipped_ids++;
 }
 
-/* Grows by half, so that a large user costs little more than its trades. */
-static enum status append(struct trade **trades, size_t *n, size_t *cap, const struct trade *t, struct err *err)
+/* Room for one more item: grows by half, so that a large user costs little more than its trades. */
+static enum status reserve(void *items, size_t n, size_t *cap, size_t item_size, void **ret_items, struct err *err)
 {
-    if (*n == *cap) {
-        size_t new_cap = *cap == 0 ? 256 : *cap + *cap / 2;
-        struct trade *grown;
+    size_t new_cap = *cap == 0 ? 256 : *cap + *cap / 2;
 
-        if (*n >= JOURNAL_MAX_TRADES)
-            return err_fail(err, STATUS_LIMIT, "a user has more than %zu trades", JOURNAL_MAX_TRADES);
-        grown = realloc(*trades, new_cap * sizeof *grown);
-        if (grown == NULL)
-            return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu trades", new_cap);
-        *trades = grown;
-        *cap = new_cap;
+    *ret_items = items;
+    if (n < *cap)
+        return STATUS_OK;
+    if (n >= JOURNAL_MAX_TRADES)
+        return err_fail(err, STATUS_LIMIT, "a user has more than %zu trades", JOURNAL_MAX_TRADES);
+    *ret_items = realloc(items, new_cap * item_size);
+    if (*ret_items == NULL) {
+        *ret_items = items;
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu trades", new_cap);
     }
-    (*trades)[(*n)++] = *t;
+    *cap = new_cap;
+    return STATUS_OK;
+}
+
+static enum status append_closed(struct journal *j, const struct trade *t, struct err *err)
+{
+    void *items;
+    enum status status = reserve(j->closed, j->n_closed, &j->cap_closed, sizeof *j->closed, &items, err);
+
+    j->closed = items;
+    if (status == STATUS_OK)
+        j->closed[j->n_closed++] = *t;
+    return status;
+}
+
+static enum status append_open(struct journal *j, const struct trade_row *row, const struct trade *t, struct err *err)
+{
+    void *items;
+    enum status status = reserve(j->open, j->n_open, &j->cap_open, sizeof *j->open, &items, err);
+
+    j->open = items;
+    if (status != STATUS_OK)
+        return status;
+    j->open[j->n_open++] = position_from_row(row, t);
+    j->n_open_stocks += !t->option;
     return STATUS_OK;
 }
 
@@ -142,10 +166,8 @@ enum status journal_add(struct journal *j, const struct trade_row *row, struct e
     if (symbol_table_put(&j->symbols, row->symbol, &t.symbol) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for a symbol");
     t.dte = t.option ? days_to_expiration(j, row) : 0;
-    if (state == TRADE_IS_OPEN) {
-        j->n_open_stocks += !t.option;
-        return append(&j->open, &j->n_open, &j->cap_open, &t, err);
-    }
+    if (state == TRADE_IS_OPEN)
+        return append_open(j, row, &t, err);
     t.exit_day = day_clock_day(&j->exit_clock, t.exit);
     if (j->n_closed != 0) {
         j->unsorted |= trade_compare_exit(&j->closed[j->n_closed - 1], &t) > 0;
@@ -153,7 +175,7 @@ enum status journal_add(struct journal *j, const struct trade_row *row, struct e
     }
     if (j->keep_details && set_detail(j, row, t.symbol) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for the details of a trade");
-    return append(&j->closed, &j->n_closed, &j->cap_closed, &t, err);
+    return append_closed(j, &t, err);
 }
 
 static int compare_exit(const void *a, const void *b)
@@ -163,7 +185,9 @@ static int compare_exit(const void *a, const void *b)
 
 static int compare_entry(const void *a, const void *b)
 {
-    return trade_compare_entry(a, b);
+    const struct position *x = a, *y = b;
+
+    return trade_compare_entry(&x->trade, &y->trade);
 }
 
 /* While the trades are sorted each one's number lies in `symbol`, which its detail knows too; then the

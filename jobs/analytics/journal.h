@@ -11,6 +11,11 @@
 enum asset { ASSET_ALL, ASSET_STOCKS, ASSET_OPTIONS };
 const char *asset_text(enum asset asset); /* "all", "stocks", "options" */
 
+static inline bool asset_has(enum asset asset, const struct trade *t)
+{
+    return asset == ASSET_ALL || t->option == (asset == ASSET_OPTIONS);
+}
+
 #define JOURNAL_MAX_TRADES ((size_t)1 << 30) /* products of a count and a sum stay inside 128 bits */
 #define JOURNAL_SKIPPED_IDS 20               /* ids kept for the log line */
 
@@ -27,7 +32,7 @@ struct journal {
     struct date today;    /* T: the trading day of as_of */
     struct trade *closed; /* canonical order */
     size_t n_closed;
-    struct trade *open; /* by (entry_date, stock before option, id) */
+    struct position *open; /* by (entry_date, stock before option, id) */
     size_t n_open;
     size_t n_open_stocks;         /* the rest of n_open are options */
     struct instant next_change;   /* earliest entry or exit after as_of; INSTANT_NEVER: none */

@@ -5,6 +5,7 @@
 #include "jobs/analytics/duration.h"
 #include "jobs/analytics/metric_writer.h"
 #include "jobs/analytics/rollup.h"
+#include "jobs/analytics/time_series.h"
 
 #define SPEC_VERSION "1"
 
@@ -12,6 +13,7 @@ _Static_assert(REPORT_MAX_RANGES == ROLLUP_MAX_RANGES, "a report is one rollup")
 
 struct report {
     struct rollup *rollup;
+    struct time_series *series;
     const struct journal *journal;
     enum asset asset;
     struct range_metrics metrics[REPORT_MAX_RANGES];
@@ -21,8 +23,8 @@ enum status report_new(struct report **ret_report, struct err *err)
 {
     struct report *report = calloc(1, sizeof *report);
 
-    if (report == NULL || rollup_new(&report->rollup) != STATUS_OK) {
-        free(report);
+    if (report == NULL || rollup_new(&report->rollup) != STATUS_OK || time_series_new(&report->series) != STATUS_OK) {
+        report_free(&report);
         return err_fail(err, STATUS_NO_MEMORY, "no memory for a report");
     }
     *ret_report = report;
@@ -34,6 +36,7 @@ void report_free(struct report **report)
     if (*report == NULL)
         return;
     rollup_free(&(*report)->rollup);
+    time_series_free(&(*report)->series);
     free(*report);
     *report = NULL;
 }
@@ -51,6 +54,15 @@ enum status report_compute(struct report *report, const struct journal *journal,
         status = rollup_run(report->rollup, journal, asset, ranges + i, at_once, report->metrics + i);
     if (status != STATUS_OK)
         return err_fail(err, status, "no memory to analyse %zu trades", journal->n_closed);
+    return STATUS_OK;
+}
+
+enum status report_compute_time_series(struct report *report, size_t range, struct err *err)
+{
+    enum status status = time_series_compute(report->series, report->journal, report->asset, &report->metrics[range]);
+
+    if (status != STATUS_OK)
+        return err_fail(err, status, "no memory for the time series of %zu trades", report->journal->n_closed);
     return STATUS_OK;
 }
 
@@ -92,6 +104,11 @@ void report_write_performance(const struct report *report, size_t range, struct 
 void report_write_options_metrics(const struct report *report, size_t range, struct json_writer *w)
 {
     options_metrics_write(&report->metrics[range].options, w);
+}
+
+void report_write_time_series(const struct report *report, struct json_writer *w)
+{
+    time_series_write(report->series, w);
 }
 
 /* --- summary (metrics.md 16.4) --------------------------------------------------------------------- */

@@ -20,6 +20,10 @@ void report_free(struct report **report);
 enum status report_compute(struct report *report, const struct journal *journal, enum asset asset,
                            const struct time_range *ranges, size_t n_ranges, struct err *err) MUST_CHECK;
 
+/* Computes the time series of one range of the last report_compute(): apart, because few answers have them. It stays
+ * valid until the next report_compute(). STATUS_NO_MEMORY. */
+enum status report_compute_time_series(struct report *report, size_t range, struct err *err) MUST_CHECK;
+
 /* Each writes one JSON object for the i-th range of the last report_compute(). */
 void report_write_core(const struct report *report, size_t range, struct json_writer *w);
 void report_write_risk(const struct report *report, size_t range, struct json_writer *w);
@@ -27,6 +31,8 @@ void report_write_performance_metrics(const struct report *report, size_t range,
 /* {"performance_metrics", "duration_performance"} (metrics.md 16.3). */
 void report_write_performance(const struct report *report, size_t range, struct json_writer *w);
 void report_write_options_metrics(const struct report *report, size_t range, struct json_writer *w);
+/* Of the range given to the last report_compute_time_series() (metrics.md 11). */
+void report_write_time_series(const struct report *report, struct json_writer *w);
 /* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4); the report must be of that asset. */
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w);
 /* The `meta` object (metrics.md 16.1). computed_at and as_of are adjacent; *ret_volatile_start and

@@ -49,9 +49,24 @@ static void set_shape(struct risk *risk, const struct central_moments *m, double
         risk->kurtosis = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m->m4 / n / (variance * variance) - 3) + 6);
 }
 
-static double daily_risk_free(const struct account *account)
+double daily_risk_free_rate(const struct account *account)
 {
     return expm1(log1p((double)account->risk_free_rate_e8 / (double)MONEY_SCALE) / DAYS_PER_YEAR);
+}
+
+static double annualized_sharpe(const struct central_moments *m, size_t n, double daily_rate)
+{
+    return (m->mean - daily_rate) / sample_deviation(m->m2, n) * sqrt(DAYS_PER_YEAR);
+}
+
+double sharpe_ratio(const double *x, size_t n, bool returns, double daily_rate)
+{
+    struct central_moments m;
+
+    if (n < 2 || lacks_variance(x, n, returns ? 1e-12 : 0))
+        return NAN;
+    m = central_moments_of(x, n);
+    return annualized_sharpe(&m, n, daily_rate);
 }
 
 /* Sharpe, Sortino and the shape of x: returns on the equity basis, money otherwise. */
@@ -61,7 +76,7 @@ static void set_distribution(const struct risk_input *in, struct risk *risk)
     const double *net = in->daily->net + in->first_day;
     const double *x = risk->on_equity ? in->daily->returns + in->first_day : net;
     struct central_moments m = central_moments_of(x, n), money = m;
-    double rate = risk->on_equity ? daily_risk_free(in->account) : 0;
+    double rate = risk->on_equity ? daily_risk_free_rate(in->account) : 0;
     double dd = downside(x, n);
 
     if (risk->on_equity) {
@@ -78,7 +93,7 @@ static void set_distribution(const struct risk_input *in, struct risk *risk)
         risk->sortino = m.mean / dd * sqrt(DAYS_PER_YEAR);
     if (lacks_variance(x, n, risk->on_equity ? 1e-12 : 0))
         return;
-    risk->sharpe = (m.mean - rate) / sample_deviation(m.m2, n) * sqrt(DAYS_PER_YEAR);
+    risk->sharpe = annualized_sharpe(&m, n, rate);
     set_shape(risk, &m, (double)n);
 }
 

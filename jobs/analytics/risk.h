@@ -52,6 +52,11 @@ struct risk_input {
 
 void risk_compute(const struct risk_input *in, struct risk *ret_risk);
 
+/* rf of metrics.md 6. */
+double daily_risk_free_rate(const struct account *account);
+/* The Sharpe ratio of x[0..n): returns, or money. NAN below two values and without variance. */
+double sharpe_ratio(const double *x, size_t n, bool returns, double daily_rate);
+
 /* The object `risk_metrics`. t_statistic and k_ratio: computed with the trades' moments; NAN: undefined. */
 void risk_write(const struct risk *risk, const struct risk_sums *sums, const struct totals *totals, double t_statistic,
                 double k_ratio, struct json_writer *w);

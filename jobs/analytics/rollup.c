@@ -92,8 +92,9 @@ void rollup_free(struct rollup **rollup)
 
 static enum status reserve_columns(struct rollup *p, size_t n)
 {
-    if (n <= p->cap)
+    if (p->cap != 0 && n <= p->cap)
         return STATUS_OK;
+    n = n == 0 ? 1 : n; /* there is always a column to point into */
     free_columns(p);
     p->exits_us = malloc(n * sizeof *p->exits_us);
     p->outcomes = malloc(n * sizeof *p->outcomes);

@@ -113,19 +113,29 @@ static enum status add(struct symbol_table *table, struct text_ref name, uint64_
     return STATUS_OK;
 }
 
+static bool find(const struct symbol_table *table, struct text_ref name, uint64_t hash, uint32_t *ret_id)
+{
+    size_t slot;
+
+    if (table->n_slots == 0)
+        return false;
+    slot = find_slot(table, name, hash);
+    if (table->slots[slot] == 0)
+        return false;
+    *ret_id = table->slots[slot] - 1;
+    return true;
+}
+
 enum status symbol_table_put(struct symbol_table *table, struct text_ref name, uint32_t *ret_id)
 {
     uint64_t hash = hash_name(table, name);
 
-    if (table->n_slots != 0) {
-        size_t slot = find_slot(table, name, hash);
+    return find(table, name, hash, ret_id) ? STATUS_OK : add(table, name, hash, ret_id);
+}
 
-        if (table->slots[slot] != 0) {
-            *ret_id = table->slots[slot] - 1;
-            return STATUS_OK;
-        }
-    }
-    return add(table, name, hash, ret_id);
+bool symbol_table_find(const struct symbol_table *table, struct text_ref name, uint32_t *ret_id)
+{
+    return find(table, name, hash_name(table, name), ret_id);
 }
 
 struct text_ref symbol_table_name(const struct symbol_table *table, uint32_t id)

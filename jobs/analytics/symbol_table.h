@@ -31,6 +31,8 @@ void symbol_table_clear(struct symbol_table *table); /* keeps its memory */
 
 /* The id of a name, a new one if need be: 0, 1, 2, ... in order of first use. STATUS_NO_MEMORY. */
 enum status symbol_table_put(struct symbol_table *table, struct text_ref name, uint32_t *ret_id) MUST_CHECK;
+/* False: no trade has this symbol. */
+bool symbol_table_find(const struct symbol_table *table, struct text_ref name, uint32_t *ret_id);
 /* The name; borrowed until the next put or clear. */
 struct text_ref symbol_table_name(const struct symbol_table *table, uint32_t id);
 

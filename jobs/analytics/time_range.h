@@ -39,6 +39,11 @@ enum status range_name_parse(const char *text, enum range_name *ret_name) MUST_C
  * in the future is valid and empty (start after end). */
 struct time_range time_range_resolve(const struct range_request *request, struct date today);
 
+static inline bool time_range_has(const struct time_range *range, struct date day)
+{
+    return (!range->has_start || day.days >= range->start.days) && day.days <= range->end.days;
+}
+
 /* The first instant after as_of that has another trading day. */
 struct instant next_trading_day_begin(const struct account *account, struct instant as_of);
 

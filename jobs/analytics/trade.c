@@ -104,13 +104,22 @@ static int find_word(struct text_ref text, const char *const *words, int n_words
 static const char *const status_words[] = {"open", "closed", "expired", "assigned", "exercised"};
 static const char *const direction_words[] = {"Bullish", "Bearish", "Neutral"};
 
+bool option_type_parse(struct text_ref text, bool *ret_put)
+{
+    static const char *const types[] = {"Call", "Put"};
+    int type = text.bytes == NULL ? -1 : find_word(text, types, 2);
+
+    *ret_put = type == 1;
+    return type >= 0;
+}
+
 /* Reads the words of a row into the trade; false: one of them is unknown. */
 static bool read_words(const struct trade_row *row, struct trade *t)
 {
     static const char *const stock_sides[] = {"BUY", "SELL"};
     static const char *const option_sides[] = {"long", "short"};
-    static const char *const types[] = {"Call", "Put"};
-    int side, type, status, direction;
+    int side, status, direction;
+    bool put;
 
     if (!row->option) {
         side = find_word(row->side, stock_sides, 2);
@@ -119,17 +128,16 @@ static bool read_words(const struct trade_row *row, struct trade *t)
         return side >= 0;
     }
     side = row->side.bytes == NULL ? 0 : find_word(row->side, option_sides, 2);
-    type = find_word(row->option_type, types, 2);
     status = find_word(row->status, status_words, 5);
-    if (side < 0 || type < 0 || status < 0)
+    if (!option_type_parse(row->option_type, &put) || side < 0 || status < 0)
         return false;
-    direction = side == type ? DIRECTION_BULLISH : DIRECTION_BEARISH;
+    direction = (side == 1) == put ? DIRECTION_BULLISH : DIRECTION_BEARISH;
     if (row->trade_direction.bytes != NULL)
         direction = find_word(row->trade_direction, direction_words, 3);
     if (direction < 0)
         return false;
     t->is_short = side == 1;
-    t->put = type == 1;
+    t->put = put;
     t->status = (unsigned)status & 7U;
     t->direction = (unsigned)direction & 3U;
     return true;
@@ -178,13 +186,16 @@ struct quantity {
     int64_t units;     /* options: contracts x multiplier */
 };
 
+static int64_t row_multiplier(const struct trade_row *row)
+{
+    return row->multiplier.state == NUMBER_NULL ? 100 : row->multiplier.e8 / MONEY_SCALE;
+}
+
 static struct quantity row_quantity(const struct trade_row *row)
 {
-    int64_t multiplier = row->multiplier.state == NUMBER_NULL ? 100 : row->multiplier.e8 / MONEY_SCALE;
-
     if (!row->option)
         return (struct quantity){.shares_e8 = row->quantity.e8};
-    return (struct quantity){.whole = true, .units = row->quantity.e8 / MONEY_SCALE * multiplier};
+    return (struct quantity){.whole = true, .units = row->quantity.e8 / MONEY_SCALE * row_multiplier(row)};
 }
 
 /* round8(price x q). */
@@ -318,6 +329,28 @@ enum trade_state trade_from_row(const struct trade_row *row, struct instant as_o
         *ret_reason = SKIP_TOO_LARGE;
     }
     return TRADE_SKIPPED;
+}
+
+struct position position_from_row(const struct trade_row *row, const struct trade *trade)
+{
+    struct position p = {.trade = *trade, .quantity_e8 = row->quantity.e8, .multiplier = 1};
+
+    p.entry_price_e8 = row->entry_price.e8;
+    if (row->option) {
+        p.multiplier = row_multiplier(row);
+        p.strike_price_e8 = row->strike_price.e8;
+        p.expiration = row->expiration;
+    }
+    return p;
+}
+
+wide_int position_amount_e8(const struct position *p, int64_t price_e8)
+{
+    struct quantity q = {.whole = p->trade.option, .shares_e8 = p->quantity_e8};
+
+    if (q.whole)
+        q.units = p->quantity_e8 / MONEY_SCALE * p->multiplier;
+    return amount_e8(price_e8, q);
 }
 
 /* --- order ----------------------------------------------------------------------------------------- */

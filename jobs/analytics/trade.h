@@ -9,6 +9,7 @@
 #include "lib/base/calendar.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
+#include "lib/base/money.h"
 
 /* Why a row was left out (metrics.md 1.4), in the order in which reasons apply. */
 enum skip_reason {
@@ -88,6 +89,23 @@ static inline int64_t trade_net_e8(const struct trade *t)
 #define TRADE_AMOUNT_LIMIT_E8 (INT64_C(10000000000) * INT64_C(100000000))
 
 enum trade_state { TRADE_CLOSED, TRADE_IS_OPEN, TRADE_NOT_YET, TRADE_SKIPPED };
+
+/* An open trade with what its value at a price depends on (metrics.md 14). */
+struct position {
+    struct trade trade;
+    int64_t quantity_e8; /* shares, or contracts */
+    int64_t multiplier;  /* stocks: 1 */
+    int64_t entry_price_e8;
+    int64_t strike_price_e8; /* options, like expiration */
+    struct date expiration;
+};
+/* Of a row that trade_from_row() judged to be open. */
+struct position position_from_row(const struct trade_row *row, const struct trade *trade);
+/* round8(price x q), q in units of the underlying: fits 128 bits for any price below 10^10. */
+wide_int position_amount_e8(const struct position *position, int64_t price_e8);
+
+/* "Call" or "Put", in any case; false: neither. */
+bool option_type_parse(struct text_ref text, bool *ret_put);
 
 /* Judges a row at `as_of` and values it. *ret_trade is written for closed and open trades, except for
  * `exit_day`, `dte` and `symbol`, which need the account and the journal; *ret_reason for skipped ones. */

@@ -272,7 +272,7 @@ static void test_foreign_view_values_are_judged_not_fatal(void **state)
     assert_int_equal(j->skipped[SKIP_BAD_VALUE], 3);
     assert_int_equal(j->skipped[SKIP_EXIT_BEFORE_ENTRY], 1);
     assert_int_equal(j->n_open, 1);
-    assert_int_equal(j->open[0].id, 6);
+    assert_int_equal(j->open[0].trade.id, 6);
     assert_int_equal(j->n_closed, 1);
     assert_int_equal(j->closed[0].entry.us, INT64_C(1741014000000000)); /* without an offset it is UTC */
     assert_int_equal(j->closed[0].size_e8, 50000001);                   /* 0.5 x 1.00000001 = 0.500000005, rounded up */

@@ -145,3 +145,18 @@ void journal_add_csv(struct journal *j, bool options, const char *csv)
         add_line(j, options, names, n_names, line);
     free(copy);
 }
+
+void journal_from_csv(struct journal *j, bool options, const char *csv, const char *as_of, const char *equity)
+{
+    struct account account;
+
+    assert_int_equal(account_init_default(&account, NULL), STATUS_OK);
+    if (equity != NULL) {
+        account.has_starting_equity = true;
+        assert_int_equal(money_parse(equity, &account.starting_equity_e8), STATUS_OK);
+    }
+    journal_init(j);
+    journal_begin(j, &account, instant_of(as_of));
+    journal_add_csv(j, options, csv);
+    journal_finish(j);
+}

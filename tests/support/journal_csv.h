@@ -6,6 +6,8 @@
 
 /* Adds every line after the header; rows with is_deleted are left out. Asserts on anything unreadable. */
 void journal_add_csv(struct journal *j, bool options, const char *csv);
+/* A whole journal under default settings; equity NULL: unknown. journal_init() is done here. */
+void journal_from_csv(struct journal *j, bool options, const char *csv, const char *as_of, const char *equity);
 struct instant instant_of(const char *text);
 struct date date_of(const char *text);
 

@@ -3,6 +3,9 @@
 #ifndef PNLCACHE_TESTS_SUPPORT_WORKED_EXAMPLES_H
 #define PNLCACHE_TESTS_SUPPORT_WORKED_EXAMPLES_H
 
+#define EXAMPLE_A_AS_OF "2025-04-11T20:00:00Z"
+#define EXAMPLE_B_AS_OF "2025-06-20T20:00:00Z"
+
 extern const char example_a_csv[], example_b_csv[];
 
 #endif

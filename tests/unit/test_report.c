@@ -10,11 +10,8 @@
 
 #include "jobs/analytics/report.h"
 #include "tests/support/journal_csv.h"
+#include "tests/support/json_text.h"
 #include "tests/support/worked_examples.h"
-
-struct expected {
-    const char *key, *value;
-};
 
 static const struct expected a_core_metrics[] = {
     {"total_trades", "10"},
@@ -290,73 +287,7 @@ typedef void write_section(const struct report *, size_t, struct json_writer *);
 
 #define N_ITEMS(array) (sizeof(array) / sizeof(array)[0])
 
-/* Length of the JSON value at `text`, up to the comma or bracket that ends it. */
-static size_t value_length(const char *text)
-{
-    size_t i = 0;
-    int depth = 0;
-
-    for (; text[i] != '\0'; i++) {
-        if (text[i] == '"')
-            for (i++; text[i] != '"'; i++)
-                assert_true(text[i] != '\0');
-        else if (text[i] == '{' || text[i] == '[')
-            depth++;
-        else if ((text[i] == '}' || text[i] == ']') && depth-- == 0)
-            break;
-        else if (text[i] == ',' && depth == 0)
-            break;
-    }
-    return i;
-}
-
-/* The first member with that key, as text; "(absent)" when there is none. */
-static const char *member(const char *json, const char *key)
-{
-    static char value[4096];
-    char wanted[100];
-    const char *at;
-
-    (void)snprintf(wanted, sizeof wanted, "\"%s\":", key);
-    at = strstr(json, wanted);
-    if (at == NULL)
-        return "(absent)";
-    at += strlen(wanted);
-    (void)snprintf(value, sizeof value, "%.*s", (int)value_length(at), at);
-    return value;
-}
-
-static size_t n_members(const char *json)
-{
-    size_t n = 0;
-
-    for (const char *at = json + 1; *at != '\0' && *at != '}'; at++) {
-        at = strchr(at, ':') + 1;
-        at += value_length(at);
-        n++;
-        if (*at == '}')
-            break;
-    }
-    return n;
-}
-
-static size_t check_members(const char *json, const struct expected *expected, size_t n)
-{
-    size_t wrong = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        const char *value = member(json, expected[i].key);
-
-        if (strcmp(value, expected[i].value) != 0) {
-            print_error("%s: %s, expected %s\n", expected[i].key, value, expected[i].value);
-            wrong++;
-        }
-    }
-    return wrong;
-}
-
 struct example {
-    struct account account;
     struct journal journal;
     struct report *report;
     struct time_range ranges[RANGE_PRESETS];
@@ -366,15 +297,7 @@ struct example {
 static void begin_example(struct example *e, bool options, const char *csv, const char *as_of, const char *equity)
 {
     e->text = (struct buf)BUF_INIT;
-    assert_int_equal(account_init_default(&e->account, NULL), STATUS_OK);
-    if (equity != NULL) {
-        e->account.has_starting_equity = true;
-        assert_int_equal(money_parse(equity, &e->account.starting_equity_e8), STATUS_OK);
-    }
-    journal_init(&e->journal);
-    journal_begin(&e->journal, &e->account, instant_of(as_of));
-    journal_add_csv(&e->journal, options, csv);
-    journal_finish(&e->journal);
+    journal_from_csv(&e->journal, options, csv, as_of, equity);
     assert_int_equal(report_new(&e->report, NULL), STATUS_OK);
     for (size_t i = 0; i < RANGE_PRESETS; i++) {
         struct range_request request = {.name = (enum range_name)i};
