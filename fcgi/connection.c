@@ -9,6 +9,7 @@
 #include "fcgi/request_reader.h"
 
 #define MAX_VECTORS 64
+#define HEAVY_SPOOL 16384 /* bytes; a usual request has about 1,000 */
 
 void connection_init(struct connection *c, int fd, int64_t now_ms)
 {
@@ -32,6 +33,11 @@ bool connection_is_idle(const struct connection *c)
     return c->state == CONNECTION_READING && !c->partial && c->spool.len == 0;
 }
 
+bool connection_is_heavy(const struct connection *c)
+{
+    return c->spool.len > HEAVY_SPOOL;
+}
+
 /* --- taking ----------------------------------------------------------------------------------- */
 
 static void spool_remove(struct connection *c, size_t start, size_t len)
@@ -40,10 +46,10 @@ static void spool_remove(struct connection *c, size_t start, size_t len)
     c->spool.len -= len;
 }
 
-/* From now on bytes are taken out of the socket: what is there cannot be judged in place. */
-void connection_start_spooling(struct connection *c)
+/* From now on what arrives is collected: it is not one plain request in one piece. */
+static void start_spooling(struct connection *c)
 {
-    c->spooling = true;
+    c->spooling = c->partial = true;
     record_screen_reset(&c->screen);
 }
 
@@ -141,30 +147,25 @@ static enum intake take_spooled(struct connection *c, const struct record_limits
     return INTAKE_CLOSE;
 }
 
-/* The usual case: exactly one whole request is waiting, and libfcgi reads it from the socket. Anything else that calls for
- * more than patience goes through the spool. */
-static enum intake take_peeked(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
-                               struct exchange *x, bool *ret_done, struct err *err)
+/* The usual case: exactly one whole request without a body came in one piece, and is parsed where it lies. Everything
+ * else goes through the spool. */
+static enum intake take_direct(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
+                               struct exchange *x, bool *ret_done)
 {
-    ssize_t n = recv(c->fd, scratch, CONNECTION_SCRATCH, MSG_PEEK);
+    ssize_t n = recv(c->fd, scratch, CONNECTION_SCRATCH, 0);
 
     *ret_done = true;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? INTAKE_WAIT : INTAKE_CLOSE;
     if (n == 0)
         return INTAKE_CLOSE;
-    c->partial = true;
-    enum record_verdict verdict = record_screen(&c->screen, scratch, (size_t)n, limits);
-    if (verdict == RECORD_CLOSE)
-        return INTAKE_CLOSE;
-    if (verdict == RECORD_PARTIAL && n < CONNECTION_SCRATCH)
-        return c->hung_up ? INTAKE_CLOSE : INTAKE_WAIT;
-    if (verdict == RECORD_REQUEST && c->screen.offset == (size_t)n && !c->screen.odd_padding) {
-        if (request_read(&c->fd, c->screen.body_len, &x->request, err) != STATUS_OK)
-            return INTAKE_CLOSE;
+    if (record_screen(&c->screen, scratch, (size_t)n, limits) == RECORD_REQUEST && c->screen.offset == (size_t)n &&
+        request_read_plain(scratch, (size_t)n, &x->request)) {
+        c->look_again = n == CONNECTION_SCRATCH;
         return begin_request(c, INTAKE_REQUEST);
     }
-    connection_start_spooling(c);
+    start_spooling(c);
+    buf_append(&c->spool, scratch, (size_t)n);
     *ret_done = false;
     return INTAKE_WAIT;
 }
@@ -179,7 +180,7 @@ enum intake connection_take(struct connection *c, unsigned char *scratch, const 
     err->text[0] = '\0';
     do {
         if (!c->spooling) {
-            intake = take_peeked(c, scratch, limits, x, &done, err);
+            intake = take_direct(c, scratch, limits, x, &done);
         } else {
             if (!fill_spool(c, scratch))
                 return INTAKE_CLOSE;

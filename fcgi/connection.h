@@ -1,5 +1,5 @@
-/* One FastCGI connection from a web server. It is never waited for: bytes are peeked and screened as they arrive, a whole
- * request goes to libfcgi, and what cannot be written at once waits for the socket.
+/* One FastCGI connection from a web server. It is never waited for: bytes are taken and screened as they arrive, a whole
+ * request is parsed, and what cannot be written at once waits for the socket.
  *
  *   READING --whole request--> BUSY --response--> READING, or WRITING while the socket is full, or closed
  */
@@ -28,7 +28,7 @@ struct connection {
     bool partial;    /* part of a message has arrived */
     uint16_t request_id;
     int64_t since_ms;       /* monotonic: when the state began, or the first byte of a request came */
-    bool spooling;   /* bytes are taken from the socket into `spool` instead of peeked */
+    bool spooling;   /* what arrives is collected in `spool` */
     bool drained;    /* the socket was empty at the last look */
     struct buf spool;
     struct buf out;
@@ -53,9 +53,6 @@ void connection_release(struct connection *c); /* closes the socket */
 /* Looks at what has arrived. `scratch` has CONNECTION_SCRATCH bytes. The exchange must be clear. */
 enum intake connection_take(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
                             struct exchange *x, struct err *err);
-/* For a request that stays unfinished: takes what has arrived out of the socket, which may be full of many small pieces,
- * so that its sender cannot go on. The connection must be READING; look again afterwards. */
-void connection_start_spooling(struct connection *c);
 /* Sends the response of the present request: as much as the socket takes, the rest is copied. False: the peer is gone. */
 bool connection_answer(struct connection *c, const struct response *response) MUST_CHECK;
 /* Sends more of what is waiting. False: the peer is gone. */
@@ -64,6 +61,8 @@ static inline bool connection_is_flushed(const struct connection *c)
 {
     return c->out_sent == c->out.len;
 }
+/* True when it holds so much of an unfinished request that there must not be many like it. */
+bool connection_is_heavy(const struct connection *c);
 /* True when it is between requests. */
 bool connection_is_idle(const struct connection *c);
 

@@ -116,7 +116,12 @@ bool http_has_directive(const char *cache_control, const char *directive)
 
 void http_format_etag(const struct cache_header *header, bool gzip, char etag[HTTP_ETAG_SIZE])
 {
-    snprintf(etag, HTTP_ETAG_SIZE, "\"%.32s%s\"", header->etag, gzip ? "-gzip" : "");
+    const char *tail = gzip ? "-gzip\"" : "\"";
+    size_t len = strlen(header->etag);
+
+    etag[0] = '"';
+    memcpy(etag + 1, header->etag, len);
+    memcpy(etag + 1 + len, tail, strlen(tail) + 1);
 }
 
 static int64_t whole_seconds(int64_t us)
@@ -143,7 +148,7 @@ static void add_cache_status(struct response *r, const struct http_document *d, 
 
     switch (d->source) {
     case SOURCE_REDIS:
-        response_header_format(r, "Cache-Status: pnlcache; hit; ttl=%lld; detail=redis", (long long)whole_seconds(end.us - now.us));
+        response_header_number(r, "Cache-Status: pnlcache; hit; ttl=", whole_seconds(end.us - now.us), "; detail=redis");
         break;
     case SOURCE_MISS_STORED: response_header(r, "Cache-Status", "pnlcache; fwd=miss; stored"); break;
     case SOURCE_MISS: response_header(r, "Cache-Status", "pnlcache; fwd=miss"); break;
@@ -164,13 +169,16 @@ static void add_cache_headers(struct response *r, const struct request *request,
         response_header(r, "Last-Modified", date);
     response_header(r, "Vary", "Authorization, Cookie, Accept-Encoding");
     if (d->max_age_private_s > 0)
-        response_header_format(r, "Cache-Control: private, max-age=%lld", (long long)d->max_age_private_s);
+        response_header_number(r, "Cache-Control: private, max-age=", d->max_age_private_s, "");
     else
         response_header(r, "Cache-Control", "private, no-cache");
-    response_header_format(r, "Age: %lld", (long long)whole_seconds(now.us - d->header->computed_at.us));
+    response_header_number(r, "Age: ", whole_seconds(now.us - d->header->computed_at.us), "");
     add_cache_status(r, d, now);
     int64_t took_us = clock_monotonic_us() - request->arrived_us;
-    response_header_format(r, "Server-Timing: total;dur=%lld.%lld", (long long)(took_us / 1000), (long long)(took_us % 1000 / 100));
+    buf_append_string(&r->head, "Server-Timing: total;dur=");
+    buf_append_int(&r->head, took_us / 1000);
+    buf_append_char(&r->head, '.');
+    response_header_number(r, "", took_us % 1000 / 100, "");
 }
 
 void http_respond_document(struct response *r, const struct request *request, const struct http_document *d)

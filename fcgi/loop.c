@@ -20,7 +20,7 @@
 #define TURN 64                 /* requests served in one turn */
 #define TICK_MS 1000            /* heartbeat and time-outs */
 #define PAUSE_MS 100            /* no accepting after running out of descriptors */
-#define MAX_SPOOLS 64           /* connections with a request too large to be peeked, per loop */
+#define MAX_HEAVY 64            /* connections with much of an unfinished request, per loop */
 #define MAX_PARAMS (256 * 1024) /* bytes of CGI parameters */
 #define GRACE_MS 1000           /* how long a new connection may stay silent while we stop */
 
@@ -44,7 +44,7 @@ struct loop {
     unsigned char *scratch;
 
     struct connection *connections; /* all of this loop */
-    size_t n_connections, n_spools, n_deferred;
+    size_t n_connections, n_heavy, n_deferred;
     struct connection *again, **again_tail;
     struct exchange *free_exchanges;
 
@@ -103,7 +103,7 @@ static void close_connection(struct loop *loop, struct connection *c)
     if (c->next)
         c->next->prev = c->prev;
     loop->n_connections--;
-    loop->n_spools -= c->spooling;
+    loop->n_heavy -= connection_is_heavy(c);
     atomic_fetch_sub(loop->options.n_connections, 1);
     connection_release(c);
     free(c);
@@ -305,13 +305,13 @@ static void begin_exchange(struct loop *loop, struct exchange *x)
 static void look(struct loop *loop, struct connection *c)
 {
     struct exchange *x = take_exchange(loop);
-    bool was_spooling = c->spooling, was_idle = connection_is_idle(c);
+    bool was_heavy = connection_is_heavy(c), was_idle = connection_is_idle(c);
     struct err err = {.text = ""};
     int64_t now_ms = clock_monotonic_ms();
 
     enum intake intake = x ? connection_take(c, loop->scratch, &loop->limits, x, &err) : INTAKE_CLOSE;
-    loop->n_spools += c->spooling - was_spooling;
-    if (intake == INTAKE_CLOSE || (c->spooling && loop->n_spools > MAX_SPOOLS)) {
+    loop->n_heavy += connection_is_heavy(c) - was_heavy;
+    if (intake == INTAKE_CLOSE || (connection_is_heavy(c) && loop->n_heavy > MAX_HEAVY)) {
         if (err.text[0])
             log_warn("connection dropped", LOG_STR("error", err.text));
         if (x)
@@ -433,13 +433,6 @@ static bool is_overdue(const struct loop *loop, const struct connection *c, int6
     return now_ms - c->since_ms > s->request_timeout_ms;
 }
 
-/* A sender of many small pieces fills the socket with far fewer bytes than we could peek at, and waits for us. */
-static bool is_stuck(const struct loop *loop, const struct connection *c, int64_t now_ms)
-{
-    return c->state == CONNECTION_READING && c->partial && !c->spooling && !c->queued_again && loop->n_spools < MAX_SPOOLS &&
-           now_ms - c->since_ms >= TICK_MS / 2;
-}
-
 static void tick(struct loop *loop, int64_t now_ms)
 {
     struct connection *next;
@@ -447,13 +440,8 @@ static void tick(struct loop *loop, int64_t now_ms)
 
     for (struct connection *c = loop->connections; c; c = next) {
         next = c->next;
-        if (is_overdue(loop, c, now_ms)) {
+        if (is_overdue(loop, c, now_ms))
             close_connection(loop, c);
-        } else if (is_stuck(loop, c, now_ms)) {
-            connection_start_spooling(c);
-            loop->n_spools++;
-            queue_again(loop, c);
-        }
     }
     if (loop->context.redis && redis_is_connected(loop->context.redis) &&
         redis_heartbeat(loop->context.redis, &err) != STATUS_OK)

@@ -296,6 +296,37 @@ enum record_verdict record_screen(struct record_screen *s, const unsigned char *
     }
 }
 
+bool record_params_open(const unsigned char *bytes, size_t len, struct record_params *ret_params)
+{
+    struct record_screen at = {.offset = 0};
+    struct record r;
+
+    ret_params->at = NULL;
+    while (take_record(&at, bytes, len, &r) == RECORD_REQUEST) {
+        at.offset += r.total_len;
+        if (r.content_len == 0 || r.type == FCGI_BEGIN_REQUEST)
+            continue;
+        if (r.type != FCGI_PARAMS || ret_params->at)
+            return false;
+        ret_params->at = r.content;
+        ret_params->end = r.content + r.content_len;
+    }
+    return ret_params->at != NULL;
+}
+
+bool record_params_next(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value)
+{
+    const unsigned char *p = params->at, *end = params->end;
+
+    if (!take_length(&p, end, &ret_name->len) || !take_length(&p, end, &ret_value->len) ||
+        ret_name->len > (size_t)(end - p) || ret_value->len > (size_t)(end - p) - ret_name->len)
+        return false;
+    ret_name->bytes = (const char *)p;
+    ret_value->bytes = (const char *)p + ret_name->len;
+    params->at = p + ret_name->len + ret_value->len;
+    return true;
+}
+
 size_t record_strip_padding(unsigned char *bytes, size_t len)
 {
     size_t from = 0, to = 0;

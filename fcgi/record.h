@@ -1,4 +1,4 @@
-/* FastCGI records, screened before libfcgi sees them and framed for the way back.
+/* FastCGI records, screened before anything else sees them and framed for the way back.
  *
  * libfcgi blocks on half a request, and management or multiplexed records confuse it. So the connection
  * looks at the bytes that have arrived and asks here: is a whole, well-formed request of one id
@@ -55,6 +55,20 @@ void record_screen_reset(struct record_screen *s);
 /* `bytes` start where the message started, whatever was seen of it before. */
 enum record_verdict record_screen(struct record_screen *s, const unsigned char *bytes, size_t len,
                                   const struct record_limits *limits);
+
+/* The parameters of one whole request [bytes, bytes + len) as record_screen() found it, in their plainest form: all of
+ * them in one record, and no body. False: the request is of another form (libfcgi parses every form). */
+struct record_params {
+    const unsigned char *at, *end;
+};
+bool record_params_open(const unsigned char *bytes, size_t len, struct record_params *ret_params);
+/* A name or a value; borrowed bytes without a NUL. */
+struct record_text {
+    const char *bytes;
+    size_t len;
+};
+/* The next pair; false: there is none. */
+bool record_params_next(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value);
 
 /* Takes the padding out of whole records; the new length. */
 size_t record_strip_padding(unsigned char *bytes, size_t len);

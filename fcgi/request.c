@@ -70,18 +70,14 @@ static uint32_t add_text(struct request *r, const char *text, size_t len)
     return offset;
 }
 
-void request_add_param(struct request *r, const char *assignment)
+void request_add_param(struct request *r, const char *name, size_t name_len, const char *value, size_t value_len)
 {
-    const char *equals = strchr(assignment, '=');
-    if (!equals)
-        return;
-    size_t len = (size_t)(equals - assignment);
     for (size_t i = 0; i < REQUEST_PARAMS; i++) {
-        if (len != param_names[i].len || memcmp(assignment, param_names[i].name, len) != 0)
+        if (name_len != param_names[i].len || memcmp(name, param_names[i].name, name_len) != 0)
             continue;
         if (r->params[i])
             r->repeated = param_names[i].name;
-        r->params[i] = add_text(r, equals + 1, strlen(equals + 1));
+        r->params[i] = add_text(r, value, value_len);
         return;
     }
 }

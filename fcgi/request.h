@@ -1,4 +1,4 @@
-/* One HTTP request, copied out of libfcgi: what a handler may know about it. All text lies in one
+/* One HTTP request, copied out of its records: what a handler may know about it. All text lies in one
  * buffer owned by the request, which is reused for the next one. */
 #ifndef PNLCACHE_FCGI_REQUEST_H
 #define PNLCACHE_FCGI_REQUEST_H
@@ -57,8 +57,8 @@ void request_release(struct request *r);
 /* Empty again, memory kept. */
 void request_clear(struct request *r);
 
-/* Takes one NAME=value of libfcgi's environment; copies it when it is one of ours. */
-void request_add_param(struct request *r, const char *assignment);
+/* Takes one CGI parameter; copies the value when it is one of ours. */
+void request_add_param(struct request *r, const char *name, size_t name_len, const char *value, size_t value_len);
 
 /* NULL: absent. Borrowed until the request changes. */
 const char *request_param(const struct request *r, enum request_param param);

@@ -1,5 +1,5 @@
-/* libfcgi takes requests from a descriptor that it accepted itself. We accept, and lend it the descriptor for the time it
- * takes to parse one request, by setting members that its header declares but calls private; their presence and
+/* libfcgi takes requests from a descriptor that it accepted itself, and blocks on it. We lend it a file in memory that
+ * holds one whole request, so it never waits and never meets a connection, by setting members that its header declares but calls private; their presence and
  * order are checked below, and a test covers it. The listening socket is -1, so that it cannot accept by itself on
  * malformed input. Answers are framed by us, so nothing is ever written through it. */
 #include "fcgi/request_reader.h"
@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "fcgi/record.h"
 
 _Static_assert(offsetof(FCGX_Request, ipcFd) > offsetof(FCGX_Request, paramsPtr) &&
                    offsetof(FCGX_Request, keepConnection) > offsetof(FCGX_Request, ipcFd) &&
@@ -34,7 +36,7 @@ static enum status read_body(FCGX_Request *fcgx, size_t body_len, struct request
     return STATUS_OK;
 }
 
-enum status request_read(int *fd, size_t body_len, struct request *r, struct err *err)
+static enum status read_file(int *fd, size_t body_len, struct request *r, struct err *err)
 {
     FCGX_Request fcgx;
 
@@ -46,8 +48,11 @@ enum status request_read(int *fd, size_t body_len, struct request *r, struct err
         *fd = -1;
         return err_fail(err, STATUS_INVALID, "libfcgi refused the request");
     }
-    for (char **p = fcgx.envp; *p; p++)
-        request_add_param(r, *p);
+    for (char **p = fcgx.envp; *p; p++) {
+        const char *equals = strchr(*p, '=');
+        if (equals)
+            request_add_param(r, *p, (size_t)(equals - *p), equals + 1, strlen(equals + 1));
+    }
     enum status status = read_body(&fcgx, body_len, r, err);
     FCGX_Free(&fcgx, 0);
     if (status != STATUS_OK) {
@@ -55,6 +60,18 @@ enum status request_read(int *fd, size_t body_len, struct request *r, struct err
         *fd = -1;
     }
     return status;
+}
+
+bool request_read_plain(const unsigned char *bytes, size_t len, struct request *r)
+{
+    struct record_params params;
+    struct record_text name, value;
+
+    if (!record_params_open(bytes, len, &params))
+        return false;
+    while (record_params_next(&params, &name, &value))
+        request_add_param(r, name.bytes, name.len, value.bytes, value.len);
+    return true;
 }
 
 enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, struct request *r, struct err *err)
@@ -67,7 +84,7 @@ enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, s
     if (write(fd, bytes, len) != (ssize_t)len || lseek(fd, 0, SEEK_SET) != 0)
         status = err_fail(err, STATUS_UNAVAILABLE, "no memory for a large request: %s", strerror(errno));
     else
-        status = request_read(&fd, body_len, r, err);
+        status = read_file(&fd, body_len, r, err);
     if (fd >= 0)
         close(fd);
     return status;

@@ -1,4 +1,4 @@
-/* The one module that knows libfcgi: it parses a whole FastCGI request that is known to be there. */
+/* Parses a whole FastCGI request that is known to be there. The one module that knows libfcgi. */
 #ifndef PNLCACHE_FCGI_REQUEST_READER_H
 #define PNLCACHE_FCGI_REQUEST_READER_H
 
@@ -7,11 +7,12 @@
 /* Once, before any thread. libfcgi installs signal handlers here; set ours afterwards. */
 enum status request_reader_init(struct err *err) MUST_CHECK;
 
-/* Reads one request whose bytes are all there and were screened. `fd` is a socket or a file positioned at the
- * request's first byte. On failure libfcgi has closed the descriptor: *fd becomes -1. The parameters and the body go
- * to `r`, which must be clear. */
-enum status request_read(int *fd, size_t body_len, struct request *r, struct err *err) MUST_CHECK;
-/* The same from bytes in memory. */
+/* The hot path: a request in its plainest form (all parameters in one record, no body), as nearly every GET is, is
+ * parsed in place, without libfcgi, its allocations and a second system call. False: it is of another form, and `r`,
+ * which must be clear, still is. */
+bool request_read_plain(const unsigned char *bytes, size_t len, struct request *r) MUST_CHECK;
+/* Reads one whole request of any form, whose bytes were screened, through libfcgi. The parameters and the body go to
+ * `r`, which must be clear. */
 enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, struct request *r, struct err *err) MUST_CHECK;
 
 #endif

@@ -55,16 +55,14 @@ int status_to_http(enum status status)
 
 void response_begin(struct response *r, const struct request *request, int http_status)
 {
-    char number[12];
-
     r->http_status = http_status;
     buf_clear(&r->head);
     buf_clear(&r->storage);
     r->body = NULL;
     r->body_len = 0;
-    snprintf(number, sizeof(number), "%d ", http_status);
     buf_append_string(&r->head, "Status: ");
-    buf_append_string(&r->head, number);
+    buf_append_int(&r->head, http_status);
+    buf_append_char(&r->head, ' ');
     buf_append_string(&r->head, http_reason(http_status));
     buf_append_string(&r->head, "\r\nX-Content-Type-Options: nosniff\r\n");
     if (request->id[0])
@@ -79,26 +77,18 @@ void response_header(struct response *r, const char *name, const char *value)
     buf_append(&r->head, "\r\n", 2);
 }
 
-void response_header_format(struct response *r, const char *format, ...)
+void response_header_number(struct response *r, const char *name, int64_t number, const char *rest)
 {
-    char line[512];
-    va_list args;
-
-    va_start(args, format);
-    int len = vsnprintf(line, sizeof(line), format, args);
-    va_end(args);
-    if (len < 0 || (size_t)len >= sizeof(line)) {
-        r->head.failed = true; /* half a header line must not leave */
-        return;
-    }
-    buf_append(&r->head, line, (size_t)len);
+    buf_append_string(&r->head, name);
+    buf_append_int(&r->head, number);
+    buf_append_string(&r->head, rest);
     buf_append(&r->head, "\r\n", 2);
 }
 
 void response_finish(struct response *r, const char *content_type, const char *body, size_t body_len, bool send_body)
 {
     response_header(r, "Content-Type", content_type);
-    response_header_format(r, "Content-Length: %zu", body_len);
+    response_header_number(r, "Content-Length: ", (int64_t)body_len, "");
     buf_append(&r->head, "\r\n", 2);
     r->body = send_body ? body : NULL;
     r->body_len = send_body ? body_len : 0;

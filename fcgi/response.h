@@ -19,7 +19,8 @@ void response_release(struct response *r);
 void response_begin(struct response *r, const struct request *request, int http_status);
 /* One more header line; the value must be free of CR and LF. */
 void response_header(struct response *r, const char *name, const char *value);
-void response_header_format(struct response *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line of a number between two texts, the first with the name and its colon. */
+void response_header_number(struct response *r, const char *name, int64_t number, const char *rest);
 /* Ends the header; body_len bytes follow, unless `send_body` is false (HEAD). */
 void response_finish(struct response *r, const char *content_type, const char *body, size_t body_len, bool send_body);
 /* Ends a header that has no body and says nothing of one (304). */

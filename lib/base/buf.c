@@ -75,6 +75,19 @@ void buf_append_char(struct buf *b, char c)
     buf_append(b, &c, 1);
 }
 
+void buf_append_int(struct buf *b, int64_t value)
+{
+    char text[20], *at = text + sizeof text;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
+    buf_append(b, at, (size_t)(text + sizeof text - at));
+}
+
 void buf_append_format(struct buf *b, const char *format, ...)
 {
     va_list args;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "lib/base/status.h"
@@ -33,6 +34,8 @@ bool buf_reserve(struct buf *b, size_t extra);
 void buf_append(struct buf *b, const void *bytes, size_t len);
 void buf_append_string(struct buf *b, const char *text);
 void buf_append_char(struct buf *b, char c);
+/* A whole number in decimal; without printf, for hot paths. */
+void buf_append_int(struct buf *b, int64_t value);
 void buf_append_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* STATUS_OK, or STATUS_NO_MEMORY when an append failed since init or clear. */

@@ -103,13 +103,28 @@ static const char weekday_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri
 static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
+static void put_digits(char *at, int digits, int value)
+{
+    while (digits-- > 0) {
+        at[digits] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
 void instant_format_http(struct instant t, char text[INSTANT_TEXT_SIZE])
 {
     struct parts p = instant_to_parts(t);
     struct civil c = date_to_civil(p.date);
 
-    (void)snprintf(text, INSTANT_TEXT_SIZE, "%s, %02d %s %04d %02d:%02d:%02d GMT", weekday_names[date_weekday(p.date)],
-                   c.day, month_names[c.month - 1], c.year, p.hour, p.minute, p.second);
+    /* On the hot path of every answer: no printf. */
+    memcpy(text, "Xxx, 00 Xxx 0000 00:00:00 GMT", 30);
+    memcpy(text, weekday_names[date_weekday(p.date)], 3);
+    put_digits(text + 5, 2, c.day);
+    memcpy(text + 8, month_names[c.month - 1], 3);
+    put_digits(text + 12, 4, c.year);
+    put_digits(text + 17, 2, p.hour);
+    put_digits(text + 20, 2, p.minute);
+    put_digits(text + 23, 2, p.second);
 }
 
 static bool two_digits(const char *text, int most, int *ret_value)

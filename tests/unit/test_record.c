@@ -96,6 +96,63 @@ static void test_screen_stops_at_the_end_of_the_request(void **state)
     assert_int_equal(s.offset, one);
 }
 
+static void test_params_of_a_plain_request_are_read_in_order(void **state)
+{
+    struct message m = {.len = 0};
+    struct record_params params;
+    struct record_text name, value;
+    char longer[304] = "\x01\x80\x00\x01\x28Z";
+
+    (void)state;
+    memset(longer + 6, 'z', sizeof(longer) - 6);
+    add_begin(&m, 7, 1);
+    add(&m, 4, 7, longer, 302, 5);
+    add(&m, 4, 7, NULL, 0, 0);
+    add(&m, 5, 7, NULL, 0, 0);
+    assert_true(record_params_open(m.bytes, m.len, &params));
+    assert_true(record_params_next(&params, &name, &value));
+    assert_int_equal(name.len, 1);
+    assert_memory_equal(name.bytes, "Z", 1);
+    assert_int_equal(value.len, 296);
+    assert_memory_equal(value.bytes, longer + 6, 296);
+    assert_false(record_params_next(&params, &name, &value));
+
+    m.len = 0;
+    add_begin(&m, 7, 1);
+    add(&m, 4, 7, "\x01\x02" "Abc" "\x02\x00" "DE", 9, 0);
+    add(&m, 4, 7, NULL, 0, 0);
+    add(&m, 5, 7, NULL, 0, 3);
+    assert_true(record_params_open(m.bytes, m.len, &params));
+    assert_true(record_params_next(&params, &name, &value));
+    assert_memory_equal(value.bytes, "bc", 2);
+    assert_true(record_params_next(&params, &name, &value));
+    assert_int_equal(name.len, 2);
+    assert_int_equal(value.len, 0);
+    assert_false(record_params_next(&params, &name, &value));
+}
+
+static void test_params_open_other_forms_are_left_to_libfcgi(void **state)
+{
+    struct message m = {.len = 0};
+    struct record_params params;
+
+    (void)state;
+    add_request(&m, 1); /* two records of parameters, and a body */
+    assert_false(record_params_open(m.bytes, m.len, &params));
+    m.len = 0;
+    add_begin(&m, 1, 1);
+    add(&m, 4, 1, "\x01\x02" "Abc", 5, 0);
+    add(&m, 4, 1, NULL, 0, 0);
+    add(&m, 5, 1, "x", 1, 0);
+    add(&m, 5, 1, NULL, 0, 0);
+    assert_false(record_params_open(m.bytes, m.len, &params)); /* a body */
+    m.len = 0;
+    add_begin(&m, 1, 1);
+    add(&m, 4, 1, NULL, 0, 0);
+    add(&m, 5, 1, NULL, 0, 0);
+    assert_false(record_params_open(m.bytes, m.len, &params)); /* no parameters at all */
+}
+
 static void test_screen_malformed_closes(void **state)
 {
     (void)state;
@@ -209,6 +266,8 @@ int main(void)
         cmocka_unit_test(test_screen_split_at_every_byte_waits_for_the_last),
         cmocka_unit_test(test_screen_byte_by_byte_ends_the_same),
         cmocka_unit_test(test_screen_stops_at_the_end_of_the_request),
+        cmocka_unit_test(test_params_of_a_plain_request_are_read_in_order),
+        cmocka_unit_test(test_params_open_other_forms_are_left_to_libfcgi),
         cmocka_unit_test(test_screen_malformed_closes),
         cmocka_unit_test(test_screen_over_the_limits_says_which),
         cmocka_unit_test(test_screen_management_record_is_extracted_and_answered),

@@ -9,14 +9,21 @@
 
 #include "fcgi/request.h"
 
+static void add_param(struct request *r, const char *assignment)
+{
+    const char *equals = strchr(assignment, '=');
+
+    request_add_param(r, assignment, (size_t)(equals - assignment), equals + 1, strlen(equals + 1));
+}
+
 static enum status parse(struct request *r, const char *uri, struct err *err)
 {
     char assignment[512];
 
     request_clear(r);
     snprintf(assignment, sizeof(assignment), "REQUEST_URI=%s", uri);
-    request_add_param(r, "REQUEST_METHOD=GET");
-    request_add_param(r, assignment);
+    add_param(r, "REQUEST_METHOD=GET");
+    add_param(r, assignment);
     return request_parse(r, err);
 }
 
@@ -62,9 +69,9 @@ static void test_parse_refuses_a_repeated_parameter(void **state)
 
     (void)state;
     request_init(&r);
-    request_add_param(&r, "REQUEST_URI=/");
-    request_add_param(&r, "HTTP_AUTHORIZATION=Bearer a");
-    request_add_param(&r, "HTTP_AUTHORIZATION=Bearer b");
+    add_param(&r, "REQUEST_URI=/");
+    add_param(&r, "HTTP_AUTHORIZATION=Bearer a");
+    add_param(&r, "HTTP_AUTHORIZATION=Bearer b");
     assert_int_equal(request_parse(&r, &err), STATUS_INVALID);
     assert_non_null(strstr(err.text, "HTTP_AUTHORIZATION"));
     request_release(&r);
@@ -84,8 +91,8 @@ static void test_parse_compares_the_body_with_its_length(void **state)
     request_init(&r);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         request_clear(&r);
-        request_add_param(&r, "REQUEST_URI=/");
-        request_add_param(&r, cases[i].length);
+        add_param(&r, "REQUEST_URI=/");
+        add_param(&r, cases[i].length);
         buf_append(&r.body, "abc", 3);
         if (request_parse(&r, &err) != cases[i].expected)
             fail_msg("case %zu: %s", i, cases[i].length);
