@@ -113,7 +113,7 @@ static int choose_user(struct exchange *x, const struct claims *claims, const ch
     else if (!user_id_is_valid(user_id))
         problem_add(problems, "user_id", "is not a user id");
     else
-        snprintf(x->user_id, sizeof(x->user_id), "%s", user_id);
+        memcpy(x->user_id, user_id, strlen(user_id) + 1); /* valid ids fit */
     return 0;
 }
 

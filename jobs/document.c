@@ -60,16 +60,20 @@ void document_append_key(const struct cache *cache, const struct document_reques
 
     cache_append_prefix(cache, key);
     buf_append_string(key, "analytics:");
-    if (!custom)
-        buf_append_format(key, "%s:", asset_key_text(request->asset));
+    if (!custom) {
+        buf_append_string(key, asset_key_text(request->asset));
+        buf_append_char(key, ':');
+    }
     buf_append_char(key, '{');
     cache_append_user(key, user_id);
-    buf_append_format(key, "}:%s", range_name_text(request->range.name));
+    buf_append_string(key, "}:");
+    buf_append_string(key, range_name_text(request->range.name));
     if (custom) {
         buf_append_char(key, ':');
         append_custom_hash(request, key);
     } else if (sections[request->section].name != NULL) {
-        buf_append_format(key, ":%s", sections[request->section].name);
+        buf_append_char(key, ':');
+        buf_append_string(key, sections[request->section].name);
     }
 }
 
