@@ -74,6 +74,9 @@ static enum status turn_clock(const struct job_request *request, const struct se
         return STATUS_OK;
     if (instant_parse(request->as_of, &as_of) != STATUS_OK)
         return err_fail(err, STATUS_INVALID, "--as-of '%s' is not a time like 2025-06-20T20:00:00Z", request->as_of);
+    if (!request->print && as_of.us > clock_now().us)
+        return err_fail(err, STATUS_INVALID,
+                        "--as-of lies in the future: its documents would be served as current; use --print");
     if (!request->print && as_of.us > clock_now().us - settings->cache_ttl_analytics_s * US_PER_SECOND)
         return err_fail(err, STATUS_INVALID,
                         "--as-of is not more than CACHE_TTL_ANALYTICS ago: its documents would be served as current; "

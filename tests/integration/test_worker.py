@@ -130,7 +130,7 @@ def test_foreign_values_under_our_keys_do_not_stop_the_outbox(servers, db, worke
     servers.redis("SET", "active:users", "not a sorted set")
     add_stock(db, "ann", 1)
     wait_until(lambda: has_trades(servers, "ann", 1))
-    execute(db, "TRUNCATE stocks")
+    execute(db, "TRUNCATE stocks CASCADE")
     wait_until(lambda: outbox_is_empty(db))
     assert not fresh(servers, "ann")
 
