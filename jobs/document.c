@@ -1,23 +1,121 @@
 #include "jobs/document.h"
 
+#include "jobs/analytics/playbook_analytics.h"
+#include "jobs/annotation_reader.h"
 #include "jobs/trade_reader.h"
 
-/* How a section is named in keys (NULL: none), and what prints its data. */
+/* What a document is written from. */
+struct source {
+    const struct report *report;
+    size_t range_index; /* in the report */
+    const struct document_request *request;
+    const struct journal *journal;
+    const struct annotations *annotations; /* of the kinds its section wants */
+};
+
+static struct time_range range_of(const struct source *s)
+{
+    return time_range_resolve(&s->request->range, s->journal->today);
+}
+
+static enum status write_groups(const struct source *s, struct json_writer *w, struct err *err)
+{
+    struct time_range range = range_of(s);
+
+    return group_write(s->journal, s->annotations, s->request->asset, &range, s->request->dimensions, w, err);
+}
+
+static enum status write_playbooks(const struct source *s, struct json_writer *w, struct err *err)
+{
+    struct time_range range = range_of(s);
+
+    return playbook_analytics_write_all(s->journal, s->annotations, &range, w, err);
+}
+
+static enum status write_playbook(const struct source *s, struct json_writer *w, struct err *err)
+{
+    struct time_range range = range_of(s);
+
+    return playbook_analytics_write_one(s->journal, s->annotations, &range, s->request->playbook_id, w, err);
+}
+
+/* How a section is named in keys (NULL: none), and what prints its data: from the report alone, or from more. */
 static const struct {
     const char *name;
     void (*write)(const struct report *report, size_t range, struct json_writer *w);
+    enum status (*write_from)(const struct source *source, struct json_writer *w, struct err *err);
 } sections[SECTIONS] = {
-    [SECTION_SUMMARY] = {NULL, report_write_summary},
-    [SECTION_CORE] = {"core", report_write_core},
-    [SECTION_RISK] = {"risk", report_write_risk},
-    [SECTION_PERFORMANCE] = {"performance", report_write_performance},
+    [SECTION_SUMMARY] = {NULL, report_write_summary, NULL},
+    [SECTION_CORE] = {"core", report_write_core, NULL},
+    [SECTION_RISK] = {"risk", report_write_risk, NULL},
+    [SECTION_PERFORMANCE] = {"performance", report_write_performance, NULL},
+    [SECTION_GROUPED] = {"grouped", NULL, write_groups},
+    [SECTION_PLAYBOOKS] = {"playbooks", NULL, write_playbooks},
+    [SECTION_PLAYBOOK] = {"playbook", NULL, write_playbook},
 };
 
-static const struct cache_tags asset_tags[] = {
-    [ASSET_ALL] = {.n = 3, .tags = {{"stocks", false}, {"options", false}, {"settings", false}}},
-    [ASSET_STOCKS] = {.n = 2, .tags = {{"stocks", false}, {"settings", false}}},
-    [ASSET_OPTIONS] = {.n = 2, .tags = {{"options", false}, {"settings", false}}},
+/* What a section needs besides trades, as for annotation_read(). */
+static unsigned annotations_wanted(const struct document_request *request)
+{
+    unsigned wanted = 0;
+
+    if (request->section == SECTION_PLAYBOOKS || request->section == SECTION_PLAYBOOK)
+        return ANNOTATION_PLAYBOOKS | ANNOTATION_RULES;
+    if (request->section != SECTION_GROUPED)
+        return 0;
+    if ((request->dimensions & DIMENSION_BIT(DIMENSION_PLAYBOOK)) != 0)
+        wanted |= ANNOTATION_PLAYBOOKS;
+    if ((request->dimensions & DIMENSION_BIT(DIMENSION_TAG)) != 0)
+        wanted |= ANNOTATION_TAGS;
+    return wanted;
+}
+
+/* --- tags --------------------------------------------------------------------------------------- */
+
+#define SETTINGS                                                                                                       \
+    {                                                                                                                  \
+        "settings", false                                                                                              \
+    }
+#define STOCKS                                                                                                         \
+    {                                                                                                                  \
+        "stocks", false                                                                                                \
+    }
+#define OPTIONS                                                                                                        \
+    {                                                                                                                  \
+        "options", false                                                                                               \
+    }
+#define PLAYBOOKS                                                                                                      \
+    {                                                                                                                  \
+        "playbooks", false                                                                                             \
+    }
+#define TAGS                                                                                                           \
+    {                                                                                                                  \
+        "tags", false                                                                                                  \
+    }
+
+/* By asset, by whether playbooks are read, by whether tags are. */
+static const struct cache_tags tags[][2][2] = {
+    [ASSET_ALL] = {{{3, {STOCKS, OPTIONS, SETTINGS}}, {4, {STOCKS, OPTIONS, SETTINGS, TAGS}}},
+                   {{4, {STOCKS, OPTIONS, SETTINGS, PLAYBOOKS}}, {5, {STOCKS, OPTIONS, SETTINGS, PLAYBOOKS, TAGS}}}},
+    [ASSET_STOCKS] = {{{2, {STOCKS, SETTINGS}}, {3, {STOCKS, SETTINGS, TAGS}}},
+                      {{3, {STOCKS, SETTINGS, PLAYBOOKS}}, {4, {STOCKS, SETTINGS, PLAYBOOKS, TAGS}}}},
+    [ASSET_OPTIONS] = {{{2, {OPTIONS, SETTINGS}}, {3, {OPTIONS, SETTINGS, TAGS}}},
+                       {{3, {OPTIONS, SETTINGS, PLAYBOOKS}}, {4, {OPTIONS, SETTINGS, PLAYBOOKS, TAGS}}}},
 };
+
+const struct cache_tags *document_tags(const struct document_request *request)
+{
+    unsigned wanted = annotations_wanted(request);
+
+    return &tags[request->asset][(wanted & ANNOTATION_PLAYBOOKS) != 0][(wanted & ANNOTATION_TAGS) != 0];
+}
+
+const struct cache_tags *document_all_tags(void)
+{
+    return &tags[ASSET_ALL][false][false];
+}
+
+/* --- keys --------------------------------------------------------------------------------------- */
 
 static const char *asset_key_text(enum asset asset)
 {
@@ -36,27 +134,49 @@ static void append_day(struct buf *out, bool given, struct date day)
     buf_append_string(out, text);
 }
 
+static void append_dimensions(struct buf *out, unsigned dimensions)
+{
+    for (int i = 0; i < DIMENSIONS; i++)
+        if ((dimensions & DIMENSION_BIT(i)) != 0) {
+            buf_append_char(out, ':');
+            buf_append_string(out, dimension_name((enum dimension)i));
+        }
+}
+
 /* The hash of the request in its one canonical spelling: every field, in fixed order. */
 static void append_custom_hash(const struct document_request *request, struct buf *key)
 {
     const char *section = sections[request->section].name;
     struct buf canonical = BUF_INIT;
 
-    buf_append_format(&canonical, "%s asset=%s from=", section == NULL ? "summary" : section,
-                      asset_key_text(request->asset));
+    buf_append_format(&canonical, "%s asset=%s range=%s from=", section == NULL ? "summary" : section,
+                      asset_key_text(request->asset), range_name_text(request->range.name));
     append_day(&canonical, request->range.has_start, request->range.start);
     buf_append_string(&canonical, " to=");
     append_day(&canonical, request->range.has_end, request->range.end);
+    buf_append_string(&canonical, " dimensions=");
+    append_dimensions(&canonical, request->dimensions);
+    buf_append_format(&canonical, " playbook=%lld zero=%d", (long long)request->playbook_id, request->null_as_zero);
+    if (request->has_risk_free_rate)
+        buf_append_format(&canonical, " rate=%lld", (long long)request->risk_free_rate_e8);
     if (buf_status(&canonical) != STATUS_OK)
         key->failed = true; /* half a text must not become a key */
     cache_append_hash(key, canonical.data, canonical.len);
     buf_release(&canonical);
 }
 
+/* Whether the document has no key of its own family. */
+static bool is_custom(const struct document_request *request)
+{
+    return request->range.name == RANGE_CUSTOM || request->null_as_zero || request->has_risk_free_rate ||
+           request->section == SECTION_PLAYBOOKS || request->section == SECTION_PLAYBOOK ||
+           (request->dimensions & (request->dimensions - 1)) != 0;
+}
+
 void document_append_key(const struct cache *cache, const struct document_request *request, const char *user_id,
                          struct buf *key)
 {
-    bool custom = request->range.name == RANGE_CUSTOM;
+    bool custom = is_custom(request);
 
     cache_append_prefix(cache, key);
     buf_append_string(key, "analytics:");
@@ -66,25 +186,18 @@ void document_append_key(const struct cache *cache, const struct document_reques
     }
     buf_append_char(key, '{');
     cache_append_user(key, user_id);
+    if (custom) {
+        buf_append_string(key, "}:custom:");
+        append_custom_hash(request, key);
+        return;
+    }
     buf_append_string(key, "}:");
     buf_append_string(key, range_name_text(request->range.name));
-    if (custom) {
-        buf_append_char(key, ':');
-        append_custom_hash(request, key);
-    } else if (sections[request->section].name != NULL) {
+    if (sections[request->section].name != NULL) {
         buf_append_char(key, ':');
         buf_append_string(key, sections[request->section].name);
     }
-}
-
-const struct cache_tags *document_tags(const struct document_request *request)
-{
-    return &asset_tags[request->asset];
-}
-
-const struct cache_tags *document_all_tags(void)
-{
-    return &asset_tags[ASSET_ALL];
+    append_dimensions(key, request->dimensions);
 }
 
 struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all)
@@ -119,7 +232,7 @@ static const struct {
 
 static size_t asset_document_count(size_t a)
 {
-    return (size_t)(SECTIONS - precomputed_assets[a].first) * RANGE_PRESETS;
+    return (size_t)(SECTIONS_PRECOMPUTED - precomputed_assets[a].first) * RANGE_PRESETS;
 }
 
 size_t document_precomputed_count(void)
@@ -146,21 +259,38 @@ struct document_request document_precomputed(size_t i)
 
 /* --- bodies ------------------------------------------------------------------------------------- */
 
-enum status document_write(const struct report *report, const struct journal *journal, size_t range,
-                           const struct document_request *request, const char *user_id, struct instant computed_at,
-                           struct buf *out, struct cache_body *ret_body, struct err *err)
+/* The data; with null_as_zero there alone (metrics.md 4.4). */
+static enum status write_data(const struct source *s, struct json_writer *w, struct err *err)
+{
+    enum section section = s->request->section;
+    enum status status = STATUS_OK;
+
+    w->null_as_zero = s->request->null_as_zero;
+    if (sections[section].write_from != NULL)
+        status = sections[section].write_from(s, w, err);
+    else
+        sections[section].write(s->report, s->range_index, w);
+    w->null_as_zero = false;
+    return status;
+}
+
+static enum status write_body(const struct source *s, const char *user_id, struct instant computed_at, struct buf *out,
+                              struct cache_body *ret_body, struct err *err)
 {
     size_t start = out->len, volatile_start = 0, volatile_end = 0;
     struct json_writer w;
+    enum status status;
 
     json_init(&w, out);
     json_object_begin(&w);
     json_key(&w, "success");
     json_bool(&w, true);
     json_key(&w, "data");
-    sections[request->section].write(report, range, &w);
+    status = write_data(s, &w, err);
+    if (status != STATUS_OK)
+        return status;
     json_key(&w, "meta");
-    report_write_meta(report, range, user_id, computed_at, &w, &volatile_start, &volatile_end);
+    report_write_meta(s->report, s->range_index, user_id, computed_at, &w, &volatile_start, &volatile_end);
     json_object_end(&w);
     if (buf_status(out) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for a document");
@@ -170,44 +300,83 @@ enum status document_write(const struct report *report, const struct journal *jo
         .volatile_start = volatile_start - start,
         .volatile_end = volatile_end - start,
         .computed_at = computed_at,
-        .valid_until = journal_valid_until(journal),
+        .valid_until = journal_valid_until(s->journal),
     };
     return STATUS_OK;
 }
 
-/* Reads the user's journal and computes the one range that was asked for. */
+enum status document_write(const struct report *report, const struct journal *journal, size_t range,
+                           const struct document_request *request, const char *user_id, struct instant computed_at,
+                           struct buf *out, struct cache_body *ret_body, struct err *err)
+{
+    struct source source = {.report = report, .range_index = range, .request = request, .journal = journal};
+
+    return write_body(&source, user_id, computed_at, out, ret_body, err);
+}
+
+/* --- read-through ------------------------------------------------------------------------------- */
+
+/* Computes the one range that was asked for and writes the document. */
+static enum status build(const struct journal *read, const struct annotations *annotations,
+                         const struct document_request *request, const char *user_id, struct report *report,
+                         struct instant computed_at, struct buf *out, struct cache_body *ret_body, struct err *err)
+{
+    struct journal journal = *read; /* borrows all it holds */
+    struct source source = {.report = report, .request = request, .journal = &journal, .annotations = annotations};
+    struct time_range range = time_range_resolve(&request->range, journal.today);
+    enum status status;
+
+    if (request->has_risk_free_rate)
+        journal.account.risk_free_rate_e8 = request->risk_free_rate_e8;
+    status = report_compute(report, &journal, request->asset, &range, 1, err);
+    if (status != STATUS_OK)
+        return status;
+    return write_body(&source, user_id, computed_at, out, ret_body, err);
+}
+
+/* The stream is read to its end: a connection that is left in the middle of one is lost. */
+static enum status finish_reading(struct trade_reader *reader, struct err *err)
+{
+    const struct journal *journal;
+    const char *id;
+    enum status status = trade_reader_next(reader, &id, &journal, err);
+
+    if (status == STATUS_OK)
+        return err_fail(err, STATUS_INTERNAL, "the reader delivered user %s, who was not asked for", id);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* Reads the user's journal and builds the document from it. */
 static enum status compute_one(struct db *db, const struct document_request *request, const char *user_id,
                                struct report *report, struct instant as_of, struct buf *out,
                                struct cache_body *ret_body, struct err *err)
 {
     struct trade_reader *reader = NULL;
+    struct annotations annotations;
     const struct journal *journal;
     struct instant computed_at = clock_now();
-    struct time_range range;
+    struct err end_err = {{0}};
     const char *id;
-    enum status status;
+    enum status status, end;
 
-    status = trade_reader_open(db, 1, &user_id, as_of, &reader, err);
-    if (status != STATUS_OK)
-        return status;
-    status = trade_reader_next(reader, &id, &journal, err);
-    if (status != STATUS_OK)
-        goto out;
-    range = time_range_resolve(&request->range, journal->today);
-    status = report_compute(report, journal, request->asset, &range, 1, err);
-    if (status != STATUS_OK)
-        goto out;
-    status = document_write(report, journal, 0, request, user_id, computed_at, out, ret_body, err);
-    if (status != STATUS_OK)
-        goto out;
-    /* The end of the stream, too: a connection that is left in the middle of one is lost. */
-    status = trade_reader_next(reader, &id, &journal, err);
+    annotations_init(&annotations);
+    status = annotation_read(db, user_id, annotations_wanted(request), &annotations, err);
     if (status == STATUS_OK)
-        status = err_fail(err, STATUS_INTERNAL, "the reader delivered user %s, who was not asked for", id);
-    else if (status == STATUS_NOT_FOUND)
-        status = STATUS_OK;
+        status = trade_reader_open(db, 1, &user_id, as_of, &reader, err);
+    if (status != STATUS_OK)
+        goto out;
+    if (request->dimensions != 0)
+        trade_reader_keep_details(reader);
+    status = trade_reader_next(reader, &id, &journal, err);
+    if (status != STATUS_OK)
+        goto out;
+    status = build(journal, &annotations, request, user_id, report, computed_at, out, ret_body, err);
+    end = finish_reading(reader, &end_err);
+    if (status == STATUS_OK && end != STATUS_OK)
+        status = err_fail(err, end, "%s", end_err.text);
 out:
     trade_reader_close(&reader);
+    annotations_release(&annotations);
     return status;
 }
 

@@ -3,17 +3,33 @@
 #ifndef PNLCACHE_JOBS_DOCUMENT_H
 #define PNLCACHE_JOBS_DOCUMENT_H
 
+#include "jobs/analytics/group.h"
 #include "jobs/analytics/report.h"
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
 #include "lib/store/db.h"
 
-enum section { SECTION_SUMMARY, SECTION_CORE, SECTION_RISK, SECTION_PERFORMANCE, SECTIONS };
+enum section {
+    SECTION_SUMMARY,
+    SECTION_CORE,
+    SECTION_RISK,
+    SECTION_PERFORMANCE,
+    SECTIONS_PRECOMPUTED, /* the ones above */
+    SECTION_GROUPED = SECTIONS_PRECOMPUTED,
+    SECTION_PLAYBOOKS, /* all of them */
+    SECTION_PLAYBOOK,  /* one */
+    SECTIONS
+};
 
 struct document_request {
     enum section section;
-    enum asset asset; /* summary: stocks or options only */
+    enum asset asset; /* summary: stocks or options only; playbooks: all only */
     struct range_request range;
+    unsigned dimensions; /* grouped: a set of group.h, not empty */
+    int64_t playbook_id; /* of SECTION_PLAYBOOK */
+    bool null_as_zero;   /* metrics.md 4.4 */
+    bool has_risk_free_rate;
+    int64_t risk_free_rate_e8; /* instead of the account's */
 };
 
 /* Appends the whole Redis key (prefix included) of design section 3. */
@@ -21,9 +37,9 @@ void document_append_key(const struct cache *cache, const struct document_reques
                          struct buf *key);
 /* What the document depends on; static. */
 const struct cache_tags *document_tags(const struct document_request *request);
-/* All tags any analytics document depends on; static. What a computation of all documents opens epochs for. */
+/* All tags any precomputed document depends on; static. What a computation of all of them opens epochs for. */
 const struct cache_tags *document_all_tags(void);
-/* The epochs of the document's own tags, picked from those of document_all_tags(). */
+/* The epochs of a precomputed document's own tags, picked from those of document_all_tags(). */
 struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all);
 int64_t document_ttl_s(const struct settings *settings, const struct document_request *request);
 
@@ -32,7 +48,7 @@ int64_t document_ttl_s(const struct settings *settings, const struct document_re
 size_t document_precomputed_count(void);
 struct document_request document_precomputed(size_t i);
 
-/* Writes the body (envelope, data, meta) of one document of a computed report into `out` (appended)
+/* Writes the body (envelope, data, meta) of one precomputed document of a computed report into `out` (appended)
  * and fills *ret_body but for its cost; its bytes point into `out` until that changes. `journal` is
  * the one the report was computed from. */
 enum status document_write(const struct report *report, const struct journal *journal, size_t range,
@@ -40,7 +56,8 @@ enum status document_write(const struct report *report, const struct journal *jo
                            struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
 
 /* The whole read-through of one document: snapshot, read, compute, write. The epochs must have been
- * opened before. *ret_body's bytes point into `out`. STATUS_INVALID: the user's settings cannot be used. */
+ * opened before. *ret_body's bytes point into `out`. STATUS_INVALID: the user's settings cannot be used;
+ * STATUS_NOT_FOUND: the request names something that is not there, *err says what. */
 enum status document_compute(struct db *db, const struct document_request *request, const char *user_id,
                              struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
 

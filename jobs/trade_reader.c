@@ -150,6 +150,11 @@ enum status trade_reader_open(struct db *db, size_t n_users, const char *const *
     return STATUS_OK;
 }
 
+void trade_reader_keep_details(struct trade_reader *reader)
+{
+    reader->journal.keep_details = true;
+}
+
 void trade_reader_close(struct trade_reader **reader)
 {
     struct trade_reader *r = *reader;

@@ -49,7 +49,7 @@ static char *key_of(const struct document_request *request, const char *user_id)
 static void assert_key(enum section section, enum asset asset, enum range_name range, const char *user_id,
                        const char *expected)
 {
-    struct document_request request = {section, asset, {.name = range}};
+    struct document_request request = {.section = section, .asset = asset, .range = {.name = range}};
     char *key = key_of(&request, user_id);
 
     assert_string_equal(key, expected);
@@ -68,10 +68,36 @@ static void test_document_append_key_spells_the_families(void **state)
                "t:analytics:combined:{a%20b%7Bc%7D}:6m:performance");
 }
 
+/* One dimension has a key of its own, everything else one made of the whole request. */
+static void test_document_append_key_of_groups_and_playbooks(void **state)
+{
+    static const char custom[] = "t:analytics:{u}:custom:";
+    struct document_request request = {.section = SECTION_GROUPED, .asset = ASSET_STOCKS, .range = {.name = RANGE_30D}};
+    char *one, *two, *other;
+
+    (void)state;
+    request.dimensions = DIMENSION_BIT(DIMENSION_DAY_OF_WEEK);
+    one = key_of(&request, "u");
+    assert_string_equal(one, "t:analytics:stocks:{u}:30d:grouped:day_of_week");
+    request.dimensions |= DIMENSION_BIT(DIMENSION_TAG);
+    two = key_of(&request, "u");
+    assert_memory_equal(two, custom, sizeof custom - 1);
+    request.range.name = RANGE_90D;
+    other = key_of(&request, "u");
+    assert_string_not_equal(two, other);
+    free(one);
+    free(two);
+    free(other);
+    request = (struct document_request){.section = SECTION_PLAYBOOKS, .range = {.name = RANGE_7D}};
+    one = key_of(&request, "u");
+    assert_memory_equal(one, custom, sizeof custom - 1);
+    free(one);
+}
+
 static void test_document_append_key_custom_ranges_differ_in_every_field(void **state)
 {
     struct range_request range = {RANGE_CUSTOM, true, true, {20000}, {20010}};
-    struct document_request base = {SECTION_CORE, ASSET_ALL, range}, others[7];
+    struct document_request base = {.section = SECTION_CORE, .asset = ASSET_ALL, .range = range}, others[11];
     char *key = key_of(&base, "u"), *again = key_of(&base, "u");
     static const char prefix[] = "t:analytics:{u}:custom:";
 
@@ -80,7 +106,7 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
     assert_memory_equal(key, prefix, sizeof prefix - 1);
     assert_int_equal(strlen(key), sizeof prefix - 1 + 32);
     free(again);
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < 11; i++)
         others[i] = base;
     others[0].section = SECTION_RISK;
     others[1].asset = ASSET_STOCKS;
@@ -89,7 +115,11 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
     others[4].range.has_start = false;
     others[5].range.has_end = false;
     others[6].section = SECTION_SUMMARY;
-    for (size_t i = 0; i < 7; i++) {
+    others[7].null_as_zero = true;
+    others[8].has_risk_free_rate = true;
+    others[9].playbook_id = 1;
+    others[10].dimensions = DIMENSION_BIT(DIMENSION_SIDE);
+    for (size_t i = 0; i < 11; i++) {
         again = key_of(&others[i], "u");
         if (strcmp(key, again) == 0)
             fail_msg("case %zu has the same key", i);
@@ -101,8 +131,8 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
 /* An absent bound is not a stale one: what stands in `start` then must not matter. */
 static void test_document_append_key_ignores_an_absent_bound(void **state)
 {
-    struct document_request a = {SECTION_CORE, ASSET_ALL, {RANGE_CUSTOM, false, true, {1}, {20010}}};
-    struct document_request b = {SECTION_CORE, ASSET_ALL, {RANGE_CUSTOM, false, true, {2}, {20010}}};
+    struct document_request a = {.section = SECTION_CORE, .range = {RANGE_CUSTOM, false, true, {1}, {20010}}};
+    struct document_request b = {.section = SECTION_CORE, .range = {RANGE_CUSTOM, false, true, {2}, {20010}}};
     char *key_a = key_of(&a, "u"), *key_b = key_of(&b, "u");
 
     (void)state;
@@ -160,6 +190,24 @@ static void test_document_tags_are_the_assets_and_the_settings(void **state)
     }
 }
 
+static void test_document_tags_name_what_groups_and_playbooks_read(void **state)
+{
+    struct document_request request = {.section = SECTION_GROUPED, .asset = ASSET_OPTIONS};
+
+    (void)state;
+    for (int d = 0; d < DIMENSIONS; d++) {
+        request.dimensions = DIMENSION_BIT(d);
+        assert_int_equal(has_tag(document_tags(&request), "playbooks"), d == DIMENSION_PLAYBOOK);
+        assert_int_equal(has_tag(document_tags(&request), "tags"), d == DIMENSION_TAG);
+        assert_false(has_tag(document_tags(&request), "stocks"));
+    }
+    request.dimensions = DIMENSION_BIT(DIMENSION_PLAYBOOK) | DIMENSION_BIT(DIMENSION_TAG);
+    assert_int_equal(document_tags(&request)->n, 4);
+    request = (struct document_request){.section = SECTION_PLAYBOOK};
+    assert_true(has_tag(document_tags(&request), "playbooks"));
+    assert_int_equal(document_tags(&request)->n, 4);
+}
+
 static void test_document_pick_epochs_follows_the_tags(void **state)
 {
     const struct cache_tags *all = document_all_tags();
@@ -191,10 +239,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_document_append_key_spells_the_families),
+        cmocka_unit_test(test_document_append_key_of_groups_and_playbooks),
         cmocka_unit_test(test_document_append_key_custom_ranges_differ_in_every_field),
         cmocka_unit_test(test_document_append_key_ignores_an_absent_bound),
         cmocka_unit_test(test_document_precomputed_lists_the_set_once),
         cmocka_unit_test(test_document_tags_are_the_assets_and_the_settings),
+        cmocka_unit_test(test_document_tags_name_what_groups_and_playbooks_read),
         cmocka_unit_test(test_document_pick_epochs_follows_the_tags),
         cmocka_unit_test(test_document_ttl_is_the_setting),
     };
