@@ -105,7 +105,7 @@ BEGIN
     FROM (
         SELECT name, number, CASE WHEN default_value IS NULL THEN cell ELSE format('coalesce(%s, %s)', cell, default_value) END
         FROM (
-            SELECT *, CASE name WHEN 'symbol' THEN 'upper(fields ->> ''symbol'')'
+            SELECT *, CASE name WHEN 'symbol' THEN 'upper((fields ->> ''symbol'') COLLATE "C")' -- the table's rule; Turkish has another i
                                 -- as the table's trigger does, which the twin has not
                                 WHEN 'implied_volatility' THEN format('nullif((fields ->> %L)::%s, 0)', name, type)
                                 ELSE format('(fields ->> %L)::%s', name, type) END AS cell

@@ -610,6 +610,26 @@ def test_watch_table_works_for_foreign_tables_and_needs_no_right_of_the_writer(d
     assert noted[3:] == [(bob, "executions"), (None, "rates"), (None, "executions")]
 
 
+def test_watch_table_works_for_partitioned_table_with_quoted_names(db, application):
+    application.execute('CREATE TABLE app."The Fills" ("User" text, n int) PARTITION BY RANGE (n);'
+                        'CREATE TABLE app."Low" PARTITION OF app."The Fills" FOR VALUES FROM (0) TO (10);'
+                        'CREATE TABLE app."High" PARTITION OF app."The Fills" FOR VALUES FROM (10) TO (20)')
+    for _ in range(2):
+        application.execute("""CALL pnlcache.watch_table('app."The Fills"', 'fills', 'User')""")
+    for statement, users in (("INSERT INTO app.\"The Fills\" VALUES ('ann', 1), ('bob', 11)", ["ann", "bob"]),
+                             ('UPDATE app."The Fills" SET n = n + 10 WHERE n = 1', ["ann"]),  # into the other partition
+                             ("DELETE FROM app.\"The Fills\" WHERE \"User\" = 'bob'", ["bob"]),
+                             ('TRUNCATE app."The Fills"', [None]),
+                             ("INSERT INTO app.\"Low\" VALUES ('eve', 1)", [])):  # past the parent, as sql/README.md says
+        application.execute("DELETE FROM pnlcache.change_log")
+        application.execute(statement)
+        assert sorted(notes(db)) == [(user, "fills") for user in users], statement
+    application.execute("""CALL pnlcache.watch_table('app."Low"', 'fills', 'User')""")
+    application.execute("INSERT INTO app.\"Low\" VALUES ('eve', 2)")
+    application.execute("INSERT INTO app.\"The Fills\" VALUES ('ann', 3)")  # once, by the parent's trigger
+    assert notes(db) == [("eve", "fills"), ("ann", "fills")]
+
+
 def test_user_id_too_long_to_be_cached_does_not_fail_the_write(db, application):
     application.execute("CREATE TABLE app.notes (user_id text)")
     application.execute("CALL pnlcache.watch_table('app.notes', 'notes')")
@@ -839,6 +859,32 @@ def test_csv_is_utf8_whatever_the_locale(load, cursor):
     assert done.returncode == 0, done.stderr
     cursor.execute("SELECT mistakes FROM stocks")
     assert cursor.fetchall() == [(text,)]
+
+
+@pytest.fixture
+def turkish_url(servers, cursor):
+    """A database whose own order of text is not that of bytes, and whose upper case of i is not I."""
+    cursor.execute("SELECT current_setting('server_version_num')::integer >= 150000")
+    if cursor.fetchone() != (True,):
+        pytest.skip("PostgreSQL 14 has no databases with ICU collations")
+    cursor.execute("CREATE DATABASE turkish TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'tr-TR'")
+    yield servers.owner_url.replace("/journal?", "/turkish?")
+    cursor.execute("DROP DATABASE turkish WITH (FORCE)")
+
+
+def test_schema_and_csv_do_not_depend_on_the_databases_collation(load, turkish_url):
+    done = subprocess.run([ROOT / "sql/apply.sh", turkish_url], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = load(stocks=HEADER.replace("\n", ",tags\n") + GOOD.format(1).replace("AAPL", "iwm").strip() + ",B;a\n",
+                latest_price="symbol,price\niwm,2\n", environment={"DATABASE_URL": turkish_url})
+    assert done.returncode == 0, done.stderr
+    connection = psycopg2.connect(turkish_url)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT symbol, price FROM pnlcache.stock_trades JOIN pnlcache.latest_prices USING (symbol)")
+        assert cursor.fetchall() == [("IWM", 2)]
+        cursor.execute("SELECT name FROM pnlcache.trade_tags ORDER BY name")
+        assert cursor.fetchall() == [("B",), ("a",)]
+    connection.close()
 
 
 def test_csv_does_not_overwrite(load, cursor):
