@@ -1,4 +1,5 @@
 /* The cache protocol against a real Redis (TEST_REDIS_URL). Every test has a user of its own. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -226,6 +227,70 @@ static void test_open_epochs_agrees_and_survives_foreign_values(void **state)
     buf_release(&key);
 }
 
+/* --- two writers at once ------------------------------------------------------------------------------ */
+
+enum { RACE_THREADS = 4, RACE_ROUNDS = 400 };
+
+struct racer {
+    struct fixture f; /* a copy with a connection of its own */
+    int number;
+    size_t n_hits, n_unchanged, n_bad;
+};
+
+/* A body is "<round>:<letter>...", the round being volatile, so that writers keep and replace each other's bodies. */
+static void *race(void *argument)
+{
+    struct racer *r = argument;
+
+    for (int round = 0; round < RACE_ROUNDS; round++) {
+        char body[64], letter = (char)('a' + (round / 8 + r->number) % 2);
+        struct cache_body about;
+        struct cache_store one;
+        struct cache_lookup found = {.key = r->f.key, .user_id = r->f.user, .tags = &tags};
+        struct buf hash = BUF_INIT;
+
+        (void)snprintf(body, sizeof body, "%d%03d:%c%c%c", r->number, round, letter, letter, letter);
+        about = (struct cache_body){body, strlen(body), 0, 4, clock_now(), INSTANT_NEVER, 7};
+        one = (struct cache_store){.key = r->f.key, .tags = &tags, .epochs = &r->f.epochs, .body = &about, .ttl_s = 900};
+        r->n_bad += cache_store_many(r->f.cache, r->f.redis, &one, 1, NULL) != STATUS_OK;
+        r->n_unchanged += one.unchanged;
+        r->n_bad += cache_lookup_many(r->f.cache, r->f.redis, &found, 1, NULL) != STATUS_OK;
+        if (found.verdict == CACHE_HIT) {
+            r->n_hits++;
+            cache_append_hash(&hash, found.body, found.header.body_size);
+            r->n_bad += found.header.body_size != 8 || strcmp(hash.data, found.header.etag) != 0;
+        } else if (found.verdict != CACHE_MISS_DAMAGED) {
+            r->n_bad++;
+        }
+        buf_release(&hash);
+    }
+    return NULL;
+}
+
+static void test_writers_that_race_never_mix_a_header_with_another_body(void **state)
+{
+    struct fixture *f = *state;
+    struct racer racers[RACE_THREADS];
+    pthread_t threads[RACE_THREADS];
+    size_t n_hits = 0, n_unchanged = 0, n_bad = 0;
+    struct err err = {0};
+
+    for (int i = 0; i < RACE_THREADS; i++) {
+        racers[i] = (struct racer){.f = *f, .number = i};
+        OK(redis_new(&(struct redis_options){getenv("TEST_REDIS_URL"), "test", 2000}, &racers[i].f.redis, &err));
+        assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    for (int i = 0; i < RACE_THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        redis_free(&racers[i].f.redis);
+        n_hits += racers[i].n_hits;
+        n_unchanged += racers[i].n_unchanged;
+        n_bad += racers[i].n_bad;
+    }
+    assert_int_equal(n_bad, 0);
+    assert_true(n_hits > 0 && n_unchanged > 0);
+}
+
 static void test_store_to_another_instance_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -295,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lookup_of_damage_is_a_miss_and_store_replaces_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lookup_of_a_flipped_body_byte_is_damaged_and_replaced, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_open_epochs_agrees_and_survives_foreign_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_writers_that_race_never_mix_a_header_with_another_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_to_another_instance_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_of_a_large_body_is_packed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_over_maxmemory_is_refused_but_invalidation_works, set_up, tear_down),
