@@ -70,6 +70,7 @@ PROGRAMS    := $(B)/pnlcache.fcgi $(B)/pnlcache-worker
 UNIT_TESTS  := $(call executables,tests/unit/test_*.c)
 STORE_TESTS := $(call executables,tests/store/test_*.c)
 FUZZERS     := $(call executables,tests/fuzz/*.c)
+BENCHES     := $(call executables,bench/*.c)
 ARCHIVES    := $(B)/libfcgi_responder.a $(B)/libworker.a $(B)/libshared.a
 
 .DEFAULT_GOAL := all
@@ -95,6 +96,8 @@ $(B)/pnlcache-worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libshared.a
 	$(LINK) -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
 $(UNIT_TESTS) $(STORE_TESTS): $(B)/%: $(B)/%.o $(B)/libsupport.a $(ARCHIVES)
 	$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka $(LDFLAGS)
+$(BENCHES): $(B)/%: $(B)/%.o $(ARCHIVES)
+	$(LINK) -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
 $(FUZZERS): $(B)/%: $(B)/%.o $(ARCHIVES)
 	$(LINK) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
 
@@ -159,11 +162,12 @@ check-headers: ## every header compiles alone
 check-docs: $(PROGRAMS) ## every setting and route is documented
 	@tools/check_docs.sh $(B)
 
-.PHONY: bench
+.PHONY: bench bench-programs
 bench: ## measure; ends with lines "bench: NAME = VALUE"
 	@tools/install_packages.sh run bench
-	@$(MAKE) --no-print-directory DEV=0 -j2 all
+	@$(MAKE) --no-print-directory DEV=0 -j2 bench-programs
 	@BUILD_DIR='$(B)' $(PYTHON) bench/bench.py
+bench-programs: $(PROGRAMS) $(BENCHES)
 
 # --- style -----------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [hits] [precompute]        no name: all of them
+    bench.py [engine] [hits] [precompute]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000).
 The last lines are `bench: NAME = VALUE`. docs/benchmarks.md says what each figure means.
@@ -97,9 +97,7 @@ def bench_nginx_conf(servers, port, webdis_port):
 
 
 def start_rivals(servers, body_bytes, threads):
-    echo = servers.state / "fastcgi_echo"
-    subprocess.run(["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-o", echo, ROOT / "bench/fastcgi_echo.c", "-lpthread"], check=True)
-    servers.spawn("echo", echo, f"{servers.run_dir}/echo.sock", str(threads), str(body_bytes))
+    servers.spawn("echo", BUILD / "bench/fastcgi_echo", f"{servers.run_dir}/echo.sock", str(threads), str(body_bytes))
     port = free_port()
     conf = servers.state / "webdis.json"
     conf.write_text(json.dumps({
@@ -186,7 +184,17 @@ def bench_precompute(servers):
     figure("precompute_peak_mb", max(peaks), 1)
 
 
-BENCHES = {"hits": bench_hits, "precompute": bench_precompute}
+# --- the engine from memory -------------------------------------------------------------------------------
+
+
+def bench_engine(_):
+    say("the engine from memory: core, risk and performance over all eight ranges together")
+    runs = [subprocess.run([BUILD / "bench/engine_bench"], capture_output=True, text=True, check=True).stdout for _ in range(ROUNDS)]
+    say("".join(f"  {line}\n" for line in runs[0].splitlines() if line.startswith("engine:")).rstrip())
+    figure("engine_mtrades_per_s", statistics.median(float(re.search(r"engine_mtrades_per_s = ([\d.]+)", run).group(1)) for run in runs))
+
+
+BENCHES = {"engine": bench_engine, "hits": bench_hits, "precompute": bench_precompute}
 
 
 def main():
