@@ -135,6 +135,8 @@ static bool is_not_modified(const struct request *request, const char *etag, str
     const char *since_text = request_param(request, PARAM_IF_MODIFIED_SINCE);
     struct instant since;
 
+    if (request->method == METHOD_POST)
+        return false;
     if (if_none_match && *if_none_match)
         return http_etag_matches(if_none_match, etag);
     if (!since_text || instant_parse_http(since_text, &since) != STATUS_OK)

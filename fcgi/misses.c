@@ -279,6 +279,10 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     buf_clear(&t->out);
     int64_t begin_us = clock_monotonic_us();
     enum status status = document_compute(t->db, &leader->document, user_id, &t->out, &body, &err);
+    if (status == STATUS_NOT_FOUND) {
+        fail_all(f, status, err.text, NULL);
+        return;
+    }
     if (status != STATUS_OK) {
         fail_all(f, status == STATUS_INVALID ? STATUS_INTERNAL : status,
                  status_is_transient(status) ? "the database cannot answer at the moment" : NULL, &err);

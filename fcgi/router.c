@@ -6,13 +6,17 @@
 #include "fcgi/handlers.h"
 
 #define READ (METHOD_GET | METHOD_HEAD)
+#define READ_OR_POST (READ | METHOD_POST) /* older clients send what they ask for as a body */
 
 static const struct route routes[] = {
     {"/api/stocks/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_STOCKS},
     {"/api/options/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_OPTIONS},
-    {"/api/analytics/core", READ, handle_analytics, SECTION_CORE, ASSET_ALL},
-    {"/api/analytics/risk", READ, handle_analytics, SECTION_RISK, ASSET_ALL},
-    {"/api/analytics/performance", READ, handle_analytics, SECTION_PERFORMANCE, ASSET_ALL},
+    {"/api/analytics/core", READ_OR_POST, handle_analytics, SECTION_CORE, ASSET_ALL},
+    {"/api/analytics/risk", READ_OR_POST, handle_analytics, SECTION_RISK, ASSET_ALL},
+    {"/api/analytics/performance", READ_OR_POST, handle_analytics, SECTION_PERFORMANCE, ASSET_ALL},
+    {"/api/analytics/grouped", READ_OR_POST, handle_analytics, SECTION_GROUPED, ASSET_ALL},
+    {"/api/playbooks/analytics", READ, handle_analytics, SECTION_PLAYBOOKS, ASSET_ALL},
+    {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL},
     {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0},
     {"/healthz", READ, handle_health, 0, 0},
     {"/readyz", READ, handle_readiness, 0, 0},
@@ -26,9 +30,27 @@ const struct route *router_route(size_t i)
 
 static enum next_step refuse_method(struct exchange *x, const struct route *route)
 {
-    response_problem(&x->response, &x->request, 405, NULL, NULL,
-                     route->methods & METHOD_POST ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
+    const char *allow = route->methods == METHOD_POST ? "Allow: POST\r\n"
+                      : route->methods == READ        ? "Allow: GET, HEAD\r\n"
+                                                      : "Allow: GET, HEAD, POST\r\n";
+
+    response_problem(&x->response, &x->request, 405, NULL, NULL, allow);
     return NEXT_SEND;
+}
+
+/* "{...}" in a route's path stands for one segment that is not empty. */
+static bool matches(const char *route, const char *path)
+{
+    while (*route && *path) {
+        size_t len = *route == '{' ? strcspn(path, "/") : 0;
+        if (len > 0) {
+            route += strcspn(route, "}") + 1;
+            path += len;
+        } else if (*route++ != *path++) {
+            return false;
+        }
+    }
+    return *route == *path;
 }
 
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x)
@@ -36,7 +58,7 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
     const char *path = request_path(&x->request);
 
     for (size_t i = 0; i < N_ROUTES; i++) {
-        if (strcmp(routes[i].path, path) != 0)
+        if (!matches(routes[i].path, path))
             continue;
         if (!(routes[i].methods & x->request.method))
             return refuse_method(x, &routes[i]);

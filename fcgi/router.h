@@ -15,7 +15,7 @@ struct handler_context {
 };
 
 struct route {
-    const char *path;
+    const char *path; /* "{...}" stands for any one segment */
     unsigned methods; /* enum method, or-ed */
     enum next_step (*handle)(struct handler_context *context, struct exchange *x, const struct route *route);
     enum section section; /* of an analytics document */

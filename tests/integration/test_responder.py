@@ -159,6 +159,9 @@ def test_what_does_not_exist_is_404_and_a_wrong_method_405(client):
     problem(client.ask("GET", "/api/stocks/../stocks/analytics", bearer()), 404)
     answer = client.ask("DELETE", CORE, bearer())
     problem(answer, 405)
+    assert answer.headers["allow"] == "GET, HEAD, POST"
+    answer = client.ask("POST", STOCKS, bearer())
+    problem(answer, 405)
     assert answer.headers["allow"] == "GET, HEAD"
     answer = client.ask("GET", "/api/webhooks/trades")
     problem(answer, 405)

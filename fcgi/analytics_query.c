@@ -1,0 +1,303 @@
+#include "fcgi/analytics_query.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[ANALYTICS_PARAMETERS] = {
+    [ANALYTICS_USER_ID] = "user_id",
+    [ANALYTICS_TIME_RANGE] = "time_range",
+    [ANALYTICS_START_DATE] = "start_date",
+    [ANALYTICS_END_DATE] = "end_date",
+    [ANALYTICS_NULL_AS_ZERO] = "null_as_zero",
+    [ANALYTICS_ASSET] = "asset",
+    [ANALYTICS_RISK_FREE_RATE] = "risk_free_rate",
+    [ANALYTICS_GROUPING_TYPES] = "grouping_types",
+    [ANALYTICS_INCLUDE_TIME_SERIES] = "include_time_series",
+    [ANALYTICS_INCLUDE_GROUPED] = "include_grouped_analytics",
+    [ANALYTICS_INTERVAL] = "time_series_interval",
+};
+
+/* The endpoints over all trades take everything, whether it makes a difference to them or not: older clients send one
+ * and the same set of options to each. */
+static bool is_allowed(enum analytics_parameter parameter, enum section section, enum asset route_asset)
+{
+    bool combined = route_asset == ASSET_ALL && section != SECTION_PLAYBOOKS && section != SECTION_PLAYBOOK;
+
+    return parameter <= ANALYTICS_NULL_AS_ZERO || combined;
+}
+
+/* --- reading ------------------------------------------------------------------------------------ */
+
+struct reading {
+    struct analytics_query *query;
+    struct problem_fields *problems;
+    enum section section;
+    enum asset route_asset;
+};
+
+/* ANALYTICS_PARAMETERS: it is no parameter of this route, which is noted. */
+static enum analytics_parameter find_parameter(const struct reading *r, const char *name)
+{
+    for (int i = 0; i < ANALYTICS_PARAMETERS; i++)
+        if (strcmp(names[i], name) == 0 && is_allowed((enum analytics_parameter)i, r->section, r->route_asset))
+            return (enum analytics_parameter)i;
+    problem_add(r->problems, name, "is not a parameter of this request");
+    return ANALYTICS_PARAMETERS;
+}
+
+static void put(const struct reading *r, enum analytics_parameter parameter, const char *value)
+{
+    if (r->query->values[parameter])
+        problem_add(r->problems, names[parameter], "is given twice");
+    else
+        r->query->values[parameter] = value;
+}
+
+static const char *list_text(struct analytics_query *q, const struct json_value *list)
+{
+    size_t len = 0;
+
+    for (const struct json_value *v = json_first_child(list); v; v = json_next_sibling(v)) {
+        const char *text = json_get_string(v);
+        if (!text || len + strlen(text) + 2 > sizeof(q->grouping_types))
+            return NULL;
+        len += (size_t)snprintf(q->grouping_types + len, sizeof(q->grouping_types) - len, "%s%s", len > 0 ? "," : "",
+                                text);
+    }
+    q->grouping_types[len] = '\0';
+    return q->grouping_types;
+}
+
+/* Exact to the eighth decimal, which is all there is of a rate, and in no locale's spelling. */
+static const char *rate_text(struct analytics_query *q, const struct json_value *value)
+{
+    double rate;
+    struct buf text = BUF_INIT;
+    bool good = json_get_double(value, &rate) == STATUS_OK && rate > -1e9 && rate < 1e9;
+
+    if (good)
+        decimal_append(&text, (wide_int)(rate * 1e8 + (rate < 0 ? -0.5 : 0.5)), 8, 8);
+    good = good && buf_status(&text) == STATUS_OK && text.len < sizeof(q->rate);
+    if (good)
+        memcpy(q->rate, text.data, text.len + 1);
+    buf_release(&text);
+    return good ? q->rate : NULL;
+}
+
+/* The text of a member's value; NULL: it is of the wrong type. */
+static const char *value_text(struct analytics_query *q, enum analytics_parameter parameter,
+                              const struct json_value *value)
+{
+    bool truth;
+
+    switch (json_type_of(value)) {
+    case JSON_STRING: return json_get_string(value);
+    case JSON_BOOL: return json_get_bool(value, &truth) == STATUS_OK && truth ? "true" : "false";
+    case JSON_NUMBER: return parameter == ANALYTICS_RISK_FREE_RATE ? rate_text(q, value) : NULL;
+    case JSON_ARRAY: return parameter == ANALYTICS_GROUPING_TYPES ? list_text(q, value) : NULL;
+    case JSON_NULL:
+    case JSON_OBJECT: break;
+    }
+    return NULL;
+}
+
+static void read_member(const struct reading *r, const struct json_value *member)
+{
+    enum analytics_parameter parameter = find_parameter(r, json_child_name(member));
+    const char *text;
+
+    if (parameter == ANALYTICS_PARAMETERS || json_type_of(member) == JSON_NULL)
+        return;
+    text = value_text(r->query, parameter, member);
+    if (text)
+        put(r, parameter, text);
+    else
+        problem_add(r->problems, names[parameter], "has the wrong type");
+}
+
+/* {"custom": {"start_date": ..., "end_date": ...}} */
+static void read_custom_range(const struct reading *r, const struct json_value *range)
+{
+    const struct json_value *custom = json_member(range, "custom");
+
+    if (!custom || json_type_of(custom) != JSON_OBJECT || json_length(range) != 1) {
+        problem_add(r->problems, "time_range", "must be a name or {\"custom\": {...}}");
+        return;
+    }
+    put(r, ANALYTICS_TIME_RANGE, "custom");
+    for (const struct json_value *v = json_first_child(custom); v; v = json_next_sibling(v)) {
+        if (strcmp(json_child_name(v), "start_date") == 0 || strcmp(json_child_name(v), "end_date") == 0)
+            read_member(r, v);
+        else
+            problem_add(r->problems, json_child_name(v), "is not a bound of a range");
+    }
+}
+
+static void read_object(const struct reading *r, const struct json_value *object, bool inner)
+{
+    for (const struct json_value *v = json_first_child(object); v; v = json_next_sibling(v)) {
+        bool is_object = json_type_of(v) == JSON_OBJECT;
+        if (is_object && strcmp(json_child_name(v), "time_range") == 0)
+            read_custom_range(r, v);
+        else if (is_object && !inner && strcmp(json_child_name(v), "options") == 0)
+            read_object(r, v, true);
+        else
+            read_member(r, v);
+    }
+}
+
+enum status analytics_query_read(struct analytics_query *q, const struct request *request, enum section section,
+                                 enum asset route_asset, struct problem_fields *problems, struct err *err)
+{
+    struct reading r = {q, problems, section, route_asset};
+    enum status status;
+
+    *q = (struct analytics_query){.body = NULL};
+    for (size_t i = 0; i < request->n_query; i++) {
+        enum analytics_parameter parameter = find_parameter(&r, request_query_name(request, i));
+        if (parameter != ANALYTICS_PARAMETERS)
+            put(&r, parameter, request_query_value(request, i));
+    }
+    if (request->method != METHOD_POST || request->body.len == 0)
+        return STATUS_OK;
+    status = json_parse(request->body.data, request->body.len, &q->body, err);
+    if (status != STATUS_OK)
+        return status;
+    if (json_type_of(json_root(q->body)) != JSON_OBJECT)
+        return err_fail(err, STATUS_INVALID, "the body is not a JSON object");
+    read_object(&r, json_root(q->body), false);
+    return STATUS_OK;
+}
+
+void analytics_query_release(struct analytics_query *q)
+{
+    json_document_free(&q->body);
+}
+
+/* --- parsing ------------------------------------------------------------------------------------ */
+
+static void parse_date(const char *text, const char *field, bool *ret_has, struct date *ret_date,
+                       struct problem_fields *problems)
+{
+    if (!text)
+        return;
+    if (date_parse(text, ret_date) == STATUS_OK)
+        *ret_has = true;
+    else
+        problem_add(problems, field, "must be a date, YYYY-MM-DD");
+}
+
+static void parse_range(const struct analytics_query *q, struct range_request *range, struct problem_fields *problems)
+{
+    const char *name = q->values[ANALYTICS_TIME_RANGE];
+    const char *start = q->values[ANALYTICS_START_DATE], *end = q->values[ANALYTICS_END_DATE];
+
+    *range = (struct range_request){.name = RANGE_ALL_TIME};
+    if (name && range_name_parse(name, &range->name) != STATUS_OK)
+        problem_add(problems, "time_range", "must be today, 7d, 30d, 90d, 6m, 1y, ytd, all_time or custom");
+    parse_date(start, "start_date", &range->has_start, &range->start, problems);
+    parse_date(end, "end_date", &range->has_end, &range->end, problems);
+    if (range->name != RANGE_CUSTOM) {
+        if (start)
+            problem_add(problems, "start_date", "goes with time_range=custom only");
+        if (end)
+            problem_add(problems, "end_date", "goes with time_range=custom only");
+    } else if (!start && !end) {
+        problem_add(problems, "start_date", "time_range=custom needs start_date, end_date or both");
+    } else if (range->has_start && range->has_end && range->start.days > range->end.days) {
+        problem_add(problems, "end_date", "lies before start_date");
+    }
+}
+
+/* "stock" and "option" are what older clients say. */
+static void parse_asset(const char *text, enum asset *ret_asset, struct problem_fields *problems)
+{
+    static const struct {
+        const char *text;
+        enum asset asset;
+    } known[] = {{"all", ASSET_ALL},
+                 {"stocks", ASSET_STOCKS},
+                 {"stock", ASSET_STOCKS},
+                 {"options", ASSET_OPTIONS},
+                 {"option", ASSET_OPTIONS}};
+    if (!text)
+        return;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(known[i].text, text) == 0) {
+            *ret_asset = known[i].asset;
+            return;
+        }
+    problem_add(problems, "asset", "must be all, stocks or options");
+}
+
+static bool parse_flag(const struct analytics_query *q, enum analytics_parameter parameter, bool otherwise,
+                       struct problem_fields *problems)
+{
+    const char *text = q->values[parameter];
+
+    if (!text)
+        return otherwise;
+    if (strcmp(text, "true") == 0 || strcmp(text, "1") == 0)
+        return true;
+    if (strcmp(text, "false") != 0 && strcmp(text, "0") != 0)
+        problem_add(problems, names[parameter], "must be true or false");
+    return false;
+}
+
+/* The bounds of the account's own setting. */
+static void parse_rate(const char *text, struct document_request *request, struct problem_fields *problems)
+{
+    int64_t e8;
+
+    if (!text)
+        return;
+    if (money_parse(text, &e8) != STATUS_OK || e8 <= -MONEY_SCALE || e8 >= 10000 * MONEY_SCALE) {
+        problem_add(problems, names[ANALYTICS_RISK_FREE_RATE], "must be a fraction above -1, such as 0.02");
+        return;
+    }
+    request->has_risk_free_rate = true;
+    request->risk_free_rate_e8 = e8;
+}
+
+static unsigned parse_dimensions(const char *text, struct problem_fields *problems)
+{
+    unsigned dimensions = 0;
+    enum dimension dimension;
+
+    if (!text || !*text)
+        return DIMENSION_BIT(DIMENSION_SYMBOL);
+    for (;;) {
+        size_t len = strcspn(text, ",");
+        if (dimension_parse(text, len, &dimension) != STATUS_OK) {
+            problem_add(problems, names[ANALYTICS_GROUPING_TYPES], "'%.*s' is not a dimension",
+                        len > 40 ? 40 : (int)len, text);
+            return 0;
+        }
+        dimensions |= DIMENSION_BIT(dimension);
+        if (!text[len])
+            return dimensions;
+        text += len + 1;
+    }
+}
+
+static void check_interval(const char *text, struct problem_fields *problems)
+{
+    if (text && strcmp(text, "daily") != 0 && strcmp(text, "weekly") != 0 && strcmp(text, "monthly") != 0)
+        problem_add(problems, names[ANALYTICS_INTERVAL], "must be daily, weekly or monthly");
+}
+
+void analytics_query_parse(const struct analytics_query *q, struct document_request *request,
+                           struct problem_fields *problems)
+{
+    unsigned dimensions = parse_dimensions(q->values[ANALYTICS_GROUPING_TYPES], problems);
+
+    parse_range(q, &request->range, problems);
+    parse_asset(q->values[ANALYTICS_ASSET], &request->asset, problems);
+    request->null_as_zero = parse_flag(q, ANALYTICS_NULL_AS_ZERO, false, problems);
+    parse_rate(q->values[ANALYTICS_RISK_FREE_RATE], request, problems);
+    (void)parse_flag(q, ANALYTICS_INCLUDE_TIME_SERIES, true, problems);
+    (void)parse_flag(q, ANALYTICS_INCLUDE_GROUPED, false, problems);
+    check_interval(q->values[ANALYTICS_INTERVAL], problems);
+    if (request->section == SECTION_GROUPED)
+        request->dimensions = dimensions;
+}
