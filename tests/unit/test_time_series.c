@@ -263,6 +263,25 @@ static void test_the_drawdown_curve_sees_the_hole_within_a_day(void **state)
     end();
 }
 
+/* Equity was below zero before the range: a window that reaches back to it has no returns. */
+static void test_a_window_with_equity_at_or_below_zero_has_no_sharpe_ratio(void **state)
+{
+    static const char csv[] = HEADER "1,X,BUY,1,200,50,2025-03-10T14:00:00Z,2025-03-10T15:00:00Z\n"
+                                     "2,X,BUY,1,200,700,2025-03-11T14:00:00Z,2025-03-11T15:00:00Z\n"
+                                     "3,X,BUY,1,200,201,2025-04-07T14:00:00Z,2025-04-07T15:00:00Z\n"
+                                     "4,X,BUY,1,200,201,2025-04-08T14:00:00Z,2025-04-08T15:00:00Z\n";
+    const char *points;
+
+    (void)state;
+    begin(false, csv, EXAMPLE_A_AS_OF, "100");
+    series_of_preset(ASSET_ALL, RANGE_7D);
+    assert_string_equal(member(text.data, "total_return_percentage"), "0.4444"); /* 2 / 450 */
+    points = strstr(text.data, "\"rolling_sharpe_ratio_20\":[{\"date\":\"2025-04-07\"");
+    assert_string_equal(member(points, "value"), "null");
+    assert_string_not_equal(member(strstr(points, "2025-04-08"), "value"), "null");
+    end();
+}
+
 static void test_no_trades_give_empty_lists_and_full_maps(void **state)
 {
     static const struct expected expected[] = {
@@ -305,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_example_b_has_the_published_rolling_sharpe_ratios),
         cmocka_unit_test(test_a_week_over_new_year_is_one_week),
         cmocka_unit_test(test_the_drawdown_curve_sees_the_hole_within_a_day),
+        cmocka_unit_test(test_a_window_with_equity_at_or_below_zero_has_no_sharpe_ratio),
         cmocka_unit_test(test_no_trades_give_empty_lists_and_full_maps),
     };
 
