@@ -1,7 +1,12 @@
 #include "jobs/document.h"
 
 #include "jobs/analytics/playbook_analytics.h"
+#include "jobs/analytics/pnl_calendar.h"
+#include "jobs/analytics/positions.h"
+#include "jobs/analytics/symbol_analytics.h"
+#include "jobs/analytics/trade_analytics.h"
 #include "jobs/annotation_reader.h"
+#include "jobs/price_reader.h"
 #include "jobs/trade_reader.h"
 
 /* What a document is written from. */
@@ -10,6 +15,7 @@ struct source {
     size_t range_index; /* in the report */
     const struct document_request *request;
     const struct journal *journal;
+    const struct price_table *prices;      /* of open positions; empty when the section wants none */
     const struct annotations *annotations; /* of the kinds its section wants */
 };
 
@@ -39,6 +45,53 @@ static enum status write_playbook(const struct source *s, struct json_writer *w,
     return playbook_analytics_write_one(s->journal, s->annotations, &range, s->request->playbook_id, w, err);
 }
 
+static enum status write_time_series(const struct source *s, struct json_writer *w, struct err *err)
+{
+    (void)err;
+    report_write_time_series(s->report, w);
+    return STATUS_OK;
+}
+
+static struct date calendar_month(const struct document_request *request, struct date today)
+{
+    return date_first_of_month(request->has_month ? request->month : today);
+}
+
+static enum status write_calendar(const struct source *s, struct json_writer *w, struct err *err)
+{
+    (void)err;
+    pnl_calendar_write(s->journal, s->request->asset, calendar_month(s->request, s->journal->today), w);
+    return STATUS_OK;
+}
+
+static enum status write_positions(const struct source *s, struct json_writer *w, struct err *err)
+{
+    (void)err;
+    positions_write(s->journal, s->request->asset, s->prices, w);
+    return STATUS_OK;
+}
+
+static enum status write_trade(const struct source *s, struct json_writer *w, struct err *err)
+{
+    const struct trade *trade =
+        trade_analytics_find(s->journal, s->request->asset == ASSET_OPTIONS, s->request->trade_id);
+
+    if (trade == NULL)
+        return err_fail(err, STATUS_NOT_FOUND, "there is no such trade");
+    trade_analytics_write(trade, s->journal, w);
+    return STATUS_OK;
+}
+
+static enum status write_symbol(const struct source *s, struct json_writer *w, struct err *err)
+{
+    struct text_ref symbol = {s->request->symbol, strlen(s->request->symbol)};
+    struct time_range range = range_of(s);
+
+    (void)err;
+    symbol_analytics_write(s->journal, symbol, &range, w);
+    return STATUS_OK;
+}
+
 /* How a section is named in keys (NULL: none), and what prints its data: from the report alone, or from more. */
 static const struct {
     const char *name;
@@ -49,9 +102,14 @@ static const struct {
     [SECTION_CORE] = {"core", report_write_core, NULL},
     [SECTION_RISK] = {"risk", report_write_risk, NULL},
     [SECTION_PERFORMANCE] = {"performance", report_write_performance, NULL},
+    [SECTION_TIME_SERIES] = {"time-series", NULL, write_time_series},
     [SECTION_GROUPED] = {"grouped", NULL, write_groups},
     [SECTION_PLAYBOOKS] = {"playbooks", NULL, write_playbooks},
     [SECTION_PLAYBOOK] = {"playbook", NULL, write_playbook},
+    [SECTION_CALENDAR] = {"calendar", NULL, write_calendar},
+    [SECTION_POSITIONS] = {"positions", NULL, write_positions},
+    [SECTION_TRADE] = {"trade", NULL, write_trade},
+    [SECTION_SYMBOL] = {"symbol", NULL, write_symbol},
 };
 
 /* What a section needs besides trades, as for annotation_read(). */
@@ -93,6 +151,11 @@ static unsigned annotations_wanted(const struct document_request *request)
         "tags", false                                                                                                  \
     }
 
+#define PRICES                                                                                                         \
+    {                                                                                                                  \
+        "prices", true                                                                                                 \
+    }
+
 /* By asset, by whether playbooks are read, by whether tags are. */
 static const struct cache_tags tags[][2][2] = {
     [ASSET_ALL] = {{{3, {STOCKS, OPTIONS, SETTINGS}}, {4, {STOCKS, OPTIONS, SETTINGS, TAGS}}},
@@ -103,10 +166,18 @@ static const struct cache_tags tags[][2][2] = {
                        {{3, {OPTIONS, SETTINGS, PLAYBOOKS}}, {4, {OPTIONS, SETTINGS, PLAYBOOKS, TAGS}}}},
 };
 
+static const struct cache_tags position_tags[] = {
+    [ASSET_ALL] = {4, {STOCKS, OPTIONS, SETTINGS, PRICES}},
+    [ASSET_STOCKS] = {3, {STOCKS, SETTINGS, PRICES}},
+    [ASSET_OPTIONS] = {3, {OPTIONS, SETTINGS, PRICES}},
+};
+
 const struct cache_tags *document_tags(const struct document_request *request)
 {
     unsigned wanted = annotations_wanted(request);
 
+    if (request->section == SECTION_POSITIONS)
+        return &position_tags[request->asset];
     return &tags[request->asset][(wanted & ANNOTATION_PLAYBOOKS) != 0][(wanted & ANNOTATION_TAGS) != 0];
 }
 
@@ -143,6 +214,14 @@ static void append_dimensions(struct buf *out, unsigned dimensions)
         }
 }
 
+/* Last, because it may hold anything. */
+static void append_symbol(struct buf *out, const char *symbol)
+{
+    buf_append_string(out, " symbol=");
+    for (; *symbol != '\0'; symbol++)
+        buf_append_char(out, *symbol >= 'a' && *symbol <= 'z' ? (char)(*symbol - 'a' + 'A') : *symbol);
+}
+
 /* The hash of the request in its one canonical spelling: every field, in fixed order. */
 static void append_custom_hash(const struct document_request *request, struct buf *key)
 {
@@ -159,18 +238,26 @@ static void append_custom_hash(const struct document_request *request, struct bu
     buf_append_format(&canonical, " playbook=%lld zero=%d", (long long)request->playbook_id, request->null_as_zero);
     if (request->has_risk_free_rate)
         buf_append_format(&canonical, " rate=%lld", (long long)request->risk_free_rate_e8);
+    buf_append_format(&canonical, " trade=%lld month=", (long long)request->trade_id);
+    append_day(&canonical, request->has_month, request->month);
+    if (request->section == SECTION_SYMBOL)
+        append_symbol(&canonical, request->symbol);
     if (buf_status(&canonical) != STATUS_OK)
         key->failed = true; /* half a text must not become a key */
     cache_append_hash(key, canonical.data, canonical.len);
     buf_release(&canonical);
 }
 
+static bool has_family(enum section section)
+{
+    return section < SECTIONS_PRECOMPUTED || section == SECTION_TIME_SERIES || section == SECTION_GROUPED;
+}
+
 /* Whether the document has no key of its own family. */
 static bool is_custom(const struct document_request *request)
 {
-    return request->range.name == RANGE_CUSTOM || request->null_as_zero || request->has_risk_free_rate ||
-           request->section == SECTION_PLAYBOOKS || request->section == SECTION_PLAYBOOK ||
-           (request->dimensions & (request->dimensions - 1)) != 0;
+    return !has_family(request->section) || request->range.name == RANGE_CUSTOM || request->null_as_zero ||
+           request->has_risk_free_rate || (request->dimensions & (request->dimensions - 1)) != 0;
 }
 
 void document_append_key(const struct cache *cache, const struct document_request *request, const char *user_id,
@@ -216,8 +303,7 @@ struct cache_epochs document_pick_epochs(const struct document_request *request,
 
 int64_t document_ttl_s(const struct settings *settings, const struct document_request *request)
 {
-    (void)request; /* every analytics document has the same TTL so far */
-    return settings->cache_ttl_analytics_s;
+    return request->section == SECTION_POSITIONS ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
 }
 
 /* --- the precomputed set ------------------------------------------------------------------------ */
@@ -316,22 +402,38 @@ enum status document_write(const struct report *report, const struct journal *jo
 
 /* --- read-through ------------------------------------------------------------------------------- */
 
-/* Computes the one range that was asked for and writes the document. */
-static enum status build(const struct journal *read, const struct annotations *annotations,
-                         const struct document_request *request, const char *user_id, struct report *report,
-                         struct instant computed_at, struct buf *out, struct cache_body *ret_body, struct err *err)
+/* What the document covers: of a calendar, its month. */
+static struct time_range document_range(const struct document_request *request, struct date today)
 {
-    struct journal journal = *read; /* borrows all it holds */
-    struct source source = {.report = report, .request = request, .journal = &journal, .annotations = annotations};
-    struct time_range range = time_range_resolve(&request->range, journal.today);
+    struct range_request range = request->range;
+
+    if (request->section == SECTION_CALENDAR) {
+        range = (struct range_request){.name = RANGE_CUSTOM, .has_start = true, .has_end = true};
+        range.start = calendar_month(request, today);
+        range.end = date_add_days(date_add_months(range.start, 1), -1);
+    }
+    return time_range_resolve(&range, today);
+}
+
+/* Computes the one range that was asked for and writes the document. */
+static enum status build(struct source *source, const char *user_id, struct report *report, struct instant computed_at,
+                         struct buf *out, struct cache_body *ret_body, struct err *err)
+{
+    const struct document_request *request = source->request;
+    struct journal journal = *source->journal; /* borrows all it holds */
+    struct time_range range = document_range(request, journal.today);
     enum status status;
 
+    source->report = report;
+    source->journal = &journal;
     if (request->has_risk_free_rate)
         journal.account.risk_free_rate_e8 = request->risk_free_rate_e8;
     status = report_compute(report, &journal, request->asset, &range, 1, err);
+    if (status == STATUS_OK && request->section == SECTION_TIME_SERIES)
+        status = report_compute_time_series(report, 0, err);
     if (status != STATUS_OK)
         return status;
-    return write_body(&source, user_id, computed_at, out, ret_body, err);
+    return write_body(source, user_id, computed_at, out, ret_body, err);
 }
 
 /* The stream is read to its end: a connection that is left in the middle of one is lost. */
@@ -346,20 +448,21 @@ static enum status finish_reading(struct trade_reader *reader, struct err *err)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-/* Reads the user's journal and builds the document from it. */
+/* Reads the user's journal, and what else the section wants, and builds the document from it. */
 static enum status compute_one(struct db *db, const struct document_request *request, const char *user_id,
                                struct report *report, struct instant as_of, struct buf *out,
                                struct cache_body *ret_body, struct err *err)
 {
     struct trade_reader *reader = NULL;
     struct annotations annotations;
-    const struct journal *journal;
+    struct price_table prices;
+    struct source source = {.request = request, .annotations = &annotations, .prices = &prices};
     struct instant computed_at = clock_now();
-    struct err end_err = {{0}};
     const char *id;
-    enum status status, end;
+    enum status status;
 
     annotations_init(&annotations);
+    price_table_init(&prices);
     status = annotation_read(db, user_id, annotations_wanted(request), &annotations, err);
     if (status == STATUS_OK)
         status = trade_reader_open(db, 1, &user_id, as_of, &reader, err);
@@ -367,15 +470,16 @@ static enum status compute_one(struct db *db, const struct document_request *req
         goto out;
     if (request->dimensions != 0)
         trade_reader_keep_details(reader);
-    status = trade_reader_next(reader, &id, &journal, err);
-    if (status != STATUS_OK)
-        goto out;
-    status = build(journal, &annotations, request, user_id, report, computed_at, out, ret_body, err);
-    end = finish_reading(reader, &end_err);
-    if (status == STATUS_OK && end != STATUS_OK)
-        status = err_fail(err, end, "%s", end_err.text);
+    status = trade_reader_next(reader, &id, &source.journal, err);
+    if (status == STATUS_OK)
+        status = finish_reading(reader, err);
+    if (status == STATUS_OK && request->section == SECTION_POSITIONS)
+        status = price_read(db, source.journal, &prices, err);
+    if (status == STATUS_OK)
+        status = build(&source, user_id, report, computed_at, out, ret_body, err);
 out:
     trade_reader_close(&reader);
+    price_table_release(&prices);
     annotations_release(&annotations);
     return status;
 }

@@ -15,18 +15,27 @@ enum section {
     SECTION_RISK,
     SECTION_PERFORMANCE,
     SECTIONS_PRECOMPUTED, /* the ones above */
-    SECTION_GROUPED = SECTIONS_PRECOMPUTED,
+    SECTION_TIME_SERIES = SECTIONS_PRECOMPUTED,
+    SECTION_GROUPED,
     SECTION_PLAYBOOKS, /* all of them */
     SECTION_PLAYBOOK,  /* one */
+    SECTION_CALENDAR,
+    SECTION_POSITIONS,
+    SECTION_TRADE,
+    SECTION_SYMBOL,
     SECTIONS
 };
 
 struct document_request {
     enum section section;
-    enum asset asset; /* summary: stocks or options only; playbooks: all only */
-    struct range_request range;
+    enum asset asset; /* summary, trade: stocks or options only; playbooks, symbol: all only */
+    struct range_request range; /* all_time for calendar, positions and trade */
     unsigned dimensions; /* grouped: a set of group.h, not empty */
     int64_t playbook_id; /* of SECTION_PLAYBOOK */
+    bool has_month;      /* calendar; without: the month of today */
+    struct date month;   /* the first day of it */
+    int64_t trade_id;
+    const char *symbol; /* of SECTION_SYMBOL, in any case; borrowed for as long as the request is used */
     bool null_as_zero;   /* metrics.md 4.4 */
     bool has_risk_free_rate;
     int64_t risk_free_rate_e8; /* instead of the account's */
