@@ -305,8 +305,10 @@ static enum status check_end(struct trade_reader *reader, struct err *err)
 
     if (status != STATUS_OK)
         return status;
-    return reader->at_end ? STATUS_NOT_FOUND
-                          : err_fail(err, STATUS_INTERNAL, "the stream of trades has rows of a user nobody asked for");
+    if (!reader->at_end)
+        return err_fail(err, STATUS_INTERNAL, "the stream of trades has rows of a user nobody asked for");
+    db_copy_close(&reader->copy); /* the connection is free for what else the snapshot holds */
+    return STATUS_NOT_FOUND;
 }
 
 static enum status read_user(struct trade_reader *reader, const char *user_id, struct err *err)

@@ -94,6 +94,47 @@ static void test_document_append_key_of_groups_and_playbooks(void **state)
     free(one);
 }
 
+static void test_document_append_key_of_what_is_computed_on_demand(void **state)
+{
+    static const enum section sections[] = {SECTION_CALENDAR, SECTION_POSITIONS, SECTION_TRADE, SECTION_SYMBOL};
+    static const char custom[] = "t:analytics:{u}:custom:";
+
+    (void)state;
+    assert_key(SECTION_TIME_SERIES, ASSET_ALL, RANGE_30D, "u", "t:analytics:combined:{u}:30d:time-series");
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        struct document_request request = {.section = sections[i], .range = {.name = RANGE_ALL_TIME}, .symbol = "X"};
+        char *key = key_of(&request, "u");
+
+        assert_memory_equal(key, custom, sizeof custom - 1);
+        free(key);
+    }
+}
+
+/* Equal requests in other spellings share one key; others have their own. */
+static void test_document_append_key_hashes_month_trade_and_symbol(void **state)
+{
+    const struct document_request base = {.section = SECTION_SYMBOL, .range = {.name = RANGE_30D}, .symbol = "BRK.b"};
+    struct document_request others[6];
+    char *key = key_of(&base, "u"), *other;
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++)
+        others[i] = base;
+    others[0].symbol = "brk.B";
+    others[1].symbol = "BRK.A";
+    others[2].range.name = RANGE_7D;
+    others[3].has_month = true;
+    others[4].trade_id = 7;
+    others[5].asset = ASSET_OPTIONS;
+    for (size_t i = 0; i < 6; i++) {
+        other = key_of(&others[i], "u");
+        if ((strcmp(key, other) == 0) != (i == 0))
+            fail_msg("case %zu", i);
+        free(other);
+    }
+    free(key);
+}
+
 static void test_document_append_key_custom_ranges_differ_in_every_field(void **state)
 {
     struct range_request range = {RANGE_CUSTOM, true, true, {20000}, {20010}};
@@ -208,6 +249,22 @@ static void test_document_tags_name_what_groups_and_playbooks_read(void **state)
     assert_int_equal(document_tags(&request)->n, 4);
 }
 
+/* Prices change for everybody at once. */
+static void test_document_tags_of_positions_name_the_shared_prices(void **state)
+{
+    (void)state;
+    for (enum asset asset = ASSET_ALL; asset <= ASSET_OPTIONS; asset++) {
+        struct document_request request = {.section = SECTION_POSITIONS, .asset = asset};
+        const struct cache_tags *tags = document_tags(&request);
+
+        assert_string_equal(tags->tags[tags->n - 1].name, "prices");
+        assert_true(tags->tags[tags->n - 1].shared);
+        assert_int_equal(tags->n, asset == ASSET_ALL ? 4 : 3);
+        assert_int_equal(has_tag(tags, "stocks"), asset != ASSET_OPTIONS);
+        assert_true(has_tag(tags, "settings"));
+    }
+}
+
 static void test_document_pick_epochs_follows_the_tags(void **state)
 {
     const struct cache_tags *all = document_all_tags();
@@ -233,6 +290,8 @@ static void test_document_ttl_is_the_setting(void **state)
 
     (void)state;
     assert_int_equal(document_ttl_s(settings, &request), 777);
+    request.section = SECTION_POSITIONS;
+    assert_int_equal(document_ttl_s(settings, &request), 120);
 }
 
 int main(void)
@@ -240,11 +299,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_document_append_key_spells_the_families),
         cmocka_unit_test(test_document_append_key_of_groups_and_playbooks),
+        cmocka_unit_test(test_document_append_key_of_what_is_computed_on_demand),
+        cmocka_unit_test(test_document_append_key_hashes_month_trade_and_symbol),
         cmocka_unit_test(test_document_append_key_custom_ranges_differ_in_every_field),
         cmocka_unit_test(test_document_append_key_ignores_an_absent_bound),
         cmocka_unit_test(test_document_precomputed_lists_the_set_once),
         cmocka_unit_test(test_document_tags_are_the_assets_and_the_settings),
         cmocka_unit_test(test_document_tags_name_what_groups_and_playbooks_read),
+        cmocka_unit_test(test_document_tags_of_positions_name_the_shared_prices),
         cmocka_unit_test(test_document_pick_epochs_follows_the_tags),
         cmocka_unit_test(test_document_ttl_is_the_setting),
     };
