@@ -12,6 +12,7 @@
 #include "worker/outage.h"
 
 #define CLAIM_MAX 500
+#define CLAIM_MS 5000 /* after this the rest is left: PostgreSQL ends transactions that stay idle, and all was for nothing */
 
 struct drain {
     struct generation *generation;
@@ -161,16 +162,22 @@ static enum status carry_out_group(struct drain *d, const struct outbox_row *row
     return carry_out_user(d, row->user_id, tags, err);
 }
 
-static enum status carry_out_batch(struct drain *d, struct outbox_batch *batch, struct err *err)
+/* As many rows as Redis lets us in CLAIM_MS. *ret_done: how many of the first, also after a failure. */
+static enum status carry_out_batch(struct drain *d, struct outbox_batch *batch, size_t *ret_done, struct err *err)
 {
+    int64_t until_ms = clock_monotonic_ms() + CLAIM_MS;
     enum status status = STATUS_OK;
     struct cache_tags tags;
     size_t unknown, taken;
 
+    *ret_done = 0;
     outbox_rows_sort(batch->rows, batch->n);
-    for (size_t i = 0; i < batch->n && status == STATUS_OK; i += taken) {
-        taken = outbox_rows_merge(batch->rows + i, batch->n - i, &tags, &unknown);
-        status = carry_out_group(d, &batch->rows[i], &tags, unknown, err);
+    while (*ret_done < batch->n && (*ret_done == 0 || clock_monotonic_ms() < until_ms)) {
+        taken = outbox_rows_merge(batch->rows + *ret_done, batch->n - *ret_done, &tags, &unknown);
+        status = carry_out_group(d, &batch->rows[*ret_done], &tags, unknown, err);
+        if (status != STATUS_OK)
+            break;
+        *ret_done += taken;
     }
     return status;
 }
@@ -179,29 +186,25 @@ static enum status carry_out_batch(struct drain *d, struct outbox_batch *batch, 
 static enum status drain_once(struct drain *d, size_t *ret_n, struct err *err)
 {
     struct outbox_batch batch;
-    enum status status;
+    enum status status, finished;
     size_t n;
 
     *ret_n = 0;
     status = outbox_claim(d->db, CLAIM_MAX, &batch, err);
     if (status != STATUS_OK)
         return status;
-    n = batch.n;
+    status = carry_out_batch(d, &batch, &n, err);
     if (n == 0) {
-        outbox_abandon(d->db, &batch);
-        return STATUS_OK;
-    }
-    status = carry_out_batch(d, &batch, err);
-    if (status != STATUS_OK) {
         outbox_abandon(d->db, &batch);
         return status;
     }
-    status = outbox_finish(d->db, &batch, err);
-    if (status == STATUS_OK) {
+    outbox_keep_first(&batch, n);
+    finished = outbox_finish(d->db, &batch, status == STATUS_OK ? err : NULL);
+    if (finished == STATUS_OK) {
         *ret_n = n;
         atomic_fetch_add(&d->generation->counters.events, n);
     }
-    return status;
+    return status == STATUS_OK ? finished : status;
 }
 
 /* --- the thread -------------------------------------------------------------------------------------- */

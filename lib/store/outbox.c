@@ -10,12 +10,18 @@
 
 #include "lib/store/db_field.h"
 
+void outbox_keep_first(struct outbox_batch *batch, size_t n)
+{
+    while (batch->n > n) {
+        batch->n--;
+        free(batch->rows[batch->n].user_id);
+        free(batch->rows[batch->n].tag);
+    }
+}
+
 static void release_batch(struct outbox_batch *batch)
 {
-    for (size_t i = 0; i < batch->n; i++) {
-        free(batch->rows[i].user_id);
-        free(batch->rows[i].tag);
-    }
+    outbox_keep_first(batch, 0);
     free(batch->rows);
     *batch = (struct outbox_batch){0, NULL};
 }

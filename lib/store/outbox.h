@@ -22,6 +22,8 @@ struct outbox_batch {
  * out and calls outbox_finish() (deletes the rows, commits) or outbox_abandon() (rolls back); both empty the
  * batch whatever happens. n may be 0. Do no slow work in between: the rows are locked. */
 enum status outbox_claim(struct db *db, size_t max, struct outbox_batch *ret_batch, struct err *err) MUST_CHECK;
+/* Leaves the rows behind the first `n` to the next claim. */
+void outbox_keep_first(struct outbox_batch *batch, size_t n);
 /* After a failure the rows are still there (or, after a time-out, may be): somebody will claim them again. */
 enum status outbox_finish(struct db *db, struct outbox_batch *batch, struct err *err) MUST_CHECK;
 void outbox_abandon(struct db *db, struct outbox_batch *batch);

@@ -96,6 +96,28 @@ static void test_two_workers_never_hold_the_same_row(void **state)
     db_free(&two);
 }
 
+static void test_rows_left_out_of_a_batch_are_claimed_again(void **state)
+{
+    struct db *db = open_role(false);
+    struct outbox_batch batch;
+
+    (void)state;
+    database_run(
+        "INSERT INTO pnlcache.change_log (user_id, tag) SELECT 'u' || g, 'stocks' FROM generate_series(1, 3) g");
+    batch = claim(db, 3);
+    outbox_keep_first(&batch, 1);
+    assert_int_equal(batch.n, 1);
+    assert_status(outbox_finish(db, &batch, &err), STATUS_OK, &err);
+    batch = claim(db, 3);
+    assert_int_equal(batch.n, 2);
+    assert_string_equal(batch.rows[0].user_id, "u2");
+    outbox_keep_first(&batch, 2);
+    assert_int_equal(batch.n, 2);
+    outbox_abandon(db, &batch);
+    assert_int_equal(count_rows(), 2);
+    db_free(&db);
+}
+
 static void test_worker_that_dies_loses_no_row(void **state)
 {
     struct db *one = open_role(false), *two = open_role(false);
@@ -157,6 +179,7 @@ int main(void)
         cmocka_unit_test_setup(test_claim_of_nothing_is_an_empty_batch, set_up),
         cmocka_unit_test_setup(test_claim_finish_delivers_and_deletes, set_up),
         cmocka_unit_test_setup(test_two_workers_never_hold_the_same_row, set_up),
+        cmocka_unit_test_setup(test_rows_left_out_of_a_batch_are_claimed_again, set_up),
         cmocka_unit_test_setup(test_worker_that_dies_loses_no_row, set_up),
         cmocka_unit_test_setup(test_add_on_a_read_only_connection_notes_and_wakes, set_up),
         cmocka_unit_test_setup(test_add_of_a_bad_tag_notes_nothing, set_up),
