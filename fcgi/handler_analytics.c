@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,12 +8,22 @@
 #include "lib/base/log.h"
 #include "lib/base/parse_number.h"
 
+/* Anybody can send bad tokens, tens of thousands a second: one line a second tells why, and cannot fill a disk. */
+static bool is_first_this_second(void)
+{
+    static _Atomic int64_t last_s = -1;
+    int64_t now_s = clock_monotonic_ms() / 1000;
+
+    return atomic_exchange_explicit(&last_s, now_s, memory_order_relaxed) != now_s;
+}
+
 static enum next_step refuse_token(struct exchange *x, enum status status, const struct err *err)
 {
     if (status == STATUS_NOT_FOUND) {
         response_problem(&x->response, &x->request, 401, "a bearer token is needed", NULL, "WWW-Authenticate: Bearer\r\n");
     } else if (status == STATUS_INVALID) {
-        log_info("token refused", LOG_STR("request", x->request.id), LOG_STR("reason", err->text));
+        if (is_first_this_second())
+            log_info("token refused", LOG_STR("request", x->request.id), LOG_STR("reason", err->text));
         response_problem(&x->response, &x->request, 401, "the token is not valid", NULL,
                          "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
     } else {

@@ -180,6 +180,12 @@ def test_tokens_that_prove_nothing_are_401(client):
         assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
 
 
+def test_a_flood_of_bad_tokens_does_not_fill_the_log(client, responder):
+    for _ in range(500):
+        assert client.ask("GET", CORE, {"Authorization": "Bearer x.y.z"}).status == 401
+    assert 1 <= responder.log().count("token refused") < 100
+
+
 def test_another_users_data_is_403(client):
     problem(client.ask("GET", CORE + "?user_id=bob", bearer("alice")), 403)
 
