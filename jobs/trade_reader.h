@@ -18,8 +18,8 @@ enum status trade_reader_open(struct db *db, size_t n_users, const char *const *
 /* Before the first trade_reader_next(): journals with their details, which groups need. */
 void trade_reader_keep_details(struct trade_reader *reader);
 /* The next user, ascending by bytes. The journal and the id are borrowed until the next user is delivered.
- * STATUS_NOT_FOUND: no more, everything was read, and the connection is free. STATUS_INVALID: this user's settings cannot be used;
- * *ret_user_id is set and the next call goes on with the next user. After every other status the reader
+ * STATUS_NOT_FOUND: no more, everything was read, and the connection is free. STATUS_INVALID: this user's settings
+ * cannot be used; *ret_user_id is set and the next call goes on with the next user. After every other status the reader
  * is finished and says the same again. */
 enum status trade_reader_next(struct trade_reader *reader, const char **ret_user_id, const struct journal **ret_journal,
                               struct err *err) MUST_CHECK;
