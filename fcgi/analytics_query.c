@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/parse_number.h"
+
+#define SYMBOL_MAX 64
+
 static const char *const names[ANALYTICS_PARAMETERS] = {
     [ANALYTICS_USER_ID] = "user_id",
     [ANALYTICS_TIME_RANGE] = "time_range",
@@ -15,15 +19,30 @@ static const char *const names[ANALYTICS_PARAMETERS] = {
     [ANALYTICS_INCLUDE_TIME_SERIES] = "include_time_series",
     [ANALYTICS_INCLUDE_GROUPED] = "include_grouped_analytics",
     [ANALYTICS_INTERVAL] = "time_series_interval",
+    [ANALYTICS_MONTH] = "month",
+    [ANALYTICS_SYMBOL] = "symbol",
+    [ANALYTICS_TRADE_ID] = "trade_id",
+    [ANALYTICS_TRADE_TYPE] = "trade_type",
 };
 
-/* The endpoints over all trades take everything, whether it makes a difference to them or not: older clients send one
- * and the same set of options to each. */
-static bool is_allowed(enum analytics_parameter parameter, enum section section, enum asset route_asset)
-{
-    bool combined = route_asset == ASSET_ALL && section != SECTION_PLAYBOOKS && section != SECTION_PLAYBOOK;
+#define BIT(parameter) (1U << (parameter))
+#define ALWAYS (BIT(ANALYTICS_USER_ID) | BIT(ANALYTICS_NULL_AS_ZERO))
+#define RANGE (BIT(ANALYTICS_TIME_RANGE) | BIT(ANALYTICS_START_DATE) | BIT(ANALYTICS_END_DATE))
 
-    return parameter <= ANALYTICS_NULL_AS_ZERO || combined;
+/* The endpoints over all trades take every option, whether it makes a difference to them or not: older clients send one
+ * and the same set of options to each. */
+static unsigned allowed_parameters(enum section section, enum asset route_asset)
+{
+    switch (section) {
+    case SECTION_CALENDAR: return ALWAYS | BIT(ANALYTICS_ASSET) | BIT(ANALYTICS_MONTH);
+    case SECTION_POSITIONS: return ALWAYS | BIT(ANALYTICS_ASSET);
+    case SECTION_TRADE: return ALWAYS | BIT(ANALYTICS_TRADE_ID) | BIT(ANALYTICS_TRADE_TYPE);
+    case SECTION_SYMBOL: return ALWAYS | RANGE | BIT(ANALYTICS_SYMBOL);
+    case SECTION_PLAYBOOKS:
+    case SECTION_PLAYBOOK: return ALWAYS | RANGE;
+    default: break;
+    }
+    return route_asset == ASSET_ALL ? BIT(ANALYTICS_MONTH) - 1 : ALWAYS | RANGE;
 }
 
 /* --- reading ------------------------------------------------------------------------------------ */
@@ -39,7 +58,7 @@ struct reading {
 static enum analytics_parameter find_parameter(const struct reading *r, const char *name)
 {
     for (int i = 0; i < ANALYTICS_PARAMETERS; i++)
-        if (strcmp(names[i], name) == 0 && is_allowed((enum analytics_parameter)i, r->section, r->route_asset))
+        if (strcmp(names[i], name) == 0 && (allowed_parameters(r->section, r->route_asset) & BIT(i)))
             return (enum analytics_parameter)i;
     problem_add(r->problems, name, "is not a parameter of this request");
     return ANALYTICS_PARAMETERS;
@@ -286,6 +305,42 @@ static void check_interval(const char *text, struct problem_fields *problems)
         problem_add(problems, names[ANALYTICS_INTERVAL], "must be daily, weekly or monthly");
 }
 
+/* Trades begin in 1900 (metrics.md 1.4); the weeks around a month must have years of four digits. */
+static void parse_month(const char *text, struct document_request *request, struct problem_fields *problems)
+{
+    char day[DATE_TEXT_SIZE];
+
+    if (!text)
+        return;
+    (void)snprintf(day, sizeof(day), "%s-01", strlen(text) == strlen("YYYY-MM") ? text : "");
+    if (date_parse(day, &request->month) == STATUS_OK && strcmp(day, "1900") >= 0 && strcmp(day, "9999") < 0)
+        request->has_month = true;
+    else
+        problem_add(problems, names[ANALYTICS_MONTH], "must be a month, YYYY-MM, from 1900 on");
+}
+
+static void parse_symbol(const char *text, struct document_request *request, struct problem_fields *problems)
+{
+    if (text && *text && strlen(text) <= SYMBOL_MAX)
+        request->symbol = text;
+    else
+        problem_add(problems, names[ANALYTICS_SYMBOL], "is needed: 1 to 64 bytes");
+}
+
+static void parse_trade(const struct analytics_query *q, struct document_request *request, struct problem_fields *problems)
+{
+    const char *id = q->values[ANALYTICS_TRADE_ID], *type = q->values[ANALYTICS_TRADE_TYPE];
+
+    if (!id || parse_int64(id, 1, INT64_MAX, &request->trade_id) != STATUS_OK)
+        problem_add(problems, names[ANALYTICS_TRADE_ID], "is needed: a positive whole number");
+    if (type && strcmp(type, "stock") == 0)
+        request->asset = ASSET_STOCKS;
+    else if (type && strcmp(type, "option") == 0)
+        request->asset = ASSET_OPTIONS;
+    else
+        problem_add(problems, names[ANALYTICS_TRADE_TYPE], "is needed: stock or option");
+}
+
 void analytics_query_parse(const struct analytics_query *q, struct document_request *request,
                            struct problem_fields *problems)
 {
@@ -300,4 +355,9 @@ void analytics_query_parse(const struct analytics_query *q, struct document_requ
     check_interval(q->values[ANALYTICS_INTERVAL], problems);
     if (request->section == SECTION_GROUPED)
         request->dimensions = dimensions;
+    parse_month(q->values[ANALYTICS_MONTH], request, problems);
+    if (request->section == SECTION_SYMBOL)
+        parse_symbol(q->values[ANALYTICS_SYMBOL], request, problems);
+    if (request->section == SECTION_TRADE)
+        parse_trade(q, request, problems);
 }

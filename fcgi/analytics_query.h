@@ -20,6 +20,10 @@ enum analytics_parameter {
     ANALYTICS_INCLUDE_TIME_SERIES,
     ANALYTICS_INCLUDE_GROUPED,
     ANALYTICS_INTERVAL,
+    ANALYTICS_MONTH,
+    ANALYTICS_SYMBOL,
+    ANALYTICS_TRADE_ID,
+    ANALYTICS_TRADE_TYPE,
     ANALYTICS_PARAMETERS
 };
 
@@ -36,7 +40,8 @@ enum status analytics_query_read(struct analytics_query *q, const struct request
                                  enum asset route_asset, struct problem_fields *problems, struct err *err) MUST_CHECK;
 void analytics_query_release(struct analytics_query *q);
 /* Fills the rest of a request whose section and asset were set by the route; wrong values become problems. What makes no
- * difference to the section's document is checked and left out, so that it makes none to its key either. */
+ * difference to the section's document is checked and left out, so that it makes none to its key either. The document's
+ * symbol is borrowed from the request. */
 void analytics_query_parse(const struct analytics_query *q, struct document_request *request,
                            struct problem_fields *problems);
 
