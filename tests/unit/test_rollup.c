@@ -1029,7 +1029,7 @@ static void check_maps(const char *series)
     static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
                                          "July",    "August",   "September", "October", "November", "December"};
     wide_int by_weekday[7] = {0}, by_month[12] = {0}, by_hour[24] = {0}, by_entry_hour[24] = {0};
-    char hour[3];
+    char hour[12];
 
     for (size_t i = 0; i < sel.n; i++) {
         struct date d = {(int32_t)sel.t[i]->day};
