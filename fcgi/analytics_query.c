@@ -350,14 +350,15 @@ void analytics_query_parse(const struct analytics_query *q, struct document_requ
     parse_asset(q->values[ANALYTICS_ASSET], &request->asset, problems);
     request->null_as_zero = parse_flag(q, ANALYTICS_NULL_AS_ZERO, false, problems);
     parse_rate(q->values[ANALYTICS_RISK_FREE_RATE], request, problems);
-    (void)parse_flag(q, ANALYTICS_INCLUDE_TIME_SERIES, true, problems);
-    (void)parse_flag(q, ANALYTICS_INCLUDE_GROUPED, false, problems);
+    bool with_series = parse_flag(q, ANALYTICS_INCLUDE_TIME_SERIES, true, problems);
+    bool with_groups = parse_flag(q, ANALYTICS_INCLUDE_GROUPED, false, problems);
     check_interval(q->values[ANALYTICS_INTERVAL], problems);
-    if (request->section == SECTION_GROUPED)
+    if (request->section == SECTION_GROUPED || (request->section == SECTION_COMPREHENSIVE && with_groups))
         request->dimensions = dimensions;
     parse_month(q->values[ANALYTICS_MONTH], request, problems);
     if (request->section == SECTION_SYMBOL)
         parse_symbol(q->values[ANALYTICS_SYMBOL], request, problems);
     if (request->section == SECTION_TRADE)
         parse_trade(q, request, problems);
+    request->without_time_series = request->section == SECTION_COMPREHENSIVE && !with_series;
 }

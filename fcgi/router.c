@@ -20,6 +20,7 @@ static const struct route routes[] = {
     {"/api/analytics/positions", READ, handle_analytics, SECTION_POSITIONS, ASSET_ALL},
     {"/api/analytics/trade", READ, handle_analytics, SECTION_TRADE, ASSET_ALL},
     {"/api/analytics/symbol", READ, handle_analytics, SECTION_SYMBOL, ASSET_ALL},
+    {"/api/analytics/comprehensive", READ_OR_POST, handle_analytics, SECTION_COMPREHENSIVE, ASSET_ALL},
     {"/api/playbooks/analytics", READ, handle_analytics, SECTION_PLAYBOOKS, ASSET_ALL},
     {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL},
     {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0},

@@ -1,5 +1,7 @@
 #include "jobs/document.h"
 
+#include <pthread.h>
+
 #include "jobs/analytics/playbook_analytics.h"
 #include "jobs/analytics/pnl_calendar.h"
 #include "jobs/analytics/positions.h"
@@ -92,6 +94,34 @@ static enum status write_symbol(const struct source *s, struct json_writer *w, s
     return STATUS_OK;
 }
 
+static enum status write_comprehensive(const struct source *s, struct json_writer *w, struct err *err)
+{
+    enum status status = STATUS_OK;
+
+    json_object_begin(w);
+    json_key(w, "core_metrics");
+    report_write_core(s->report, s->range_index, w);
+    json_key(w, "risk_metrics");
+    report_write_risk(s->report, s->range_index, w);
+    json_key(w, "performance_metrics");
+    report_write_performance_metrics(s->report, s->range_index, w);
+    json_key(w, "duration_performance");
+    report_write_duration_performance(s->report, s->range_index, w);
+    json_key(w, "time_series");
+    if (s->request->without_time_series)
+        report_write_time_series_scalars(s->report, s->range_index, w);
+    else
+        report_write_time_series(s->report, w);
+    json_key(w, "grouped_analytics");
+    status = write_groups(s, w, err); /* {} for no dimension */
+    json_key(w, "options_metrics");
+    report_write_options_metrics(s->report, s->range_index, w);
+    json_key(w, "open_positions");
+    positions_write(s->journal, s->request->asset, s->prices, w);
+    json_object_end(w);
+    return status;
+}
+
 /* How a section is named in keys (NULL: none), and what prints its data: from the report alone, or from more. */
 static const struct {
     const char *name;
@@ -110,6 +140,7 @@ static const struct {
     [SECTION_POSITIONS] = {"positions", NULL, write_positions},
     [SECTION_TRADE] = {"trade", NULL, write_trade},
     [SECTION_SYMBOL] = {"symbol", NULL, write_symbol},
+    [SECTION_COMPREHENSIVE] = {"comprehensive", NULL, write_comprehensive},
 };
 
 /* What a section needs besides trades, as for annotation_read(). */
@@ -119,8 +150,6 @@ static unsigned annotations_wanted(const struct document_request *request)
 
     if (request->section == SECTION_PLAYBOOKS || request->section == SECTION_PLAYBOOK)
         return ANNOTATION_PLAYBOOKS | ANNOTATION_RULES;
-    if (request->section != SECTION_GROUPED)
-        return 0;
     if ((request->dimensions & DIMENSION_BIT(DIMENSION_PLAYBOOK)) != 0)
         wanted |= ANNOTATION_PLAYBOOKS;
     if ((request->dimensions & DIMENSION_BIT(DIMENSION_TAG)) != 0)
@@ -130,60 +159,60 @@ static unsigned annotations_wanted(const struct document_request *request)
 
 /* --- tags --------------------------------------------------------------------------------------- */
 
-#define SETTINGS                                                                                                       \
-    {                                                                                                                  \
-        "settings", false                                                                                              \
-    }
-#define STOCKS                                                                                                         \
-    {                                                                                                                  \
-        "stocks", false                                                                                                \
-    }
-#define OPTIONS                                                                                                        \
-    {                                                                                                                  \
-        "options", false                                                                                               \
-    }
-#define PLAYBOOKS                                                                                                      \
-    {                                                                                                                  \
-        "playbooks", false                                                                                             \
-    }
-#define TAGS                                                                                                           \
-    {                                                                                                                  \
-        "tags", false                                                                                                  \
-    }
+/* Every set of tags a document can have: by asset, and by what else it reads. Filled once, because nobody owns them. */
+enum { READS_PLAYBOOKS = 1, READS_TAGS = 2, READS_PRICES = 4, READS_SETS = 8 };
+static struct cache_tags tag_sets[ASSET_OPTIONS + 1][READS_SETS];
 
-#define PRICES                                                                                                         \
-    {                                                                                                                  \
-        "prices", true                                                                                                 \
-    }
+static void add_tag(struct cache_tags *set, bool wanted, const char *name, bool shared)
+{
+    if (wanted)
+        set->tags[set->n++] = (struct cache_tag){name, shared};
+}
 
-/* By asset, by whether playbooks are read, by whether tags are. */
-static const struct cache_tags tags[][2][2] = {
-    [ASSET_ALL] = {{{3, {STOCKS, OPTIONS, SETTINGS}}, {4, {STOCKS, OPTIONS, SETTINGS, TAGS}}},
-                   {{4, {STOCKS, OPTIONS, SETTINGS, PLAYBOOKS}}, {5, {STOCKS, OPTIONS, SETTINGS, PLAYBOOKS, TAGS}}}},
-    [ASSET_STOCKS] = {{{2, {STOCKS, SETTINGS}}, {3, {STOCKS, SETTINGS, TAGS}}},
-                      {{3, {STOCKS, SETTINGS, PLAYBOOKS}}, {4, {STOCKS, SETTINGS, PLAYBOOKS, TAGS}}}},
-    [ASSET_OPTIONS] = {{{2, {OPTIONS, SETTINGS}}, {3, {OPTIONS, SETTINGS, TAGS}}},
-                       {{3, {OPTIONS, SETTINGS, PLAYBOOKS}}, {4, {OPTIONS, SETTINGS, PLAYBOOKS, TAGS}}}},
-};
+static void fill_tag_sets(void)
+{
+    for (int asset = 0; asset <= ASSET_OPTIONS; asset++)
+        for (unsigned reads = 0; reads < READS_SETS; reads++) {
+            struct cache_tags *set = &tag_sets[asset][reads];
 
-static const struct cache_tags position_tags[] = {
-    [ASSET_ALL] = {4, {STOCKS, OPTIONS, SETTINGS, PRICES}},
-    [ASSET_STOCKS] = {3, {STOCKS, SETTINGS, PRICES}},
-    [ASSET_OPTIONS] = {3, {OPTIONS, SETTINGS, PRICES}},
-};
+            add_tag(set, asset != ASSET_OPTIONS, "stocks", false);
+            add_tag(set, asset != ASSET_STOCKS, "options", false);
+            add_tag(set, true, "settings", false);
+            add_tag(set, (reads & READS_PLAYBOOKS) != 0, "playbooks", false);
+            add_tag(set, (reads & READS_TAGS) != 0, "tags", false);
+            add_tag(set, (reads & READS_PRICES) != 0, "prices", true);
+        }
+}
+
+static const struct cache_tags *tag_set(enum asset asset, unsigned reads)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, fill_tag_sets);
+    return &tag_sets[asset][reads];
+}
+
+static bool holds_positions(const struct document_request *request)
+{
+    return request->section == SECTION_POSITIONS || request->section == SECTION_COMPREHENSIVE;
+}
 
 const struct cache_tags *document_tags(const struct document_request *request)
 {
-    unsigned wanted = annotations_wanted(request);
+    unsigned wanted = annotations_wanted(request), reads = 0;
 
-    if (request->section == SECTION_POSITIONS)
-        return &position_tags[request->asset];
-    return &tags[request->asset][(wanted & ANNOTATION_PLAYBOOKS) != 0][(wanted & ANNOTATION_TAGS) != 0];
+    if ((wanted & ANNOTATION_PLAYBOOKS) != 0)
+        reads |= READS_PLAYBOOKS;
+    if ((wanted & ANNOTATION_TAGS) != 0)
+        reads |= READS_TAGS;
+    if (holds_positions(request))
+        reads |= READS_PRICES;
+    return tag_set(request->asset, reads);
 }
 
 const struct cache_tags *document_all_tags(void)
 {
-    return &tags[ASSET_ALL][false][false];
+    return tag_set(ASSET_ALL, 0);
 }
 
 /* --- keys --------------------------------------------------------------------------------------- */
@@ -238,6 +267,7 @@ static void append_custom_hash(const struct document_request *request, struct bu
     buf_append_format(&canonical, " playbook=%lld zero=%d", (long long)request->playbook_id, request->null_as_zero);
     if (request->has_risk_free_rate)
         buf_append_format(&canonical, " rate=%lld", (long long)request->risk_free_rate_e8);
+    buf_append_format(&canonical, " series=%d", !request->without_time_series);
     buf_append_format(&canonical, " trade=%lld month=", (long long)request->trade_id);
     append_day(&canonical, request->has_month, request->month);
     if (request->section == SECTION_SYMBOL)
@@ -303,7 +333,7 @@ struct cache_epochs document_pick_epochs(const struct document_request *request,
 
 int64_t document_ttl_s(const struct settings *settings, const struct document_request *request)
 {
-    return request->section == SECTION_POSITIONS ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
+    return holds_positions(request) ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
 }
 
 /* --- the precomputed set ------------------------------------------------------------------------ */
@@ -415,6 +445,12 @@ static struct time_range document_range(const struct document_request *request, 
     return time_range_resolve(&range, today);
 }
 
+static bool has_time_series(const struct document_request *request)
+{
+    return request->section == SECTION_TIME_SERIES ||
+           (request->section == SECTION_COMPREHENSIVE && !request->without_time_series);
+}
+
 /* Computes the one range that was asked for and writes the document. */
 static enum status build(struct source *source, const char *user_id, struct report *report, struct instant computed_at,
                          struct buf *out, struct cache_body *ret_body, struct err *err)
@@ -429,7 +465,7 @@ static enum status build(struct source *source, const char *user_id, struct repo
     if (request->has_risk_free_rate)
         journal.account.risk_free_rate_e8 = request->risk_free_rate_e8;
     status = report_compute(report, &journal, request->asset, &range, 1, err);
-    if (status == STATUS_OK && request->section == SECTION_TIME_SERIES)
+    if (status == STATUS_OK && has_time_series(request))
         status = report_compute_time_series(report, 0, err);
     if (status != STATUS_OK)
         return status;
@@ -473,7 +509,7 @@ static enum status compute_one(struct db *db, const struct document_request *req
     status = trade_reader_next(reader, &id, &source.journal, err);
     if (status == STATUS_OK)
         status = finish_reading(reader, err);
-    if (status == STATUS_OK && request->section == SECTION_POSITIONS)
+    if (status == STATUS_OK && holds_positions(request))
         status = price_read(db, source.journal, &prices, err);
     if (status == STATUS_OK)
         status = build(&source, user_id, report, computed_at, out, ret_body, err);

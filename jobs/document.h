@@ -23,20 +23,22 @@ enum section {
     SECTION_POSITIONS,
     SECTION_TRADE,
     SECTION_SYMBOL,
+    SECTION_COMPREHENSIVE,
     SECTIONS
 };
 
 struct document_request {
     enum section section;
-    enum asset asset; /* summary, trade: stocks or options only; playbooks, symbol: all only */
+    enum asset asset;           /* summary, trade: stocks or options only; playbooks, symbol: all only */
     struct range_request range; /* all_time for calendar, positions and trade */
-    unsigned dimensions; /* grouped: a set of group.h, not empty */
-    int64_t playbook_id; /* of SECTION_PLAYBOOK */
-    bool has_month;      /* calendar; without: the month of today */
-    struct date month;   /* the first day of it */
+    unsigned dimensions;        /* a set of group.h; grouped: not empty; comprehensive: empty for no groups */
+    bool without_time_series;   /* comprehensive: its lists and maps are empty */
+    int64_t playbook_id;        /* of SECTION_PLAYBOOK */
+    bool has_month;             /* calendar; without: the month of today */
+    struct date month;          /* the first day of it */
     int64_t trade_id;
     const char *symbol; /* of SECTION_SYMBOL, in any case; borrowed for as long as the request is used */
-    bool null_as_zero;   /* metrics.md 4.4 */
+    bool null_as_zero;  /* metrics.md 4.4 */
     bool has_risk_free_rate;
     int64_t risk_free_rate_e8; /* instead of the account's */
 };

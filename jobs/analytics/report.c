@@ -89,15 +89,20 @@ void report_write_performance_metrics(const struct report *report, size_t range,
     performance_write(&m->performance, &m->core, &m->totals, w);
 }
 
-void report_write_performance(const struct report *report, size_t range, struct json_writer *w)
+void report_write_duration_performance(const struct report *report, size_t range, struct json_writer *w)
 {
     const struct range_metrics *m = &report->metrics[range];
 
+    duration_write(&m->tally, &m->core, &m->totals, report->journal, w);
+}
+
+void report_write_performance(const struct report *report, size_t range, struct json_writer *w)
+{
     json_object_begin(w);
     json_key(w, "performance_metrics");
     report_write_performance_metrics(report, range, w);
     json_key(w, "duration_performance");
-    duration_write(&m->tally, &m->core, &m->totals, report->journal, w);
+    report_write_duration_performance(report, range, w);
     json_object_end(w);
 }
 
@@ -109,6 +114,11 @@ void report_write_options_metrics(const struct report *report, size_t range, str
 void report_write_time_series(const struct report *report, struct json_writer *w)
 {
     time_series_write(report->series, w);
+}
+
+void report_write_time_series_scalars(const struct report *report, size_t range, struct json_writer *w)
+{
+    time_series_write_scalars(&report->metrics[range], w);
 }
 
 /* --- summary (metrics.md 16.4) --------------------------------------------------------------------- */

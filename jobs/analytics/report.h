@@ -28,11 +28,14 @@ enum status report_compute_time_series(struct report *report, size_t range, stru
 void report_write_core(const struct report *report, size_t range, struct json_writer *w);
 void report_write_risk(const struct report *report, size_t range, struct json_writer *w);
 void report_write_performance_metrics(const struct report *report, size_t range, struct json_writer *w);
+void report_write_duration_performance(const struct report *report, size_t range, struct json_writer *w);
 /* {"performance_metrics", "duration_performance"} (metrics.md 16.3). */
 void report_write_performance(const struct report *report, size_t range, struct json_writer *w);
 void report_write_options_metrics(const struct report *report, size_t range, struct json_writer *w);
 /* Of the range given to the last report_compute_time_series() (metrics.md 11). */
 void report_write_time_series(const struct report *report, struct json_writer *w);
+/* The same with its lists and maps empty; needs no report_compute_time_series(). */
+void report_write_time_series_scalars(const struct report *report, size_t range, struct json_writer *w);
 /* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4); the report must be of that asset. */
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w);
 /* The `meta` object (metrics.md 16.1). computed_at and as_of are adjacent; *ret_volatile_start and

@@ -409,10 +409,10 @@ static void write_drawdowns(const struct time_series *s, struct json_writer *w)
     json_array_end(w);
 }
 
-static void write_scalars(const struct time_series *s, struct json_writer *w)
+static void write_scalars(const struct range_metrics *metrics, struct json_writer *w)
 {
-    const struct risk *risk = &s->metrics->risk;
-    const struct totals *totals = &s->metrics->totals;
+    const struct risk *risk = &metrics->risk;
+    const struct totals *totals = &metrics->totals;
 
     write_money(w, "cumulative_return", totals->net_e8);
     write_percentage(w, "total_return_percentage", totals->net_e8,
@@ -436,6 +436,37 @@ void time_series_write(const struct time_series *s, struct json_writer *w)
     write_hours("profit_by_hour", s->by_exit_hour_e8, w);
     write_hours("profit_by_entry_hour", s->by_entry_hour_e8, w);
     write_drawdowns(s, w);
-    write_scalars(s, w);
+    write_scalars(s->metrics, w);
+    json_object_end(w);
+}
+
+static void write_empty(const char *key, bool map, struct json_writer *w)
+{
+    json_key(w, key);
+    if (map) {
+        json_object_begin(w);
+        json_object_end(w);
+    } else {
+        json_array_begin(w);
+        json_array_end(w);
+    }
+}
+
+void time_series_write_scalars(const struct range_metrics *metrics, struct json_writer *w)
+{
+    json_object_begin(w);
+    write_empty("daily_pnl", false, w);
+    write_empty("weekly_pnl", false, w);
+    write_empty("monthly_pnl", false, w);
+    for (int i = 0; i < WIN_WINDOWS; i++)
+        write_empty(win_windows[i].key, false, w);
+    for (int i = 0; i < SHARPE_WINDOWS; i++)
+        write_empty(sharpe_windows[i].key, false, w);
+    write_empty("profit_by_day_of_week", true, w);
+    write_empty("profit_by_month", true, w);
+    write_empty("profit_by_hour", true, w);
+    write_empty("profit_by_entry_hour", true, w);
+    write_empty("drawdown_curve", false, w);
+    write_scalars(metrics, w);
     json_object_end(w);
 }

@@ -19,5 +19,7 @@ enum status time_series_compute(struct time_series *series, const struct journal
                                 const struct range_metrics *metrics) MUST_CHECK;
 /* The object `time_series`. */
 void time_series_write(const struct time_series *series, struct json_writer *w);
+/* The same with its lists and maps empty (include_time_series=false); needs no time_series_compute(). */
+void time_series_write_scalars(const struct range_metrics *metrics, struct json_writer *w);
 
 #endif

@@ -120,12 +120,47 @@ def test_a_change_of_playbooks_or_tags_is_seen(web, responder, worker, journal, 
     wait_until(lambda: data(web.get(PLAYBOOKS, "alice"))[0]["missed_trades"] == 0, what="no missed trade")
 
 
-@pytest.mark.parametrize("path", ["/api/analytics/core", "/api/analytics/risk", "/api/analytics/performance", GROUPED])
+COMPREHENSIVE = "/api/analytics/comprehensive"
+
+
+def test_comprehensive_holds_what_the_others_hold(web, responder, journal, db):
+    add_stock(db, "alice", 4, symbol="OPEN", exit="NULL", exit_price=None)
+    run(db, "INSERT INTO latest_price (symbol, price) VALUES ('OPEN', 12)")
+    whole = data(web.get(COMPREHENSIVE + "?time_range=30d", "alice"))
+    assert list(whole) == ["core_metrics", "risk_metrics", "performance_metrics", "duration_performance", "time_series",
+                           "grouped_analytics", "options_metrics", "open_positions"]
+    for name in ("core", "risk"):
+        assert whole[name + "_metrics"] == data(web.get(f"/api/analytics/{name}?time_range=30d", "alice"))
+    performance = data(web.get("/api/analytics/performance?time_range=30d", "alice"))
+    assert {k: whole[k] for k in ("performance_metrics", "duration_performance")} == performance
+    assert whole["grouped_analytics"] == {} and len(whole["time_series"]["daily_pnl"]) >= 1
+    assert whole["open_positions"]["unrealized_pnl"] == 200 and whole["options_metrics"]["total_trades"] == 1
+    bare = data(web.get(COMPREHENSIVE + "?time_range=30d&include_time_series=false&asset=stocks", "alice"))
+    series, empty = whole["time_series"], bare["time_series"]
+    assert list(series) == list(empty)
+    for name, value in series.items():
+        if isinstance(value, (list, dict)):
+            assert empty[name] == type(value)(), name
+    assert empty["total_trades"] == 2 and bare["options_metrics"]["total_trades"] == 0
+    body = {"options": {"time_range": "30d", "include_grouped_analytics": True, "grouping_types": ["tag", "symbol"]}}
+    grouped = data(web.post(COMPREHENSIVE, json.dumps(body), "alice"))["grouped_analytics"]
+    assert grouped == data(web.get(GROUPED + "?time_range=30d&grouping_types=symbol,tag", "alice"))
+
+
+def test_comprehensive_follows_prices(web, responder, worker, db):
+    add_stock(db, "alice", 4, symbol="OPEN", exit="NULL", exit_price=None)
+    assert data(web.get(COMPREHENSIVE, "alice"))["open_positions"]["unrealized_pnl"] is None
+    run(db, "INSERT INTO latest_price (symbol, price) VALUES ('OPEN', 12)")
+    wait_until(lambda: data(web.get(COMPREHENSIVE, "alice"))["open_positions"]["unrealized_pnl"] == 200, what="the new price")
+
+
+@pytest.mark.parametrize("path", ["/api/analytics/core", "/api/analytics/risk", "/api/analytics/performance", GROUPED, COMPREHENSIVE])
 def test_a_post_asks_the_same_as_a_get(web, responder, journal, path):
     """All three forms of time_range, flat and in `options`; what the section does not use changes nothing."""
     get = data(web.get(path + "?time_range=30d&asset=stocks", "alice"))
     for body in ({"time_range": "30d", "asset": "stocks"},
-                 {"options": {"time_range": "30d", "asset": "stock", "include_time_series": False, "time_series_interval": "weekly"}},
+                 {"options": {"time_range": "30d", "asset": "stock", "include_time_series": path == COMPREHENSIVE,
+                          "time_series_interval": "weekly"}},
                  {"time_range": "30d", "options": {"asset": "stocks", "grouping_types": ["Symbol"], "risk_free_rate": None}}):
         answer = web.post(path, json.dumps(body), "alice")
         assert data(answer) == get, body

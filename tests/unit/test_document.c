@@ -138,7 +138,7 @@ static void test_document_append_key_hashes_month_trade_and_symbol(void **state)
 static void test_document_append_key_custom_ranges_differ_in_every_field(void **state)
 {
     struct range_request range = {RANGE_CUSTOM, true, true, {20000}, {20010}};
-    struct document_request base = {.section = SECTION_CORE, .asset = ASSET_ALL, .range = range}, others[11];
+    struct document_request base = {.section = SECTION_CORE, .asset = ASSET_ALL, .range = range}, others[12];
     char *key = key_of(&base, "u"), *again = key_of(&base, "u");
     static const char prefix[] = "t:analytics:{u}:custom:";
 
@@ -147,7 +147,7 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
     assert_memory_equal(key, prefix, sizeof prefix - 1);
     assert_int_equal(strlen(key), sizeof prefix - 1 + 32);
     free(again);
-    for (size_t i = 0; i < 11; i++)
+    for (size_t i = 0; i < 12; i++)
         others[i] = base;
     others[0].section = SECTION_RISK;
     others[1].asset = ASSET_STOCKS;
@@ -159,8 +159,9 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
     others[7].null_as_zero = true;
     others[8].has_risk_free_rate = true;
     others[9].playbook_id = 1;
+    others[11].without_time_series = true;
     others[10].dimensions = DIMENSION_BIT(DIMENSION_SIDE);
-    for (size_t i = 0; i < 11; i++) {
+    for (size_t i = 0; i < 12; i++) {
         again = key_of(&others[i], "u");
         if (strcmp(key, again) == 0)
             fail_msg("case %zu has the same key", i);
@@ -250,6 +251,21 @@ static void test_document_tags_name_what_groups_and_playbooks_read(void **state)
 }
 
 /* Prices change for everybody at once. */
+static void test_document_tags_of_comprehensive_name_all_it_reads(void **state)
+{
+    struct document_request request = {.section = SECTION_COMPREHENSIVE, .asset = ASSET_STOCKS};
+    const struct cache_tags *tags = document_tags(&request);
+
+    (void)state;
+    assert_int_equal(tags->n, 3);
+    assert_true(tags->tags[2].shared);
+    assert_string_equal(tags->tags[2].name, "prices");
+    request.dimensions = DIMENSION_BIT(DIMENSION_TAG) | DIMENSION_BIT(DIMENSION_PLAYBOOK);
+    tags = document_tags(&request);
+    assert_int_equal(tags->n, 5);
+    assert_true(has_tag(tags, "tags") && has_tag(tags, "playbooks") && !has_tag(tags, "options"));
+}
+
 static void test_document_tags_of_positions_name_the_shared_prices(void **state)
 {
     (void)state;
@@ -306,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_document_precomputed_lists_the_set_once),
         cmocka_unit_test(test_document_tags_are_the_assets_and_the_settings),
         cmocka_unit_test(test_document_tags_name_what_groups_and_playbooks_read),
+        cmocka_unit_test(test_document_tags_of_comprehensive_name_all_it_reads),
         cmocka_unit_test(test_document_tags_of_positions_name_the_shared_prices),
         cmocka_unit_test(test_document_pick_epochs_follows_the_tags),
         cmocka_unit_test(test_document_ttl_is_the_setting),
