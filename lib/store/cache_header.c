@@ -1,9 +1,11 @@
-/* The header line: written with printf, read by hand, because every hit reads one. The layout is fixed, so the reader
- * is a row of "this literal, then so many digits"; it allocates nothing and stops at the first odd byte. */
+/* The header line: read and written by hand, because every hit reads one and a precompute run writes one for each
+ * document. The layout is fixed, so the reader is a row of "this literal, then so many digits"; it allocates nothing
+ * and stops at the first odd byte. */
 #include <assert.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "lib/base/text.h"
 #include "lib/store/cache.h"
 #include "lib/store/cache_internal.h"
 
@@ -171,24 +173,50 @@ enum status cache_value_parse(const char *value, size_t len, struct cache_header
     return STATUS_OK;
 }
 
-static long long clamp(int64_t value, int64_t max)
+static void append_text(struct buf *out, const char *name, const char *value)
 {
-    return value < 0 ? 0 : value > max ? max : value;
+    buf_append_string(out, name);
+    buf_append_string(out, value);
+}
+
+/* Exactly `digits` digits; what does not fit becomes the smallest or largest number that does. */
+static void append_decimal(struct buf *out, const char *name, int64_t value, size_t digits, int64_t max)
+{
+    char text[18] = "";
+    int64_t rest = value < 0 ? 0 : value > max ? max : value;
+
+    for (size_t i = digits; i > 0; i--, rest /= 10)
+        text[i - 1] = (char)('0' + rest % 10);
+    append_text(out, name, text);
+}
+
+static void append_hex(struct buf *out, const char *name, uint64_t value)
+{
+    char text[17];
+
+    hex64_format(value, text);
+    append_text(out, name, text);
 }
 
 void cache_header_append(struct buf *out, const struct cache_header *h)
 {
     assert(strlen(h->etag) == 32 && strlen(h->content) == 32 && strlen(h->instance) == REDIS_INSTANCE_SIZE - 1);
     assert(h->body_size <= CACHE_BODY_MAX && h->n_epochs <= CACHE_MAX_TAGS);
-    buf_append_format(out,
-                      "PNLC1 etag=%s content=%s instance=%s computed=%017lld until=%017lld expires=%017lld cost=%08lld "
-                      "enc=%c size=%09zu sum=%016llx epochs=",
-                      h->etag, h->content, h->instance, clamp(h->computed_at.us, DIGITS_17_MAX),
-                      clamp(h->valid_until.us, DIGITS_17_MAX), clamp(h->expires_at.us, DIGITS_17_MAX),
-                      clamp(h->cost_us, COST_MAX), h->encoding == CACHE_GZIP ? 'g' : 'i', h->body_size,
-                      (unsigned long long)h->body_sum);
-    for (size_t i = 0; i < h->n_epochs; i++)
-        buf_append_format(out, "%s%s%s:%016llx", i > 0 ? "," : "", h->epochs[i].shared ? "@" : "", h->epochs[i].tag,
-                          (unsigned long long)h->epochs[i].epoch);
+    append_text(out, "PNLC1 etag=", h->etag);
+    append_text(out, " content=", h->content);
+    append_text(out, " instance=", h->instance);
+    append_decimal(out, " computed=", h->computed_at.us, 17, DIGITS_17_MAX);
+    append_decimal(out, " until=", h->valid_until.us, 17, DIGITS_17_MAX);
+    append_decimal(out, " expires=", h->expires_at.us, 17, DIGITS_17_MAX);
+    append_decimal(out, " cost=", h->cost_us, 8, COST_MAX);
+    append_text(out, " enc=", h->encoding == CACHE_GZIP ? "g" : "i");
+    append_decimal(out, " size=", (int64_t)h->body_size, 9, CACHE_BODY_MAX);
+    append_hex(out, " sum=", h->body_sum);
+    append_text(out, " epochs=", "");
+    for (size_t i = 0; i < h->n_epochs; i++) {
+        append_text(out, i > 0 ? "," : "", h->epochs[i].shared ? "@" : "");
+        append_text(out, h->epochs[i].tag, ":");
+        append_hex(out, "", h->epochs[i].epoch);
+    }
     buf_append_char(out, '\n');
 }

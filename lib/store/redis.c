@@ -163,18 +163,25 @@ static void back_off(struct redis *r, const char *why)
 
 /* --- commands ------------------------------------------------------------------------------ */
 
+/* RESP: "*<words>", then "$<length>" and its bytes for each, every line ended by CRLF. By hand, because hiredis's
+ * formatter prints each number with printf into memory of its own. */
+static void append_count(struct buf *out, char kind, size_t n)
+{
+    buf_append_char(out, kind);
+    buf_append_int(out, (int64_t)n);
+    buf_append(out, "\r\n", 2);
+}
+
 static void append_command(struct buf *out, size_t argc, const char *const *argv, const size_t *lengths)
 {
-    char *command = NULL;
-    /* hiredis only reads the words; its prototype forgets to say so. */
-    long long len = redisFormatCommandArgv(&command, (int)argc, (const char **)(uintptr_t)argv, lengths);
+    append_count(out, '*', argc);
+    for (size_t i = 0; i < argc; i++) {
+        size_t len = lengths != NULL ? lengths[i] : strlen(argv[i]);
 
-    if (len < 0) {
-        out->failed = true;
-        return;
+        append_count(out, '$', len);
+        buf_append(out, argv[i], len);
+        buf_append(out, "\r\n", 2);
     }
-    buf_append(out, command, (size_t)len);
-    redisFreeCommand(command);
 }
 
 void redis_append(struct redis *r, size_t argc, const char *const *argv, const size_t *lengths)
