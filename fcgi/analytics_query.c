@@ -195,37 +195,60 @@ void analytics_query_release(struct analytics_query *q)
 
 /* --- parsing ------------------------------------------------------------------------------------ */
 
-static void parse_date(const char *text, const char *field, bool *ret_has, struct date *ret_date,
-                       struct problem_fields *problems)
+/* A bound of a custom range: a trading day, or an instant, which stands for its trading day. */
+struct bound {
+    bool given, is_instant;
+    struct date day;
+    struct instant at;
+};
+
+static struct bound parse_bound(const char *text, const char *field, struct problem_fields *problems)
 {
-    if (!text)
-        return;
-    if (date_parse(text, ret_date) == STATUS_OK)
-        *ret_has = true;
-    else
-        problem_add(problems, field, "must be a date, YYYY-MM-DD");
+    struct bound bound = {.given = text != NULL};
+
+    if (!text || date_parse(text, &bound.day) == STATUS_OK)
+        return bound;
+    bound.is_instant = instant_parse(text, &bound.at) == STATUS_OK;
+    if (!bound.is_instant)
+        problem_add(problems, field, "must be a date, YYYY-MM-DD, or a time of RFC 3339");
+    return bound;
 }
 
-static void parse_range(const struct analytics_query *q, struct range_request *range, struct problem_fields *problems)
+/* Of a day and an instant nobody can say before the account's time zone is known. */
+static bool are_swapped(const struct bound *start, const struct bound *end)
 {
+    if (!start->given || !end->given || start->is_instant != end->is_instant)
+        return false;
+    return start->is_instant ? start->at.us > end->at.us : start->day.days > end->day.days;
+}
+
+static void parse_range(const struct analytics_query *q, struct document_request *request,
+                        struct problem_fields *problems)
+{
+    struct bound start = parse_bound(q->values[ANALYTICS_START_DATE], "start_date", problems);
+    struct bound end = parse_bound(q->values[ANALYTICS_END_DATE], "end_date", problems);
     const char *name = q->values[ANALYTICS_TIME_RANGE];
-    const char *start = q->values[ANALYTICS_START_DATE], *end = q->values[ANALYTICS_END_DATE];
+    struct range_request *range = &request->range;
 
     *range = (struct range_request){.name = RANGE_ALL_TIME};
     if (name && range_name_parse(name, &range->name) != STATUS_OK)
         problem_add(problems, "time_range", "must be today, 7d, 30d, 90d, 6m, 1y, ytd, all_time or custom");
-    parse_date(start, "start_date", &range->has_start, &range->start, problems);
-    parse_date(end, "end_date", &range->has_end, &range->end, problems);
     if (range->name != RANGE_CUSTOM) {
-        if (start)
+        if (start.given)
             problem_add(problems, "start_date", "goes with time_range=custom only");
-        if (end)
+        if (end.given)
             problem_add(problems, "end_date", "goes with time_range=custom only");
-    } else if (!start && !end) {
-        problem_add(problems, "start_date", "time_range=custom needs start_date, end_date or both");
-    } else if (range->has_start && range->has_end && range->start.days > range->end.days) {
-        problem_add(problems, "end_date", "lies before start_date");
+        return;
     }
+    if (!start.given && !end.given)
+        problem_add(problems, "start_date", "time_range=custom needs start_date, end_date or both");
+    else if (are_swapped(&start, &end))
+        problem_add(problems, "end_date", "lies before start_date");
+    *range = (struct range_request){RANGE_CUSTOM, start.given, end.given, start.day, end.day};
+    request->start_is_instant = start.is_instant;
+    request->start_at = start.at;
+    request->end_is_instant = end.is_instant;
+    request->end_at = end.at;
 }
 
 /* "stock" and "option" are what older clients say. */
@@ -327,7 +350,8 @@ static void parse_symbol(const char *text, struct document_request *request, str
         problem_add(problems, names[ANALYTICS_SYMBOL], "is needed: 1 to 64 bytes");
 }
 
-static void parse_trade(const struct analytics_query *q, struct document_request *request, struct problem_fields *problems)
+static void parse_trade(const struct analytics_query *q, struct document_request *request,
+                        struct problem_fields *problems)
 {
     const char *id = q->values[ANALYTICS_TRADE_ID], *type = q->values[ANALYTICS_TRADE_TYPE];
 
@@ -346,7 +370,7 @@ void analytics_query_parse(const struct analytics_query *q, struct document_requ
 {
     unsigned dimensions = parse_dimensions(q->values[ANALYTICS_GROUPING_TYPES], problems);
 
-    parse_range(q, &request->range, problems);
+    parse_range(q, request, problems);
     parse_asset(q->values[ANALYTICS_ASSET], &request->asset, problems);
     request->null_as_zero = parse_flag(q, ANALYTICS_NULL_AS_ZERO, false, problems);
     parse_rate(q->values[ANALYTICS_RISK_FREE_RATE], request, problems);

@@ -234,6 +234,14 @@ static void append_day(struct buf *out, bool given, struct date day)
     buf_append_string(out, text);
 }
 
+static void append_bound(struct buf *out, bool given, bool is_instant, struct instant instant, struct date day)
+{
+    if (given && is_instant)
+        buf_append_format(out, "%lldus", (long long)instant.us);
+    else
+        append_day(out, given, day);
+}
+
 static void append_dimensions(struct buf *out, unsigned dimensions)
 {
     for (int i = 0; i < DIMENSIONS; i++)
@@ -259,9 +267,10 @@ static void append_custom_hash(const struct document_request *request, struct bu
 
     buf_append_format(&canonical, "%s asset=%s range=%s from=", section == NULL ? "summary" : section,
                       asset_key_text(request->asset), range_name_text(request->range.name));
-    append_day(&canonical, request->range.has_start, request->range.start);
+    append_bound(&canonical, request->range.has_start, request->start_is_instant, request->start_at,
+                 request->range.start);
     buf_append_string(&canonical, " to=");
-    append_day(&canonical, request->range.has_end, request->range.end);
+    append_bound(&canonical, request->range.has_end, request->end_is_instant, request->end_at, request->range.end);
     buf_append_string(&canonical, " dimensions=");
     append_dimensions(&canonical, request->dimensions);
     buf_append_format(&canonical, " playbook=%lld zero=%d", (long long)request->playbook_id, request->null_as_zero);
@@ -445,6 +454,14 @@ static struct time_range document_range(const struct document_request *request, 
     return time_range_resolve(&range, today);
 }
 
+static void settle_bounds(struct document_request *request, const struct account *account)
+{
+    if (request->start_is_instant)
+        request->range.start = trading_day(account->zone, account->trading_day_start, request->start_at);
+    if (request->end_is_instant)
+        request->range.end = trading_day(account->zone, account->trading_day_start, request->end_at);
+}
+
 static bool has_time_series(const struct document_request *request)
 {
     return request->section == SECTION_TIME_SERIES ||
@@ -455,17 +472,20 @@ static bool has_time_series(const struct document_request *request)
 static enum status build(struct source *source, const char *user_id, struct report *report, struct instant computed_at,
                          struct buf *out, struct cache_body *ret_body, struct err *err)
 {
-    const struct document_request *request = source->request;
+    struct document_request request = *source->request;
     struct journal journal = *source->journal; /* borrows all it holds */
-    struct time_range range = document_range(request, journal.today);
+    struct time_range range;
     enum status status;
 
+    settle_bounds(&request, &journal.account);
+    range = document_range(&request, journal.today);
+    source->request = &request;
     source->report = report;
     source->journal = &journal;
-    if (request->has_risk_free_rate)
-        journal.account.risk_free_rate_e8 = request->risk_free_rate_e8;
-    status = report_compute(report, &journal, request->asset, &range, 1, err);
-    if (status == STATUS_OK && has_time_series(request))
+    if (request.has_risk_free_rate)
+        journal.account.risk_free_rate_e8 = request.risk_free_rate_e8;
+    status = report_compute(report, &journal, request.asset, &range, 1, err);
+    if (status == STATUS_OK && has_time_series(&request))
         status = report_compute_time_series(report, 0, err);
     if (status != STATUS_OK)
         return status;

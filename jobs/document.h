@@ -31,11 +31,15 @@ struct document_request {
     enum section section;
     enum asset asset;           /* summary, trade: stocks or options only; playbooks, symbol: all only */
     struct range_request range; /* all_time for calendar, positions and trade */
-    unsigned dimensions;        /* a set of group.h; grouped: not empty; comprehensive: empty for no groups */
-    bool without_time_series;   /* comprehensive: its lists and maps are empty */
-    int64_t playbook_id;        /* of SECTION_PLAYBOOK */
-    bool has_month;             /* calendar; without: the month of today */
-    struct date month;          /* the first day of it */
+    /* A bound of a custom range that was given as an instant: it means that instant's trading day, which depends on the
+     * account; range.start or range.end is not read then. */
+    bool start_is_instant, end_is_instant;
+    struct instant start_at, end_at;
+    unsigned dimensions;      /* a set of group.h; grouped: not empty; comprehensive: empty for no groups */
+    bool without_time_series; /* comprehensive: its lists and maps are empty */
+    int64_t playbook_id;      /* of SECTION_PLAYBOOK */
+    bool has_month;           /* calendar; without: the month of today */
+    struct date month;        /* the first day of it */
     int64_t trade_id;
     const char *symbol; /* of SECTION_SYMBOL, in any case; borrowed for as long as the request is used */
     bool null_as_zero;  /* metrics.md 4.4 */

@@ -173,6 +173,29 @@ def test_a_post_asks_the_same_as_a_get(web, responder, journal, path):
     assert data(web.post(path, b"{}", "alice")) == data(web.get(path, "alice"))
 
 
+def test_a_custom_bound_may_be_an_instant(web, responder, db):
+    """It stands for its trading day in the account's time zone: 03:30 UTC in March is the evening before in New York."""
+    add_stock(db, "alice", 1, entry="'2025-03-03T15:00:00Z'", exit="'2025-03-03T16:00:00Z'")
+    add_stock(db, "alice", 2, entry="'2025-03-04T15:00:00Z'", exit="'2025-03-04T16:00:00Z'")
+    core = "/api/analytics/core?time_range=custom&"
+
+    def days(query):
+        answer = web.get(core + query, "alice")
+        assert answer.status == 200, answer
+        document = json.loads(answer.body)
+        range_ = document["meta"]["time_range"]
+        return range_["start_date"], range_["end_date"], document["data"]["total_trades"]
+
+    assert days("start_date=2025-03-04T03:30:00Z&end_date=2025-03-04T03:30:00Z") == ("2025-03-03", "2025-03-03", 1)
+    assert days("start_date=2025-03-04T03:30:00-05:00&end_date=2025-03-05") == ("2025-03-04", "2025-03-05", 1)
+    assert days("start_date=2025-03-03&end_date=2025-03-05T03:30:00Z") == ("2025-03-03", "2025-03-04", 2)
+    body = {"time_range": {"custom": {"start_date": "2025-03-04T03:30:00Z", "end_date": None}}}
+    assert data(web.post("/api/analytics/core", json.dumps(body), "alice"))["total_trades"] == 2
+    for query in ("start_date=2025-03-04T03:30:00Z&end_date=2025-03-04T03:29:59Z", "start_date=2025-03-04T25:00:00Z",
+                  "start_date=yesterday"):
+        assert web.get(core + query, "alice").status == 400, query
+
+
 def test_null_as_zero_and_the_rate_are_the_requests_own(web, responder, journal, db):
     run(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('alice', 10000)")
     risk = "/api/analytics/risk"

@@ -138,7 +138,7 @@ static void test_document_append_key_hashes_month_trade_and_symbol(void **state)
 static void test_document_append_key_custom_ranges_differ_in_every_field(void **state)
 {
     struct range_request range = {RANGE_CUSTOM, true, true, {20000}, {20010}};
-    struct document_request base = {.section = SECTION_CORE, .asset = ASSET_ALL, .range = range}, others[12];
+    struct document_request base = {.section = SECTION_CORE, .asset = ASSET_ALL, .range = range}, others[14];
     char *key = key_of(&base, "u"), *again = key_of(&base, "u");
     static const char prefix[] = "t:analytics:{u}:custom:";
 
@@ -147,7 +147,7 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
     assert_memory_equal(key, prefix, sizeof prefix - 1);
     assert_int_equal(strlen(key), sizeof prefix - 1 + 32);
     free(again);
-    for (size_t i = 0; i < 12; i++)
+    for (size_t i = 0; i < 14; i++)
         others[i] = base;
     others[0].section = SECTION_RISK;
     others[1].asset = ASSET_STOCKS;
@@ -160,8 +160,10 @@ static void test_document_append_key_custom_ranges_differ_in_every_field(void **
     others[8].has_risk_free_rate = true;
     others[9].playbook_id = 1;
     others[11].without_time_series = true;
+    others[12].start_is_instant = true;
+    others[13].end_is_instant = true;
     others[10].dimensions = DIMENSION_BIT(DIMENSION_SIDE);
-    for (size_t i = 0; i < 12; i++) {
+    for (size_t i = 0; i < 14; i++) {
         again = key_of(&others[i], "u");
         if (strcmp(key, again) == 0)
             fail_msg("case %zu has the same key", i);
