@@ -57,6 +57,19 @@ static bool take_playbook_id(const char *path, int64_t *ret_id)
     return parse_int64_bytes(id, strcspn(id, "/"), 1, INT64_MAX, ret_id) == STATUS_OK;
 }
 
+/* The {metric} of /api/stocks/analytics/{metric}. False: there is none of this name. */
+static bool take_text(const char *path, size_t *ret_text)
+{
+    const char *name = strrchr(path, '/') + 1;
+
+    for (size_t i = 0; report_text_path(i); i++)
+        if (strcmp(report_text_path(i), name) == 0) {
+            *ret_text = i;
+            return true;
+        }
+    return false;
+}
+
 /* Fills the exchange's document and user. Complete: true; else an answer was made. */
 static bool read_request(struct exchange *x, const struct route *route, const struct claims *claims)
 {
@@ -83,6 +96,8 @@ static bool read_request(struct exchange *x, const struct route *route, const st
     else if (route->section == SECTION_PLAYBOOK &&
              !take_playbook_id(request_path(&x->request), &x->document.playbook_id))
         (void)answer_problem(x, 404, "there is no such playbook");
+    else if (route->section == SECTION_TEXT && !take_text(request_path(&x->request), &x->document.text))
+        (void)answer_problem(x, 404, "there is nothing at this path");
     else
         return true;
     return false;

@@ -11,6 +11,8 @@
 static const struct route routes[] = {
     {"/api/stocks/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_STOCKS},
     {"/api/options/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_OPTIONS},
+    {"/api/stocks/analytics/{metric}", READ, handle_analytics, SECTION_TEXT, ASSET_STOCKS},
+    {"/api/options/analytics/{metric}", READ, handle_analytics, SECTION_TEXT, ASSET_OPTIONS},
     {"/api/analytics/core", READ_OR_POST, handle_analytics, SECTION_CORE, ASSET_ALL},
     {"/api/analytics/risk", READ_OR_POST, handle_analytics, SECTION_RISK, ASSET_ALL},
     {"/api/analytics/performance", READ_OR_POST, handle_analytics, SECTION_PERFORMANCE, ASSET_ALL},

@@ -94,6 +94,13 @@ static enum status write_symbol(const struct source *s, struct json_writer *w, s
     return STATUS_OK;
 }
 
+static enum status write_one_text(const struct source *s, struct json_writer *w, struct err *err)
+{
+    (void)err;
+    report_write_text(s->report, s->range_index, s->request->text, w);
+    return STATUS_OK;
+}
+
 static enum status write_comprehensive(const struct source *s, struct json_writer *w, struct err *err)
 {
     enum status status = STATUS_OK;
@@ -140,6 +147,7 @@ static const struct {
     [SECTION_POSITIONS] = {"positions", NULL, write_positions},
     [SECTION_TRADE] = {"trade", NULL, write_trade},
     [SECTION_SYMBOL] = {"symbol", NULL, write_symbol},
+    [SECTION_TEXT] = {"text", NULL, write_one_text},
     [SECTION_COMPREHENSIVE] = {"comprehensive", NULL, write_comprehensive},
 };
 
@@ -277,7 +285,7 @@ static void append_custom_hash(const struct document_request *request, struct bu
     if (request->has_risk_free_rate)
         buf_append_format(&canonical, " rate=%lld", (long long)request->risk_free_rate_e8);
     buf_append_format(&canonical, " series=%d", !request->without_time_series);
-    buf_append_format(&canonical, " trade=%lld month=", (long long)request->trade_id);
+    buf_append_format(&canonical, " text=%zu trade=%lld month=", request->text, (long long)request->trade_id);
     append_day(&canonical, request->has_month, request->month);
     if (request->section == SECTION_SYMBOL)
         append_symbol(&canonical, request->symbol);
@@ -287,15 +295,27 @@ static void append_custom_hash(const struct document_request *request, struct bu
     buf_release(&canonical);
 }
 
-static bool has_family(enum section section)
+/* The answers that give the P&L alone: the first has a key of its own family. */
+static bool is_pnl(const struct document_request *request)
 {
-    return section < SECTIONS_PRECOMPUTED || section == SECTION_TIME_SERIES || section == SECTION_GROUPED;
+    return request->section == SECTION_TEXT && request->text == REPORT_TEXT_PNL;
+}
+
+static bool is_net_pnl(const struct document_request *request)
+{
+    return request->section == SECTION_TEXT && request->text == REPORT_TEXT_NET_PNL;
+}
+
+static bool has_family(const struct document_request *request)
+{
+    return request->section < SECTIONS_PRECOMPUTED || request->section == SECTION_TIME_SERIES ||
+           request->section == SECTION_GROUPED || is_pnl(request);
 }
 
 /* Whether the document has no key of its own family. */
 static bool is_custom(const struct document_request *request)
 {
-    return !has_family(request->section) || request->range.name == RANGE_CUSTOM || request->null_as_zero ||
+    return !has_family(request) || request->range.name == RANGE_CUSTOM || request->null_as_zero ||
            request->has_risk_free_rate || (request->dimensions & (request->dimensions - 1)) != 0;
 }
 
@@ -319,7 +339,9 @@ void document_append_key(const struct cache *cache, const struct document_reques
     }
     buf_append_string(key, "}:");
     buf_append_string(key, range_name_text(request->range.name));
-    if (sections[request->section].name != NULL) {
+    if (is_pnl(request)) {
+        buf_append_string(key, ":pnl");
+    } else if (sections[request->section].name != NULL) {
         buf_append_char(key, ':');
         buf_append_string(key, sections[request->section].name);
     }
@@ -342,6 +364,8 @@ struct cache_epochs document_pick_epochs(const struct document_request *request,
 
 int64_t document_ttl_s(const struct settings *settings, const struct document_request *request)
 {
+    if (is_pnl(request) || is_net_pnl(request))
+        return settings->cache_ttl_analytics_pnl_s;
     return holds_positions(request) ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
 }
 

@@ -23,6 +23,7 @@ enum section {
     SECTION_POSITIONS,
     SECTION_TRADE,
     SECTION_SYMBOL,
+    SECTION_TEXT, /* one of the summary's decimal strings */
     SECTION_COMPREHENSIVE,
     SECTIONS
 };
@@ -41,6 +42,7 @@ struct document_request {
     bool has_month;           /* calendar; without: the month of today */
     struct date month;        /* the first day of it */
     int64_t trade_id;
+    size_t text; /* of SECTION_TEXT, as report_text_path() counts */
     const char *symbol; /* of SECTION_SYMBOL, in any case; borrowed for as long as the request is used */
     bool null_as_zero;  /* metrics.md 4.4 */
     bool has_risk_free_rate;

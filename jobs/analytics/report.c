@@ -140,27 +140,69 @@ static void write_text(struct json_writer *w, const char *key, wide_int numerato
     buf_release(&text);
 }
 
-static void write_texts(const struct range_metrics *m, struct json_writer *w)
+static const struct {
+    const char *field, *path;
+    int decimals;
+} texts[REPORT_TEXTS] = {
+    {"total_pnl", "pnl", 4},
+    {"profit_factor", "profit-factor", 6},
+    {"win_rate", "win-rate", 4},
+    {"loss_rate", "loss-rate", 4},
+    {"avg_gain", "avg-gain", 4},
+    {"avg_loss", "avg-loss", 4},
+    {"biggest_winner", "biggest-winner", 4},
+    {"biggest_loser", "biggest-loser", 4},
+    {"avg_hold_time_winners", "avg-hold-time-winners", 6},
+    {"avg_hold_time_losers", "avg-hold-time-losers", 6},
+    {"risk_reward_ratio", "risk-reward-ratio", 6},
+    {"trade_expectancy", "trade-expectancy", 4},
+    {"avg_position_size", "avg-position-size", 4},
+    {"net_pnl", "net-pnl", 4},
+};
+
+const char *report_text_path(size_t text)
+{
+    return text < REPORT_TEXTS ? texts[text].path : NULL;
+}
+
+/* The values of `texts`, in its order; denominator 0: undefined. */
+static void text_values(const struct range_metrics *m, struct ratio values[REPORT_TEXTS])
 {
     const struct totals *t = &m->totals;
     wide_int n = (wide_int)t->n, wins = (wide_int)t->wins, losses = (wide_int)t->losses;
     wide_int payoff, payoff_of;
 
     payoff_ratio(t, &payoff, &payoff_of);
-    write_text(w, "total_pnl", t->net_e8, MONEY_SCALE, 4);
-    write_text(w, "profit_factor", t->gross_profit_e8, -t->gross_loss_e8, 6);
-    write_text(w, "win_rate", 100 * wins, n, 4);
-    write_text(w, "loss_rate", 100 * losses, n, 4);
-    write_text(w, "avg_gain", t->gross_profit_e8, wins * MONEY_SCALE, 4);
-    write_text(w, "avg_loss", t->gross_loss_e8, losses * MONEY_SCALE, 4);
-    write_text(w, "biggest_winner", wins == 0 ? 0 : trade_net_e8(t->best), wins == 0 ? 0 : MONEY_SCALE, 4);
-    write_text(w, "biggest_loser", losses == 0 ? 0 : trade_net_e8(t->worst), losses == 0 ? 0 : MONEY_SCALE, 4);
-    write_text(w, "avg_hold_time_winners", t->hold_wins_us, wins * US_PER_DAY, 6);
-    write_text(w, "avg_hold_time_losers", t->hold_losses_us, losses * US_PER_DAY, 6);
-    write_text(w, "risk_reward_ratio", payoff, payoff_of, 6);
-    write_text(w, "trade_expectancy", t->net_e8, n * MONEY_SCALE, 4);
-    write_text(w, "avg_position_size", m->core.size_e8, n * MONEY_SCALE, 4);
-    write_text(w, "net_pnl", t->net_e8, MONEY_SCALE, 4);
+    values[0] = (struct ratio){t->net_e8, MONEY_SCALE};
+    values[1] = (struct ratio){t->gross_profit_e8, -t->gross_loss_e8};
+    values[2] = (struct ratio){100 * wins, n};
+    values[3] = (struct ratio){100 * losses, n};
+    values[4] = (struct ratio){t->gross_profit_e8, wins * MONEY_SCALE};
+    values[5] = (struct ratio){t->gross_loss_e8, losses * MONEY_SCALE};
+    values[6] = (struct ratio){wins == 0 ? 0 : trade_net_e8(t->best), wins == 0 ? 0 : MONEY_SCALE};
+    values[7] = (struct ratio){losses == 0 ? 0 : trade_net_e8(t->worst), losses == 0 ? 0 : MONEY_SCALE};
+    values[8] = (struct ratio){t->hold_wins_us, wins * US_PER_DAY};
+    values[9] = (struct ratio){t->hold_losses_us, losses * US_PER_DAY};
+    values[10] = (struct ratio){payoff, payoff_of};
+    values[11] = (struct ratio){t->net_e8, n * MONEY_SCALE};
+    values[12] = (struct ratio){m->core.size_e8, n * MONEY_SCALE};
+    values[13] = values[0];
+}
+
+static void write_texts(const struct range_metrics *m, size_t first, size_t n, struct json_writer *w)
+{
+    struct ratio values[REPORT_TEXTS];
+
+    text_values(m, values);
+    for (size_t i = first; i < first + n; i++)
+        write_text(w, texts[i].field, values[i].numerator, values[i].denominator, texts[i].decimals);
+}
+
+void report_write_text(const struct report *report, size_t range, size_t text, struct json_writer *w)
+{
+    json_object_begin(w);
+    write_texts(&report->metrics[range], text, 1, w);
+    json_object_end(w);
 }
 
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w)
@@ -168,7 +210,7 @@ void report_write_summary(const struct report *report, size_t range, struct json
     const struct range_metrics *m = &report->metrics[range];
 
     json_object_begin(w);
-    write_texts(m, w);
+    write_texts(m, 0, REPORT_TEXTS, w);
     json_key(w, "core_metrics");
     report_write_core(report, range, w);
     json_key(w, "risk_metrics");

@@ -38,6 +38,12 @@ void report_write_time_series(const struct report *report, struct json_writer *w
 void report_write_time_series_scalars(const struct report *report, size_t range, struct json_writer *w);
 /* /api/stocks/analytics, /api/options/analytics (metrics.md 16.4); the report must be of that asset. */
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w);
+/* Each of the summary's decimal strings is also an answer of its own: {"total_pnl": "12.3400"}. */
+#define REPORT_TEXTS 14
+#define REPORT_TEXT_PNL 0
+#define REPORT_TEXT_NET_PNL 13
+const char *report_text_path(size_t text); /* the end of its path, "pnl", "profit-factor", ...; NULL after the last */
+void report_write_text(const struct report *report, size_t range, size_t text, struct json_writer *w);
 /* The `meta` object (metrics.md 16.1). computed_at and as_of are adjacent; *ret_volatile_start and
  * *ret_volatile_end receive the positions in w->out of the bytes from `"computed_at"` to the end of
  * as_of's value. */

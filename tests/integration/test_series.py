@@ -1,4 +1,4 @@
-"""Time series, calendar, open positions, single trades and symbols, through nginx."""
+"""Time series, calendar, open positions, single trades, symbols and numbers, through nginx."""
 import json
 
 import pytest
@@ -143,6 +143,26 @@ def test_one_symbol_in_any_spelling(web, responder, journal):
     odd = data(web.get(SYMBOL + "?symbol=%22x%5C%C3%A4", "alice"))
     assert odd["symbol"] == '"X\\ä' and odd["net_pnl"] == 0 and odd["win_rate"] is None
     assert data(web.get(SYMBOL + "?symbol=nope&null_as_zero=true", "alice"))["win_rate"] == 0
+
+
+NUMBERS = ["pnl", "net-pnl", "profit-factor", "win-rate", "loss-rate", "avg-gain", "avg-loss", "biggest-winner", "biggest-loser",
+           "avg-hold-time-winners", "avg-hold-time-losers", "risk-reward-ratio", "trade-expectancy", "avg-position-size"]
+
+
+@pytest.mark.parametrize("asset", ["stocks", "options"])
+def test_each_number_of_the_summary_has_a_path(web, responder, journal, servers, asset):
+    summary = data(web.get(f"/api/{asset}/analytics?time_range=all_time", "alice"))
+    for number in NUMBERS:
+        answer = web.get(f"/api/{asset}/analytics/{number}", "alice")
+        field = "total_pnl" if number == "pnl" else number.replace("-", "_")
+        assert data(answer) == {field: summary[field]}, number
+        assert "hit" in web.get(f"/api/{asset}/analytics/{number}?time_range=all_time", "alice").headers["cache-status"]
+    assert servers.redis("EXISTS", f"analytics:{asset}:{{alice}}:all_time:pnl") == b"1"
+    assert data(web.get(f"/api/{asset}/analytics/pnl?time_range=30d", "alice")) == {"total_pnl": "0.0000"}
+    for path in ("pnl/", "PNL", "pnl/pnl", "total_pnl", ""):
+        assert web.get(f"/api/{asset}/analytics/{path}", "alice").status == 404, path
+    assert web.get(f"/api/{asset}/analytics/pnl?asset=all", "alice").status == 400
+    assert web.get(f"/api/{asset}/analytics/pnl").status == 401
 
 
 @pytest.mark.parametrize("path, fields", [

@@ -110,6 +110,22 @@ static void test_document_append_key_of_what_is_computed_on_demand(void **state)
     }
 }
 
+static void test_document_append_key_of_single_numbers(void **state)
+{
+    struct document_request request = {.section = SECTION_TEXT, .asset = ASSET_STOCKS, .range = {.name = RANGE_7D}};
+    char *keys[REPORT_TEXTS];
+
+    (void)state;
+    for (request.text = 0; request.text < REPORT_TEXTS; request.text++) {
+        keys[request.text] = key_of(&request, "u");
+        for (size_t i = 0; i < request.text; i++)
+            assert_string_not_equal(keys[i], keys[request.text]);
+    }
+    assert_string_equal(keys[REPORT_TEXT_PNL], "t:analytics:stocks:{u}:7d:pnl");
+    for (size_t i = 0; i < REPORT_TEXTS; i++)
+        free(keys[i]);
+}
+
 /* Equal requests in other spellings share one key; others have their own. */
 static void test_document_append_key_hashes_month_trade_and_symbol(void **state)
 {
@@ -310,6 +326,10 @@ static void test_document_ttl_is_the_setting(void **state)
     assert_int_equal(document_ttl_s(settings, &request), 777);
     request.section = SECTION_POSITIONS;
     assert_int_equal(document_ttl_s(settings, &request), 120);
+    request.section = SECTION_TEXT;
+    for (request.text = 0; request.text < REPORT_TEXTS; request.text++)
+        assert_int_equal(document_ttl_s(settings, &request),
+                         request.text == REPORT_TEXT_PNL || request.text == REPORT_TEXT_NET_PNL ? 1800 : 777);
 }
 
 int main(void)
@@ -318,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_document_append_key_spells_the_families),
         cmocka_unit_test(test_document_append_key_of_groups_and_playbooks),
         cmocka_unit_test(test_document_append_key_of_what_is_computed_on_demand),
+        cmocka_unit_test(test_document_append_key_of_single_numbers),
         cmocka_unit_test(test_document_append_key_hashes_month_trade_and_symbol),
         cmocka_unit_test(test_document_append_key_custom_ranges_differ_in_every_field),
         cmocka_unit_test(test_document_append_key_ignores_an_absent_bound),

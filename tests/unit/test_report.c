@@ -457,6 +457,43 @@ static void test_example_b_has_the_published_summary(void **state)
     end_example(&e);
 }
 
+/* Each decimal string is also an answer of its own (metrics.md 16.4). */
+static void test_each_text_of_the_summary_can_be_written_alone(void **state)
+{
+    static const struct expected expected[REPORT_TEXTS] = {
+        {"pnl", "{\"total_pnl\":\"139.1500\"}"},
+        {"profit-factor", "{\"profit_factor\":\"1.137772\"}"},
+        {"win-rate", "{\"win_rate\":\"66.6667\"}"},
+        {"loss-rate", "{\"loss_rate\":\"33.3333\"}"},
+        {"avg-gain", "{\"avg_gain\":\"191.5250\"}"},
+        {"avg-loss", "{\"avg_loss\":\"-336.6667\"}"},
+        {"biggest-winner", "{\"biggest_winner\":\"299.3500\"}"},
+        {"biggest-loser", "{\"biggest_loser\":\"-502.6000\"}"},
+        {"avg-hold-time-winners", "{\"avg_hold_time_winners\":\"12.642361\"}"},
+        {"avg-hold-time-losers", "{\"avg_hold_time_losers\":\"15.402083\"}"},
+        {"risk-reward-ratio", "{\"risk_reward_ratio\":\"0.568886\"}"},
+        {"trade-expectancy", "{\"trade_expectancy\":\"15.4611\"}"},
+        {"avg-position-size", "{\"avg_position_size\":\"342.7778\"}"},
+        {"net-pnl", "{\"net_pnl\":\"139.1500\"}"},
+    };
+    struct example e;
+    struct json_writer w;
+
+    (void)state;
+    begin_b(&e, ASSET_OPTIONS);
+    for (size_t i = 0; i < REPORT_TEXTS; i++) {
+        assert_string_equal(report_text_path(i), expected[i].key);
+        buf_clear(&e.text);
+        json_init(&w, &e.text);
+        report_write_text(e.report, RANGE_ALL_TIME, i, &w);
+        assert_string_equal(e.text.data, expected[i].value);
+    }
+    assert_null(report_text_path(REPORT_TEXTS));
+    assert_string_equal(report_text_path(REPORT_TEXT_PNL), "pnl");
+    assert_string_equal(report_text_path(REPORT_TEXT_NET_PNL), "net-pnl");
+    end_example(&e);
+}
+
 /* --- the tables of ranges -------------------------------------------------------------------------- */
 
 struct range_row {
@@ -766,6 +803,7 @@ int main(void)
         cmocka_unit_test(test_example_a_has_the_published_duration_buckets),
         cmocka_unit_test(test_example_b_has_the_published_metrics),
         cmocka_unit_test(test_example_b_has_the_published_summary),
+        cmocka_unit_test(test_each_text_of_the_summary_can_be_written_alone),
         cmocka_unit_test(test_example_a_has_the_published_ranges),
         cmocka_unit_test(test_example_a_has_the_published_custom_range),
         cmocka_unit_test(test_a_custom_range_in_the_future_is_empty),
