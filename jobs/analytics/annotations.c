@@ -156,6 +156,6 @@ size_t trade_links_of(const struct trade_links *links, const struct trade *t, co
     for (end = low; end < links->n; end++)
         if (links->links[end].trade_id != t->id || links->links[end].option != t->option)
             break;
-    *ret_links = links->links + low;
+    *ret_links = end == low ? NULL : links->links + low;
     return end - low;
 }
