@@ -493,19 +493,20 @@ static bool has_time_series(const struct document_request *request)
 }
 
 /* Computes the one range that was asked for and writes the document. */
-static enum status build(struct source *source, const char *user_id, struct report *report, struct instant computed_at,
-                         struct buf *out, struct cache_body *ret_body, struct err *err)
+static enum status build(const struct source *read, const char *user_id, struct report *report,
+                         struct instant computed_at, struct buf *out, struct cache_body *ret_body, struct err *err)
 {
-    struct document_request request = *source->request;
-    struct journal journal = *source->journal; /* borrows all it holds */
+    struct document_request request = *read->request;
+    struct journal journal = *read->journal; /* borrows all it holds */
+    struct source source = *read;
     struct time_range range;
     enum status status;
 
     settle_bounds(&request, &journal.account);
     range = document_range(&request, journal.today);
-    source->request = &request;
-    source->report = report;
-    source->journal = &journal;
+    source.request = &request;
+    source.report = report;
+    source.journal = &journal;
     if (request.has_risk_free_rate)
         journal.account.risk_free_rate_e8 = request.risk_free_rate_e8;
     status = report_compute(report, &journal, request.asset, &range, 1, err);
@@ -513,7 +514,7 @@ static enum status build(struct source *source, const char *user_id, struct repo
         status = report_compute_time_series(report, 0, err);
     if (status != STATUS_OK)
         return status;
-    return write_body(source, user_id, computed_at, out, ret_body, err);
+    return write_body(&source, user_id, computed_at, out, ret_body, err);
 }
 
 /* The stream is read to its end: a connection that is left in the middle of one is lost. */

@@ -321,16 +321,6 @@ static struct text_ref key_name(const struct grouping *g, uint32_t key)
 
 /* --- partitioning ---------------------------------------------------------------------------------- */
 
-static bool is_selected(const struct grouping *g, const struct trade *t)
-{
-    return g->asset == ASSET_ALL || t->option == (g->asset == ASSET_OPTIONS);
-}
-
-static bool is_in_range(const struct grouping *g, const struct trade *t)
-{
-    return (!g->range.has_start || t->exit_day.days >= g->range.start.days) && t->exit_day.days <= g->range.end.days;
-}
-
 static enum status collect(struct grouping *g)
 {
     const struct journal *j = g->journal;
@@ -341,7 +331,7 @@ static enum status collect(struct grouping *g)
     for (size_t i = 0; i < j->n_closed && status == STATUS_OK; i++) {
         uint32_t key;
 
-        if (!is_selected(g, &j->closed[i]))
+        if (!asset_has(g->asset, &j->closed[i]))
             continue;
         if (dimensions[g->dimension].add != NULL) {
             status = dimensions[g->dimension].add(g, i);
@@ -396,7 +386,7 @@ static enum status arrange(struct grouping *g)
 static bool has_trade_in_range(const struct grouping *g, size_t key)
 {
     for (size_t i = g->end[key]; i-- > g->first[key];)
-        if (is_in_range(g, &g->journal->closed[g->sorted[i]]))
+        if (time_range_has(&g->range, g->journal->closed[g->sorted[i]].exit_day))
             return true;
     return false;
 }
@@ -443,7 +433,7 @@ static enum status select_trades(struct grouping *g, const uint32_t *sorted, siz
     for (size_t i = 0; i < n; i++) {
         const struct trade *t = &j->closed[sorted == NULL ? i : sorted[i]];
 
-        if (!is_selected(g, t))
+        if (!asset_has(g->asset, t))
             continue;
         selection.days_go_back |=
             selection.n_closed != 0 && t->exit_day.days < g->trades[selection.n_closed - 1].exit_day.days;

@@ -11,11 +11,6 @@ struct playbook_tally {
     size_t full, full_wins, partial, none;   /* by compliance */
 };
 
-static bool is_in_range(const struct time_range *range, struct date day)
-{
-    return (!range->has_start || day.days >= range->start.days) && day.days <= range->end.days;
-}
-
 static void add_compliance(struct playbook_tally *tally, const struct playbook *playbook, const struct trade_link *link,
                            bool win)
 {
@@ -55,7 +50,7 @@ static void add_trades(const struct journal *journal, const struct annotations *
         const struct trade_link *links;
         size_t n;
 
-        if (!is_in_range(range, t->exit_day))
+        if (!time_range_has(range, t->exit_day))
             continue;
         n = trade_links_of(&a->playbook_links, t, &links);
         for (size_t k = 0; k < n; k++) {
@@ -74,20 +69,20 @@ static void add_missed(const struct journal *journal, const struct annotations *
 
     day_clock_init(&clock, &journal->account);
     for (size_t i = 0; i < a->n_missed; i++)
-        tallies[a->missed[i].playbook].missed += is_in_range(range, day_clock_day(&clock, a->missed[i].opportunity));
+        tallies[a->missed[i].playbook].missed += time_range_has(range, day_clock_day(&clock, a->missed[i].opportunity));
 }
 
-static enum status tally_playbooks(const struct journal *journal, const struct annotations *a,
-                                   const struct time_range *range, struct playbook_tally **ret_tallies, struct err *err)
+/* By index in the playbooks; free() it. NULL: out of memory. */
+static struct playbook_tally *tally_playbooks(const struct journal *journal, const struct annotations *a,
+                                              const struct time_range *range)
 {
     struct playbook_tally *tallies = calloc(a->n_playbooks + 1, sizeof *tallies);
 
     if (tallies == NULL)
-        return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu playbooks", a->n_playbooks);
+        return NULL;
     add_trades(journal, a, range, tallies);
     add_missed(journal, a, range, tallies);
-    *ret_tallies = tallies;
-    return STATUS_OK;
+    return tallies;
 }
 
 static void write_playbook(const struct annotations *a, size_t playbook, const struct playbook_tally *t,
@@ -122,11 +117,10 @@ static void write_playbook(const struct annotations *a, size_t playbook, const s
 enum status playbook_analytics_write_all(const struct journal *journal, const struct annotations *annotations,
                                          const struct time_range *range, struct json_writer *w, struct err *err)
 {
-    struct playbook_tally *tallies;
-    enum status status = tally_playbooks(journal, annotations, range, &tallies, err);
+    struct playbook_tally *tallies = tally_playbooks(journal, annotations, range);
 
-    if (status != STATUS_OK)
-        return status;
+    if (tallies == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu playbooks", annotations->n_playbooks);
     json_array_begin(w);
     for (size_t i = 0; i < annotations->n_playbooks; i++)
         write_playbook(annotations, i, &tallies[i], w);
@@ -141,13 +135,12 @@ enum status playbook_analytics_write_one(const struct journal *journal, const st
 {
     size_t playbook = annotations_find_playbook(annotations, playbook_id);
     struct playbook_tally *tallies;
-    enum status status;
 
     if (playbook == annotations->n_playbooks)
         return err_fail(err, STATUS_NOT_FOUND, "there is no such playbook");
-    status = tally_playbooks(journal, annotations, range, &tallies, err);
-    if (status != STATUS_OK)
-        return status;
+    tallies = tally_playbooks(journal, annotations, range);
+    if (tallies == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu playbooks", annotations->n_playbooks);
     write_playbook(annotations, playbook, &tallies[playbook], w);
     free(tallies);
     return STATUS_OK;
