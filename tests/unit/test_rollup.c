@@ -1242,6 +1242,8 @@ static void all_sections(struct report *report, struct journal *j, struct buf *o
     for (size_t i = 0; i < RANGE_PRESETS; i++) {
         json_init(&w, out);
         report_write_summary(report, i, &w);
+        assert_int_equal(report_compute_time_series(report, i, NULL), STATUS_OK);
+        report_write_time_series(report, &w);
     }
 }
 
