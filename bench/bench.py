@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [hits] [precompute]        no name: all of them
+    bench.py [engine] [json] [hits] [precompute] [whale]        no name: all of them
 
-Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000).
+Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
+WHALE_TRADES (1000000).
 The last lines are `bench: NAME = VALUE`. docs/benchmarks.md says what each figure means.
 """
+import gzip
 import json
 import os
 import re
@@ -15,18 +17,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
+import psycopg2  # noqa: E402
 from harness import BUILD, Daemon, Servers, free_port, token, wait_until  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 SECONDS = int(os.environ.get("SECONDS", 3))
 USERS = int(os.environ.get("USERS", 1000))
 TRADES = int(os.environ.get("TRADES", 2000))
+SQL_USERS = int(os.environ.get("SQL_USERS", 20))
+WHALE_TRADES = int(os.environ.get("WHALE_TRADES", 1000000))
 HIT_PATH = "/api/analytics/core?time_range=30d"
 HIT_USER = "bench-0001"
 
@@ -44,25 +50,34 @@ def figure(name, value, decimals=2):
 # --- the journal everything is measured on -----------------------------------------------------------
 
 
-def fill_journal(servers):
-    """USERS users with TRADES closed stock trades each over the last two years, prices and sizes varied."""
-    say(f"filling the journal: {USERS} users x {TRADES} trades")
-    sql = f"""
+def owner_sql(servers, *statements):
+    command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", servers.owner_url]
+    for statement in statements:
+        command += ["-c", statement]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def fill(servers, users, trades):
+    """Gives each user closed stock trades over the last two years, prices and sizes varied."""
+    owner_sql(servers, f"""
         ALTER TABLE stocks DISABLE TRIGGER USER;
         INSERT INTO stocks (user_id, id, symbol, trade_type, order_type, number_shares, entry_price, exit_price, stop_loss,
                             commissions, fees, entry_date, exit_date)
-        SELECT 'bench-' || lpad(u::text, 4, '0'), t,
+        SELECT name, t,
                (ARRAY['AAPL','MSFT','NVDA','AMD','TSLA','SPY','QQQ','META'])[1 + (u + t) % 8],
                CASE (u * 7 + t) % 5 WHEN 0 THEN 'SELL' ELSE 'BUY' END, 'LIMIT',
                10 + (u * 31 + t * 17) % 490, price, price + ((u * 13 + t * 29) % 400 - 190) / 100.0,
                CASE t % 3 WHEN 0 THEN price - 1.5 END,
                1.25, 0.0325, exit - interval '1 hour' * (1 + (u + t) % 200), exit
-        FROM generate_series(1, {USERS}) u, generate_series(1, {TRADES}) t,
+        FROM unnest('{{{",".join(users)}}}'::text[]) WITH ORDINALITY AS users (name, u), generate_series(1, {trades}) t,
              LATERAL (SELECT 20 + (u * 37 + t * 11) % 480 + (t % 100) / 100.0 AS price,
-                             now() - interval '1 second' * ((730.0 * 86400 / {TRADES}) * ({TRADES} - t) + 3600) AS exit) x;
-        ALTER TABLE stocks ENABLE TRIGGER USER;
-        ANALYZE stocks;"""
-    subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", servers.owner_url], input=sql, text=True, check=True)
+                             now() - interval '1 second' * ((730.0 * 86400 / {trades}) * ({trades} - t) + 3600) AS exit) x;
+        ALTER TABLE stocks ENABLE TRIGGER USER;""", "VACUUM ANALYZE stocks")
+
+
+def fill_journal(servers):
+    say(f"filling the journal: {USERS} users x {TRADES} trades")
+    fill(servers, [f"bench-{u:04d}" for u in range(1, USERS + 1)], TRADES)
 
 
 # --- hits: the responder against the least a FastCGI program can do, and against webdis -----------------
@@ -149,12 +164,14 @@ def answers(run):
         return False
 
 
-# --- precompute: everything, against the bare COPY of the same rows --------------------------------------
+# --- precompute: everything, against the bare COPY of the same rows and against SQL ------------------------
 
-# The columns the metrics read, in the order the engine wants them: what any precompute must at least fetch.
-COPY_ROWS = """COPY (SELECT user_id, id, symbol, trade_type, number_shares, entry_price, exit_price, stop_loss, initial_risk, take_profit,
-                            profit_target, intended_entry_price, commissions, fees, entry_date, exit_date, mistakes, brokerage_name
-                     FROM pnlcache.stock_trades ORDER BY user_id, exit_date, id) TO STDOUT (FORMAT binary)"""
+# What the worker's own sessions are set to; the yardsticks get the same.
+SESSION = {"jit": "off", "random_page_cost": "1.1", "TimeZone": "UTC"}
+BATCH = 500  # users of one COPY: the default of PRECOMPUTE_BATCH
+RANGES = ("today", "7d", "30d", "90d", "6m", "1y", "ytd", "all_time")
+SECTIONS = ("core", "risk", "performance")
+ASSETS = {"combined": "all", "stocks": "stocks", "options": "options"}
 
 
 def run_timed(command, **more):
@@ -167,34 +184,152 @@ def run_timed(command, **more):
     return time.monotonic() - start, usage.ru_maxrss / 1024
 
 
+def bare_copy(servers):
+    """The psql command that fetches, in binary, the very rows and columns that jobs/trade_reader.c reads, in its order and its
+    batches, and throws them away: whatever computes from the trades must at least wait for this."""
+    users = [f"bench-{u:04d}" for u in range(1, USERS + 1)]
+    command = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", servers.owner_url]
+    for at in range(0, USERS, BATCH):
+        array = "{" + ",".join(users[at:at + BATCH]) + "}"
+        query = subprocess.run([BUILD / "bench/reader_query", array], capture_output=True, text=True, check=True).stdout
+        command += ["-c", f"COPY ({query.strip()}) TO STDOUT (FORMAT binary)"]
+    return command
+
+
 def bench_precompute(servers):
     say(f"precompute of {USERS} users x {TRADES} trades against the bare binary COPY of the same rows")
-    copies, runs, peaks = [], [], []
+    copy, copies, runs, peaks = bare_copy(servers), [], [], []
+    options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
     for round_ in range(ROUNDS):
-        seconds, _ = run_timed(["psql", "-X", "-q", "-d", servers.owner_url, "-c", COPY_ROWS], stdout=subprocess.DEVNULL)
+        seconds, _ = run_timed(copy, stdout=subprocess.DEVNULL, env=dict(os.environ, PGOPTIONS=options))
         copies.append(seconds)
         servers.redis("FLUSHALL")
         seconds, peak = run_timed([BUILD / "pnlcache-worker", "job", "precompute", "--all"],
-                                  env=servers.settings(LOG_LEVEL="warn"))
+                                  env=servers.settings(LOG_LEVEL="warn", PRECOMPUTE_BATCH=BATCH))
         runs.append(seconds)
         peaks.append(peak)
         say(f"  round {round_ + 1}/{ROUNDS}: COPY {copies[-1]:.2f} s, precompute {runs[-1]:.2f} s, peak {peaks[-1]:.1f} MB, "
             f"{int(servers.redis('DBSIZE'))} keys")
     figure("precompute_vs_copy", statistics.median(runs) / statistics.median(copies))
     figure("precompute_peak_mb", max(peaks), 1)
+    bench_sql(servers, statistics.median(runs))
+
+
+def stored(servers, user, asset, range_name, section):
+    """A stored document."""
+    line, body = servers.redis("GET", f"analytics:{asset}:{{{user}}}:{range_name}:{section}").split(b"\n", 1)
+    return json.loads(gzip.decompress(body) if b" enc=g " in line else body)
+
+
+def sql_session(servers):
+    connection = psycopg2.connect(servers.owner_url)
+    connection.autocommit = True
+    cursor = connection.cursor()
+    for name, value in SESSION.items():
+        cursor.execute(f"SET {name} = {value}")
+    for section in SECTIONS:
+        text = (ROOT / f"bench/sql_yardstick/{section}.sql").read_text()
+        cursor.execute(f"PREPARE {section} (text, timestamptz, timestamptz, text) AS {text}")
+    return cursor
+
+
+def compute_with_sql(cursor, user, bounds, seen=None):
+    """Every section of every range and asset class of one user, each with its own query; seen() gets each row by column."""
+    for range_name, (start, end) in bounds.items():
+        for asset, parameter in ASSETS.items():
+            for section in SECTIONS:
+                cursor.execute(f"EXECUTE {section} (%s, %s, %s, %s)", (user, start, end, parameter))
+                row = cursor.fetchone()
+                if seen:
+                    seen(asset, range_name, section, {column.name: value for column, value in zip(cursor.description, row)})
+
+
+def check_same_work(servers, cursor, user, bounds):
+    """The queries do the work that they are timed for only if they come to the documents' numbers."""
+    compared = 0
+
+    def compare(asset, range_name, section, row):
+        nonlocal compared
+        data = stored(servers, user, asset, range_name, section)["data"]
+        data = data.get("performance_metrics", data)
+        for name in row.keys() & data.keys():
+            ours, theirs = data[name], row[name]
+            same = ours is theirs is None or (None not in (ours, theirs) and abs(ours - float(theirs)) <= 1e-4 + 1e-6 * abs(ours))
+            assert same, f"{asset} {range_name} {section} {name}: {ours} in the document, {theirs} by SQL"
+            compared += 1
+
+    compute_with_sql(cursor, user, bounds, compare)
+    return compared
+
+
+def bench_sql(servers, precompute_seconds):
+    """The same sections with one SQL query for each metric group, range and asset class, as journals do it: prepared, on two
+    connections at once (one for each core), for a sample of users, scaled to all of them."""
+    users = [f"bench-{1 + i * USERS // SQL_USERS:04d}" for i in range(SQL_USERS)]
+    cursors = [sql_session(servers), sql_session(servers)]
+    periods = {name: stored(servers, users[0], "combined", name, "core")["meta"]["time_range"] for name in RANGES}
+    bounds = {name: (period["start"] or "-infinity", period["end"]) for name, period in periods.items()}
+    compared = check_same_work(servers, cursors[0], users[0], bounds)
+    say(f"the same sections by SQL: {len(RANGES) * len(ASSETS) * len(SECTIONS)} queries a user, {SQL_USERS} users on 2 connections; "
+        f"{compared} numbers of one user agree with the documents")
+    seconds = []
+    for round_ in range(ROUNDS):
+        start = time.monotonic()
+        shares = [threading.Thread(target=lambda c=cursor, n=n: [compute_with_sql(c, user, bounds) for user in users[n::2]])
+                  for n, cursor in enumerate(cursors)]
+        for share in shares:
+            share.start()
+        for share in shares:
+            share.join()
+        seconds.append((time.monotonic() - start) * USERS / SQL_USERS)
+        say(f"  round {round_ + 1}/{ROUNDS}: {seconds[-1]:.1f} s for {USERS} users")
+    figure("precompute_vs_sql", statistics.median(seconds) / precompute_seconds, 1)
+    for cursor in cursors:
+        cursor.connection.close()
+
+
+# --- one user with very many trades ----------------------------------------------------------------------
+
+
+def bench_whale(servers):
+    say(f"one user with {WHALE_TRADES} trades, all documents")
+    fill(servers, ["whale"], WHALE_TRADES)
+    runs = [run_timed([BUILD / "pnlcache-worker", "job", "precompute", "--user", "whale"],
+                      env=servers.settings(LOG_LEVEL="warn")) for _ in range(ROUNDS)]
+    core = stored(servers, "whale", "combined", "all_time", "core")["data"]
+    assert core["total_trades"] == WHALE_TRADES, core
+    seconds = statistics.median(seconds for seconds, _ in runs)
+    say(f"  {seconds:.2f} s, {seconds / WHALE_TRADES * 1e6:.2f} us for a trade, reading included")
+    figure("whale_peak_mb", max(peak for _, peak in runs), 1)
+    owner_sql(servers, "ALTER TABLE stocks DISABLE TRIGGER USER; DELETE FROM stocks WHERE user_id = 'whale'; "
+                       "ALTER TABLE stocks ENABLE TRIGGER USER;", "VACUUM ANALYZE stocks")
 
 
 # --- the engine from memory -------------------------------------------------------------------------------
 
 
+def program_figures(name):
+    """Runs a benchmark program ROUNDS times: its remarks once, the median of each figure."""
+    runs = [subprocess.run([BUILD / "bench" / name], capture_output=True, text=True, check=True).stdout for _ in range(ROUNDS)]
+    for line in runs[0].splitlines():
+        if not line.startswith("bench: "):
+            say("  " + line)
+    values = [dict(re.findall(r"^bench: (\w+) = ([\d.]+)$", run, re.MULTILINE)) for run in runs]
+    for figure_name in values[0]:
+        figure(figure_name, statistics.median(float(value[figure_name]) for value in values))
+
+
 def bench_engine(_):
     say("the engine from memory: core, risk and performance over all eight ranges together")
-    runs = [subprocess.run([BUILD / "bench/engine_bench"], capture_output=True, text=True, check=True).stdout for _ in range(ROUNDS)]
-    say("".join(f"  {line}\n" for line in runs[0].splitlines() if line.startswith("engine:")).rstrip())
-    figure("engine_mtrades_per_s", statistics.median(float(re.search(r"engine_mtrades_per_s = ([\d.]+)", run).group(1)) for run in runs))
+    program_figures("engine_bench")
 
 
-BENCHES = {"engine": bench_engine, "hits": bench_hits, "precompute": bench_precompute}
+def bench_json(_):
+    say("writing JSON: the precomputed sections of one report, beside the generic library")
+    program_figures("json_bench")
+
+
+BENCHES = {"engine": bench_engine, "json": bench_json, "hits": bench_hits, "precompute": bench_precompute, "whale": bench_whale}
 
 
 def main():

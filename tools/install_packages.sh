@@ -13,7 +13,7 @@ packages_of() {
             libxxhash-dev postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl python3
         ;;
     test) echo libcmocka-dev python3-pytest python3-psycopg2 apache2-bin shellcheck ;;
-    bench) echo wrk webdis ;;
+    bench) echo wrk webdis python3-psycopg2 ;;
     lint) echo clang clang-tidy clang-format libclang-rt-dev cppcheck shellcheck mandoc ;;
     *) echo "install_packages: there is no set '$1' (run, test, bench, lint)" >&2 && exit 2 ;;
     esac
