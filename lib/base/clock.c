@@ -2,7 +2,6 @@
 #include "lib/base/clock.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,21 +87,6 @@ static struct instant parts_to_instant(const struct parts *p)
     return (struct instant){p->date.days * US_PER_DAY + seconds * US_PER_SECOND + p->micros};
 }
 
-void instant_format(struct instant t, char text[INSTANT_TEXT_SIZE])
-{
-    struct parts p = instant_to_parts(t);
-    char day[DATE_TEXT_SIZE], fraction[12] = "";
-
-    date_format(p.date, day);
-    if (p.micros != 0)
-        (void)snprintf(fraction, sizeof fraction, ".%06d", p.micros);
-    (void)snprintf(text, INSTANT_TEXT_SIZE, "%sT%02d:%02d:%02d%sZ", day, p.hour, p.minute, p.second, fraction);
-}
-
-static const char weekday_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-
 static void put_digits(char *at, int digits, int value)
 {
     while (digits-- > 0) {
@@ -110,6 +94,28 @@ static void put_digits(char *at, int digits, int value)
         value /= 10;
     }
 }
+
+void instant_format(struct instant t, char text[INSTANT_TEXT_SIZE])
+{
+    struct parts p = instant_to_parts(t);
+    char *end = text + 19;
+
+    /* Several times in each document: no printf. */
+    date_format(p.date, text);
+    memcpy(text + 10, "T00:00:00.000000", 17);
+    put_digits(text + 11, 2, p.hour);
+    put_digits(text + 14, 2, p.minute);
+    put_digits(text + 17, 2, p.second);
+    if (p.micros != 0) {
+        put_digits(text + 20, 6, p.micros);
+        end = text + 26;
+    }
+    memcpy(end, "Z", 2);
+}
+
+static const char weekday_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
 void instant_format_http(struct instant t, char text[INSTANT_TEXT_SIZE])
 {

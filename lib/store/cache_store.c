@@ -48,6 +48,14 @@ static struct instant expiry(const struct cache_store *store)
     return (struct instant){now_us + ttl_us};
 }
 
+static void copy_text(char *to, size_t size, const char *from)
+{
+    size_t len = strnlen(from, size - 1);
+
+    memcpy(to, from, len);
+    to[len] = '\0';
+}
+
 void cache_describe(const struct cache *cache, const struct cache_store *store, const char *instance,
                     struct cache_header *h)
 {
@@ -64,9 +72,9 @@ void cache_describe(const struct cache *cache, const struct cache_store *store, 
                                .n_epochs = store->tags->n};
     format_hash(XXH3_128bits(body->bytes, body->len), h->etag);
     format_hash(hash_content(body), h->content);
-    (void)snprintf(h->instance, sizeof h->instance, "%s", instance);
+    copy_text(h->instance, sizeof h->instance, instance);
     for (size_t i = 0; i < store->tags->n; i++) {
-        (void)snprintf(h->epochs[i].tag, sizeof h->epochs[i].tag, "%s", store->tags->tags[i].name);
+        copy_text(h->epochs[i].tag, sizeof h->epochs[i].tag, store->tags->tags[i].name);
         h->epochs[i].shared = store->tags->tags[i].shared;
         h->epochs[i].epoch = store->epochs->values[i];
     }
@@ -155,6 +163,7 @@ static enum status build_value(const struct cache *cache, struct cache_store *st
         store->header.body_size = packed.len;
         store->header.body_sum = XXH3_64bits(packed.data, packed.len);
     }
+    (void)buf_reserve(value, cache_header_width(store->tags) + store->header.body_size);
     cache_header_append(value, &store->header);
     buf_append(value, bytes, store->header.body_size);
     status = buf_status(value);
