@@ -191,6 +191,14 @@ static enum status deliver(struct precompute *p, const struct document_request *
     return status;
 }
 
+static bool any_wanted(const bool *wanted, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (wanted[i])
+            return true;
+    return false;
+}
+
 /* All wanted documents of one asset class: positions [first, end) of the precomputed set. */
 static enum status compute_asset(struct precompute *p, const struct batch *b, size_t user, size_t first, size_t end,
                                  const struct journal *journal, int64_t read_us, struct err *err)
@@ -201,7 +209,7 @@ static enum status compute_asset(struct precompute *p, const struct batch *b, si
     int64_t began_us = clock_monotonic_us(), cost_us;
     enum status status;
 
-    if (memchr(wanted + first, true, end - first) == NULL)
+    if (!any_wanted(wanted + first, end - first))
         return STATUS_OK;
     status = report_compute(p->report, journal, request.asset, b->ranges, RANGE_PRESETS, err);
     cost_us = read_us + clock_monotonic_us() - began_us;
