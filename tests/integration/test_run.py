@@ -41,7 +41,8 @@ class Run:
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
                 [*MAKE_RUN, f"STATE={state}", f"PORT={port}", *variables],
-                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # ignored when the tests run in the background
         self.web = Web(port)
 
     def output(self):
