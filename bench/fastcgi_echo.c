@@ -34,8 +34,8 @@ static size_t answer_size;
 
 static void put_header(char *at, int type, size_t content)
 {
-    const unsigned char header[RECORD_HEADER] = {1, (unsigned char)type, 0, 1, (unsigned char)(content >> 8),
-                                                 (unsigned char)content};
+    const unsigned char header[RECORD_HEADER] = {1, (unsigned char)type,           0,
+                                                 1, (unsigned char)(content >> 8), (unsigned char)content};
     memcpy(at, header, sizeof header);
 }
 

@@ -107,20 +107,19 @@ static bool send_reply(struct connection *c)
 }
 
 /* Judges the spool. *ret_done is false when there is more to judge. */
-static enum intake take_spooled(struct connection *c, const struct record_limits *limits, struct exchange *x, bool *ret_done,
-                                struct err *err)
+static enum intake take_spooled(struct connection *c, const struct record_limits *limits, struct exchange *x,
+                                bool *ret_done, struct err *err)
 {
     enum record_verdict verdict = record_screen(&c->screen, (const unsigned char *)c->spool.data, c->spool.len, limits);
     size_t offset = c->screen.offset;
 
     *ret_done = true;
     switch (verdict) {
-    case RECORD_PARTIAL:
-        *ret_done = c->drained;
-        return c->drained ? wait_for_more(c, limits) : INTAKE_WAIT;
+    case RECORD_PARTIAL: *ret_done = c->drained; return c->drained ? wait_for_more(c, limits) : INTAKE_WAIT;
     case RECORD_REQUEST:
         c->look_again = true;
-        if (request_read_bytes(c->spool.data, record_strip_padding((unsigned char *)c->spool.data, offset), c->screen.body_len, &x->request, err) != STATUS_OK)
+        if (request_read_bytes(c->spool.data, record_strip_padding((unsigned char *)c->spool.data, offset),
+                               c->screen.body_len, &x->request, err) != STATUS_OK)
             return INTAKE_CLOSE;
         spool_remove(c, 0, offset);
         return begin_request(c, INTAKE_REQUEST);

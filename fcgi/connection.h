@@ -27,9 +27,9 @@ struct connection {
     bool served;     /* had an answer before */
     bool partial;    /* part of a message has arrived */
     uint16_t request_id;
-    int64_t since_ms;       /* monotonic: when the state began, or the first byte of a request came */
-    bool spooling;   /* what arrives is collected in `spool` */
-    bool drained;    /* the socket was empty at the last look */
+    int64_t since_ms; /* monotonic: when the state began, or the first byte of a request came */
+    bool spooling;    /* what arrives is collected in `spool` */
+    bool drained;     /* the socket was empty at the last look */
     struct buf spool;
     struct buf out;
     size_t out_sent;
@@ -40,11 +40,11 @@ struct connection {
 
 /* What a look at the arrived bytes came to. */
 enum intake {
-    INTAKE_WAIT,    /* nothing to do before more arrives */
-    INTAKE_REQUEST, /* the exchange holds a request; the connection is BUSY */
+    INTAKE_WAIT,             /* nothing to do before more arrives */
+    INTAKE_REQUEST,          /* the exchange holds a request; the connection is BUSY */
     INTAKE_PARAMS_TOO_LARGE, /* answer 431; the connection is BUSY */
     INTAKE_BODY_TOO_LARGE,   /* answer 413; the connection is BUSY */
-    INTAKE_CLOSE,   /* the peer is gone or does not speak FastCGI */
+    INTAKE_CLOSE,            /* the peer is gone or does not speak FastCGI */
 };
 
 void connection_init(struct connection *c, int fd, int64_t now_ms);

@@ -31,8 +31,8 @@ enum status document_respond_stored(struct exchange *x, const struct cache_heade
     return STATUS_OK;
 }
 
-enum status document_respond_computed(struct exchange *x, const struct cache_header *header, const struct cache_body *body,
-                                      enum cache_source source, int64_t max_age_s)
+enum status document_respond_computed(struct exchange *x, const struct cache_header *header,
+                                      const struct cache_body *body, enum cache_source source, int64_t max_age_s)
 {
     bool gzip = http_accepts_gzip(request_param(&x->request, PARAM_ACCEPT_ENCODING));
 

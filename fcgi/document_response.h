@@ -12,7 +12,8 @@
 enum status document_respond_stored(struct exchange *x, const struct cache_header *header, const char *body, bool copy,
                                     enum cache_source source, int64_t max_age_s) MUST_CHECK;
 /* Answers with a body just computed; compressed as it would be stored for those who accept that. */
-enum status document_respond_computed(struct exchange *x, const struct cache_header *header, const struct cache_body *body,
-                                      enum cache_source source, int64_t max_age_s) MUST_CHECK;
+enum status document_respond_computed(struct exchange *x, const struct cache_header *header,
+                                      const struct cache_body *body, enum cache_source source,
+                                      int64_t max_age_s) MUST_CHECK;
 
 #endif

@@ -24,8 +24,8 @@ struct exchange {
     char user_id[USER_ID_MAX + 1]; /* whose document, or whose event; "": every user's */
     struct document_request document;
     struct buf key;
-    bool recompute; /* a service or an admin asked for a fresh computation */
-    bool bypass;    /* an invalidation of this user has not reached Redis yet */
+    bool recompute;         /* a service or an admin asked for a fresh computation */
+    bool bypass;            /* an invalidation of this user has not reached Redis yet */
     struct cache_tags tags; /* WORK_OUTBOX */
 
     struct connection *connection; /* who gets the response */

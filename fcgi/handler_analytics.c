@@ -20,7 +20,8 @@ static bool is_first_this_second(void)
 static enum next_step refuse_token(struct exchange *x, enum status status, const struct err *err)
 {
     if (status == STATUS_NOT_FOUND) {
-        response_problem(&x->response, &x->request, 401, "a bearer token is needed", NULL, "WWW-Authenticate: Bearer\r\n");
+        response_problem(&x->response, &x->request, 401, "a bearer token is needed", NULL,
+                         "WWW-Authenticate: Bearer\r\n");
     } else if (status == STATUS_INVALID) {
         if (is_first_this_second())
             log_info("token refused", LOG_STR("request", x->request.id), LOG_STR("reason", err->text));
@@ -34,7 +35,8 @@ static enum next_step refuse_token(struct exchange *x, enum status status, const
 }
 
 /* Whose document: the caller's own, or the one that a service or an admin names. 0, or the HTTP status of the refusal. */
-static int choose_user(struct exchange *x, const struct claims *claims, const char *named, struct problem_fields *problems)
+static int choose_user(struct exchange *x, const struct claims *claims, const char *named,
+                       struct problem_fields *problems)
 {
     const char *user_id = named ? named : claims->user_id;
 
@@ -119,7 +121,8 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
         return answer_problem(x, 503, NULL);
     x->work = WORK_DOCUMENT;
     x->bypass = pending_covers(responder->pending, x->user_id);
-    x->recompute = claims->role != ROLE_USER && http_has_directive(request_param(&x->request, PARAM_CACHE_CONTROL), "no-cache");
+    x->recompute =
+        claims->role != ROLE_USER && http_has_directive(request_param(&x->request, PARAM_CACHE_CONTROL), "no-cache");
     bool cached = context->redis && responder->settings->cache_enabled && !x->bypass && !x->recompute;
     return cached ? NEXT_LOOKUP : NEXT_DEFER;
 }

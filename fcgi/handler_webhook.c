@@ -27,13 +27,15 @@ static bool is_json(const char *content_type)
     return content_type[len] == '\0' || content_type[len] == ';' || content_type[len] == ' ';
 }
 
-static int check_signature(const struct handler_context *context, const struct request *request, const char **ret_detail)
+static int check_signature(const struct handler_context *context, const struct request *request,
+                           const char **ret_detail)
 {
     const struct secrets *secrets = context->secrets;
 
     switch (webhook_verify(secrets->webhooks, request_param(request, PARAM_WEBHOOK_ID),
-                           request_param(request, PARAM_WEBHOOK_TIMESTAMP), request_param(request, PARAM_WEBHOOK_SIGNATURE),
-                           request->body.data, request->body.len, clock_now(), secrets->webhook_tolerance_s)) {
+                           request_param(request, PARAM_WEBHOOK_TIMESTAMP),
+                           request_param(request, PARAM_WEBHOOK_SIGNATURE), request->body.data, request->body.len,
+                           clock_now(), secrets->webhook_tolerance_s)) {
     case WEBHOOK_GOOD: return 0;
     case WEBHOOK_MALFORMED: *ret_detail = "webhook-id or webhook-timestamp is missing or not as specified"; return 400;
     case WEBHOOK_FORGED: *ret_detail = "no signature fits"; return 401;
@@ -128,9 +130,11 @@ static int queue_job(struct handler_context *context, const struct event *event,
     if (!event->user_id[0])
         return 0;
     strncat(reason, event->type->name, sizeof(reason) - strlen(reason) - 1);
-    if (job_stream_add(context->responder->cache, context->redis, "analytics", event->user_id, reason, &err) == STATUS_OK)
+    if (job_stream_add(context->responder->cache, context->redis, "analytics", event->user_id, reason, &err) ==
+        STATUS_OK)
         return 1;
-    log_warn("no job for a webhook", LOG_STR("request", x->request.id), LOG_STR("user", event->user_id), LOG_STR("error", err.text));
+    log_warn("no job for a webhook", LOG_STR("request", x->request.id), LOG_STR("user", event->user_id),
+             LOG_STR("error", err.text));
     return 0;
 }
 
@@ -138,8 +142,9 @@ static enum next_step carry_out(struct handler_context *context, struct exchange
 {
     struct err err;
 
-    if (context->redis && cache_invalidate(context->responder->cache, context->redis, event->user_id[0] ? event->user_id : NULL,
-                                           &event->tags, &err) == STATUS_OK) {
+    if (context->redis &&
+        cache_invalidate(context->responder->cache, context->redis, event->user_id[0] ? event->user_id : NULL,
+                         &event->tags, &err) == STATUS_OK) {
         exchange_accept_event(x, event->tags.n, queue_job(context, event, x));
         return NEXT_SEND;
     }

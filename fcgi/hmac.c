@@ -16,7 +16,8 @@ enum status hmac_key_new(const void *secret, size_t len, struct hmac_key **ret_k
     struct hmac_key *key = calloc(1, sizeof(*key));
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     char digest[] = "SHA256";
-    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                           OSSL_PARAM_construct_end()};
 
     if (key && mac)
         key->keyed = EVP_MAC_CTX_new(mac);
@@ -91,8 +92,8 @@ enum status sha256_digest(struct sha256 *sha256, const void *bytes, size_t len, 
 {
     unsigned size = 0;
 
-    if (EVP_DigestInit_ex2(sha256->ctx, sha256->algorithm, NULL) != 1 || EVP_DigestUpdate(sha256->ctx, bytes, len) != 1 ||
-        EVP_DigestFinal_ex(sha256->ctx, ret_digest, &size) != 1)
+    if (EVP_DigestInit_ex2(sha256->ctx, sha256->algorithm, NULL) != 1 ||
+        EVP_DigestUpdate(sha256->ctx, bytes, len) != 1 || EVP_DigestFinal_ex(sha256->ctx, ret_digest, &size) != 1)
         return STATUS_INTERNAL;
     return STATUS_OK;
 }

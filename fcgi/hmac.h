@@ -28,6 +28,7 @@ bool hmac_equal(const void *mac, const void *other, size_t len);
 struct sha256;
 enum status sha256_new(struct sha256 **ret_sha256, struct err *err) MUST_CHECK;
 void sha256_free(struct sha256 **sha256);
-enum status sha256_digest(struct sha256 *sha256, const void *bytes, size_t len, unsigned char ret_digest[SHA256_SIZE]) MUST_CHECK;
+enum status sha256_digest(struct sha256 *sha256, const void *bytes, size_t len,
+                          unsigned char ret_digest[SHA256_SIZE]) MUST_CHECK;
 
 #endif

@@ -146,11 +146,13 @@ static bool is_not_modified(const struct request *request, const char *etag, str
 
 static void add_cache_status(struct response *r, const struct http_document *d, struct instant now)
 {
-    struct instant end = d->header->expires_at.us < d->header->valid_until.us ? d->header->expires_at : d->header->valid_until;
+    struct instant end =
+        d->header->expires_at.us < d->header->valid_until.us ? d->header->expires_at : d->header->valid_until;
 
     switch (d->source) {
     case SOURCE_REDIS:
-        response_header_number(r, "Cache-Status: pnlcache; hit; ttl=", whole_seconds(end.us - now.us), "; detail=redis");
+        response_header_number(r, "Cache-Status: pnlcache; hit; ttl=", whole_seconds(end.us - now.us),
+                               "; detail=redis");
         break;
     case SOURCE_MISS_STORED: response_header(r, "Cache-Status", "pnlcache; fwd=miss; stored"); break;
     case SOURCE_MISS: response_header(r, "Cache-Status", "pnlcache; fwd=miss"); break;
@@ -158,7 +160,8 @@ static void add_cache_status(struct response *r, const struct http_document *d, 
     }
 }
 
-static void add_cache_headers(struct response *r, const struct request *request, const struct http_document *d, const char *etag)
+static void add_cache_headers(struct response *r, const struct request *request, const struct http_document *d,
+                              const char *etag)
 {
     struct instant now = clock_now();
     char date[INSTANT_TEXT_SIZE];

@@ -25,7 +25,7 @@ enum cache_source { SOURCE_REDIS, SOURCE_MISS_STORED, SOURCE_MISS, SOURCE_BYPASS
 
 struct http_document {
     const struct cache_header *header;
-    const char *bytes;    /* the body as it is encoded */
+    const char *bytes; /* the body as it is encoded */
     size_t len;
     enum cache_encoding encoding; /* of `bytes`; gzip only when the caller accepts it */
     enum cache_source source;

@@ -17,8 +17,9 @@ enum status jwt_verifier_new(const struct jwt_options *options, struct jwt_verif
 {
     size_t len = strlen(options->secret);
     if (len < JWT_MIN_SECRET)
-        return err_fail(err, STATUS_INVALID, "JWT_SECRET has %zu bytes; set the HS256 secret of your tokens, at least %d bytes",
-                        len, JWT_MIN_SECRET);
+        return err_fail(err, STATUS_INVALID,
+                        "JWT_SECRET has %zu bytes; set the HS256 secret of your tokens, at least %d bytes", len,
+                        JWT_MIN_SECRET);
     struct jwt_verifier *v = calloc(1, sizeof(*v));
     if (!v || !(v->audience = strdup(options->audience)) || !(v->issuer = strdup(options->issuer))) {
         jwt_verifier_free(&v);
@@ -67,7 +68,8 @@ static bool split(const char *token, size_t len, struct parts *p)
     return true;
 }
 
-static enum status check_signature(const struct jwt_verifier *v, const char *token, const struct parts *p, struct err *err)
+static enum status check_signature(const struct jwt_verifier *v, const char *token, const struct parts *p,
+                                   struct err *err)
 {
     struct buf given = BUF_INIT;
     unsigned char expected[HMAC_SIZE];
@@ -86,7 +88,8 @@ out:
     return status;
 }
 
-static enum status parse_part(const char *text, size_t len, const char *what, struct json_document **ret_document, struct err *err)
+static enum status parse_part(const char *text, size_t len, const char *what, struct json_document **ret_document,
+                              struct err *err)
 {
     struct buf json = BUF_INIT;
     struct json_document *document = NULL;
@@ -140,7 +143,8 @@ static enum status get_time(const struct json_value *root, const char *name, int
     return STATUS_OK;
 }
 
-static enum status check_times(const struct json_value *root, struct instant now, struct claims *claims, struct err *err)
+static enum status check_times(const struct json_value *root, struct instant now, struct claims *claims,
+                               struct err *err)
 {
     int64_t now_s = now.us / US_PER_SECOND, expires_s = 0, not_before_s = INT64_MIN / 2, issued_s = 0;
 

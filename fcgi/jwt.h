@@ -19,7 +19,8 @@ struct jwt_options {
     const char *issuer;   /* copied; "": any */
 };
 /* STATUS_INVALID: the secret is too short; the text says what to do. */
-enum status jwt_verifier_new(const struct jwt_options *options, struct jwt_verifier **ret_verifier, struct err *err) MUST_CHECK;
+enum status jwt_verifier_new(const struct jwt_options *options, struct jwt_verifier **ret_verifier,
+                             struct err *err) MUST_CHECK;
 void jwt_verifier_free(struct jwt_verifier **verifier);
 
 enum role { ROLE_USER, ROLE_SERVICE, ROLE_ADMIN };

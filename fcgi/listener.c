@@ -65,7 +65,8 @@ static enum status remove_stale(const struct sockaddr_un *address, struct err *e
     if (is_answered(address))
         return err_fail(err, STATUS_CONFLICT, "LISTEN: another process answers at %s", address->sun_path);
     if (unlink(address->sun_path) != 0)
-        return err_fail(err, STATUS_UNAVAILABLE, "LISTEN: cannot remove the stale %s: %s", address->sun_path, strerror(errno));
+        return err_fail(err, STATUS_UNAVAILABLE, "LISTEN: cannot remove the stale %s: %s", address->sun_path,
+                        strerror(errno));
     return STATUS_OK;
 }
 
@@ -75,13 +76,15 @@ static enum status set_access(const char *path, const struct settings *s, struct
     unsigned long mode = strtoul(s->listen_mode, &end, 8);
 
     if (*end || end == s->listen_mode || mode > 0777)
-        return err_fail(err, STATUS_INVALID, "LISTEN_MODE is '%s'; expected an octal mode such as 0660", s->listen_mode);
+        return err_fail(err, STATUS_INVALID, "LISTEN_MODE is '%s'; expected an octal mode such as 0660",
+                        s->listen_mode);
     if (s->listen_group[0]) {
         const struct group *group = getgrnam(s->listen_group);
         if (!group)
             return err_fail(err, STATUS_INVALID, "LISTEN_GROUP: there is no group '%s'", s->listen_group);
         if (chown(path, (uid_t)-1, group->gr_gid) != 0)
-            return err_fail(err, STATUS_UNAVAILABLE, "LISTEN_GROUP: cannot give %s to '%s': %s", path, s->listen_group, strerror(errno));
+            return err_fail(err, STATUS_UNAVAILABLE, "LISTEN_GROUP: cannot give %s to '%s': %s", path, s->listen_group,
+                            strerror(errno));
     }
     if (chmod(path, (mode_t)mode) != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "LISTEN_MODE: cannot change %s: %s", path, strerror(errno));
@@ -127,7 +130,8 @@ static enum status open_path(const struct settings *s, struct listener *l, struc
 }
 
 /* "127.0.0.1:9000" or "[::1]:9000": addresses, no names. */
-static enum status parse_address(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_len, struct err *err)
+static enum status parse_address(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_len,
+                                 struct err *err)
 {
     const char *colon = strrchr(text, ':');
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
@@ -171,7 +175,8 @@ static enum status open_address(const struct settings *s, struct listener *l, st
     setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* accepted sockets inherit it */
     if (bind(l->fd, (const struct sockaddr *)&address, len) != 0)
-        return err_fail(err, errno == EADDRINUSE ? STATUS_CONFLICT : STATUS_UNAVAILABLE, "LISTEN: cannot take %s: %s", s->listen, strerror(errno));
+        return err_fail(err, errno == EADDRINUSE ? STATUS_CONFLICT : STATUS_UNAVAILABLE, "LISTEN: cannot take %s: %s",
+                        s->listen, strerror(errno));
     return STATUS_OK;
 }
 
@@ -186,7 +191,8 @@ enum status listener_open(const struct settings *settings, struct listener *ret_
         l.ours = true;
         status = settings->listen[0] == '/' ? open_path(settings, &l, err) : open_address(settings, &l, err);
         if (status == STATUS_OK && listen(l.fd, (int)settings->listen_backlog) != 0)
-            status = err_fail(err, STATUS_UNAVAILABLE, "LISTEN: cannot listen at %s: %s", settings->listen, strerror(errno));
+            status =
+                err_fail(err, STATUS_UNAVAILABLE, "LISTEN: cannot listen at %s: %s", settings->listen, strerror(errno));
     }
     if (status == STATUS_OK) {
         *ret_listener = l;

@@ -9,9 +9,9 @@
 
 struct listener {
     int fd;
-    bool ours;     /* made by us: nobody else accepts from it */
-    char *path;    /* of our socket file, NULL otherwise */
-    dev_t device;  /* what identifies the file as ours */
+    bool ours;    /* made by us: nobody else accepts from it */
+    char *path;   /* of our socket file, NULL otherwise */
+    dev_t device; /* what identifies the file as ours */
     ino_t inode;
 };
 

@@ -34,7 +34,7 @@ struct loop {
     pthread_t thread;
     int epoll, wake;
     bool listening;
-    int64_t listen_again_ms; /* 0: not paused */
+    int64_t listen_again_ms;    /* 0: not paused */
     _Atomic int64_t stop_at_ms; /* 0: not stopping */
     bool stopping;
 
@@ -222,8 +222,8 @@ static void defer(struct loop *loop, struct exchange *x)
 
 static void queue_lookup(struct loop *loop, struct exchange *x)
 {
-    loop->lookups[loop->n_turn] = (struct cache_lookup){
-        .key = x->key.data, .user_id = x->user_id, .tags = document_tags(&x->document)};
+    loop->lookups[loop->n_turn] =
+        (struct cache_lookup){.key = x->key.data, .user_id = x->user_id, .tags = document_tags(&x->document)};
     loop->turn[loop->n_turn++] = x;
 }
 
@@ -266,8 +266,8 @@ static void serve_turn(struct loop *loop)
         const struct cache_lookup *lookup = &loop->lookups[i];
         memcpy(users[i], x->user_id, sizeof(users[i]));
         bool hit = lookup->verdict == CACHE_HIT &&
-            document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
-                                    r->settings->http_max_age_private_s) == STATUS_OK;
+                   document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
+                                           r->settings->http_max_age_private_s) == STATUS_OK;
         loop->n_hits += hit;
         if (hit)
             send_answer(loop, x);
@@ -458,7 +458,8 @@ static void begin_stop(struct loop *loop, int64_t now_ms)
     stop_listening(loop);
     loop->listen_again_ms = 0;
     if (loop->options.listener_is_ours)
-        while (accept_one(loop, now_ms)) {}
+        while (accept_one(loop, now_ms)) {
+        }
     loop->listen_again_ms = 0;
     for (struct connection *c = loop->connections; c; c = next) {
         next = c->next;
@@ -568,7 +569,8 @@ static enum status prepare(struct loop *loop, struct err *err)
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->scratch = malloc(CONNECTION_SCRATCH);
-    if (loop->epoll < 0 || loop->wake < 0 || !loop->scratch || epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) != 0)
+    if (loop->epoll < 0 || loop->wake < 0 || !loop->scratch ||
+        epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "cannot set up a responder thread: %s", strerror(errno));
     enum status status = token_cache_new(&loop->context.tokens, err);
     if (status == STATUS_OK)

@@ -121,7 +121,8 @@ static void watch(struct responder *responder, const sigset_t *awaited)
     redis_free(&redis);
 }
 
-static enum status serve(struct responder *responder, struct listener *listener, const sigset_t *awaited, struct err *err)
+static enum status serve(struct responder *responder, struct listener *listener, const sigset_t *awaited,
+                         struct err *err)
 {
     const struct settings *settings = responder->settings;
     static _Atomic int64_t n_connections;
@@ -137,7 +138,8 @@ static enum status serve(struct responder *responder, struct listener *listener,
         n += status == STATUS_OK;
     }
     if (status == STATUS_OK) {
-        log_info("ready", LOG_STR("listen", listener->ours ? settings->listen : "inherited"), LOG_STR("version", PNLCACHE_VERSION));
+        log_info("ready", LOG_STR("listen", listener->ours ? settings->listen : "inherited"),
+                 LOG_STR("version", PNLCACHE_VERSION));
         watch(responder, awaited);
         log_info("stopping");
     }

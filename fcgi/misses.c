@@ -12,10 +12,10 @@
 #define HEARTBEAT_MS 1000
 
 struct flight {
-    struct buf key;         /* the document's key after a letter for the kind of answer; empty: not shared */
+    struct buf key; /* the document's key after a letter for the kind of answer; empty: not shared */
     struct exchange *first, *last;
     size_t n;
-    bool begun;             /* nobody may join any more */
+    bool begun; /* nobody may join any more */
     struct flight *successor;
     struct flight *next_queued, *next_in_bucket;
 };
@@ -37,7 +37,7 @@ struct misses {
 struct miss_thread {
     struct misses *misses;
     struct db *db;
-    struct redis *redis; /* NULL: REDIS_ENABLED is false */
+    struct redis *redis;  /* NULL: REDIS_ENABLED is false */
     int64_t heartbeat_ms; /* monotonic: when role and instance were last read */
     struct buf out;
 };
@@ -204,7 +204,8 @@ static void land(struct misses *m, struct flight *f)
 static void fail(struct exchange *x, enum status status, const char *detail, const struct err *err)
 {
     if (err)
-        log_error("request failed", LOG_STR("request", x->request.id), LOG_STR("user", x->user_id), LOG_STR("error", err->text));
+        log_error("request failed", LOG_STR("request", x->request.id), LOG_STR("user", x->user_id),
+                  LOG_STR("error", err->text));
     response_problem(&x->response, &x->request, status_to_http(status), detail, NULL, NULL);
 }
 
@@ -225,7 +226,8 @@ static bool answer_from_redis(struct miss_thread *t, struct flight *f)
 {
     struct responder *r = t->misses->responder;
     const struct exchange *leader = f->first;
-    struct cache_lookup lookup = {.key = leader->key.data, .user_id = leader->user_id, .tags = document_tags(&leader->document)};
+    struct cache_lookup lookup = {
+        .key = leader->key.data, .user_id = leader->user_id, .tags = document_tags(&leader->document)};
     struct err err;
 
     if (cache_lookup_many(r->cache, t->redis, &lookup, 1, &err) != STATUS_OK || lookup.verdict != CACHE_HIT)
@@ -274,8 +276,8 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     struct cache_body body;
     struct err err = {.text = ""};
 
-    bool opened = use_redis &&
-        cache_open_epochs(r->cache, t->redis, document_tags(&leader->document), 1, &user_id, &epochs, &err) == STATUS_OK;
+    bool opened = use_redis && cache_open_epochs(r->cache, t->redis, document_tags(&leader->document), 1, &user_id,
+                                                 &epochs, &err) == STATUS_OK;
     buf_clear(&t->out);
     int64_t begin_us = clock_monotonic_us();
     enum status status = document_compute(t->db, &leader->document, user_id, &t->out, &body, &err);

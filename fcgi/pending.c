@@ -153,7 +153,8 @@ enum status pending_carry_out(struct pending *pending, struct cache *cache, stru
         struct entry entry;
         size_t index = 0;
         while (copy_entry(pending, bucket, index, &entry)) {
-            enum status status = cache_invalidate(cache, redis, entry.user_id[0] ? entry.user_id : NULL, &entry.tags, err);
+            enum status status =
+                cache_invalidate(cache, redis, entry.user_id[0] ? entry.user_id : NULL, &entry.tags, err);
             if (status != STATUS_OK)
                 return status;
             if (!settle(pending, &entry))

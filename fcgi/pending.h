@@ -11,10 +11,12 @@ enum status pending_new(struct pending **ret_pending, struct err *err) MUST_CHEC
 void pending_free(struct pending **pending);
 
 /* From its return on, pending_covers() is true for the user ("": for every user). STATUS_LIMIT: too many wait. */
-enum status pending_add(struct pending *pending, const char *user_id, const struct cache_tags *tags, struct err *err) MUST_CHECK;
+enum status pending_add(struct pending *pending, const char *user_id, const struct cache_tags *tags,
+                        struct err *err) MUST_CHECK;
 /* Cheap when nothing is pending. */
 bool pending_covers(struct pending *pending, const char *user_id);
 /* Tries every pending invalidation; those that Redis acknowledges are no longer pending. The first failure ends it. */
-enum status pending_carry_out(struct pending *pending, struct cache *cache, struct redis *redis, struct err *err) MUST_CHECK;
+enum status pending_carry_out(struct pending *pending, struct cache *cache, struct redis *redis,
+                              struct err *err) MUST_CHECK;
 
 #endif

@@ -71,7 +71,8 @@ static void reply_end(struct record_screen *s, uint16_t id, unsigned protocol_st
 }
 
 /* The next record when it is there to its last padding byte. */
-static enum record_verdict take_record(const struct record_screen *s, const unsigned char *bytes, size_t len, struct record *r)
+static enum record_verdict take_record(const struct record_screen *s, const unsigned char *bytes, size_t len,
+                                       struct record *r)
 {
     if (len <= s->offset)
         return RECORD_PARTIAL;
@@ -129,8 +130,8 @@ static bool answer_get_values(struct record_screen *s, const struct record *r)
     s->reply_len = RECORD_HEADER_SIZE;
     while (p < end) {
         size_t name_len, value_len;
-        if (!take_length(&p, end, &name_len) || !take_length(&p, end, &value_len) ||
-            name_len > (size_t)(end - p) || value_len > (size_t)(end - p) - name_len)
+        if (!take_length(&p, end, &name_len) || !take_length(&p, end, &value_len) || name_len > (size_t)(end - p) ||
+            value_len > (size_t)(end - p) - name_len)
             return false;
         for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
             if (name_len == strlen(known[i].name) && memcmp(p, known[i].name, name_len) == 0)
@@ -229,7 +230,8 @@ static bool feed_params(struct record_screen *s, const unsigned char *bytes, siz
     }
 }
 
-static enum record_verdict screen_params(struct record_screen *s, const struct record *r, const struct record_limits *limits)
+static enum record_verdict screen_params(struct record_screen *s, const struct record *r,
+                                         const struct record_limits *limits)
 {
     if (s->state != SCREEN_PARAMS)
         return RECORD_CLOSE;
@@ -243,7 +245,8 @@ static enum record_verdict screen_params(struct record_screen *s, const struct r
     return feed_params(s, r->content, r->content_len, limits->max_params) ? RECORD_PARTIAL : RECORD_CLOSE;
 }
 
-static enum record_verdict screen_stdin(struct record_screen *s, const struct record *r, const struct record_limits *limits)
+static enum record_verdict screen_stdin(struct record_screen *s, const struct record *r,
+                                        const struct record_limits *limits)
 {
     if (s->state != SCREEN_STDIN)
         return RECORD_CLOSE;
@@ -255,11 +258,13 @@ static enum record_verdict screen_stdin(struct record_screen *s, const struct re
     return s->body_len > limits->max_body ? RECORD_BODY_TOO_LARGE : RECORD_REQUEST;
 }
 
-static enum record_verdict screen_record(struct record_screen *s, const struct record *r, const struct record_limits *limits)
+static enum record_verdict screen_record(struct record_screen *s, const struct record *r,
+                                         const struct record_limits *limits)
 {
     if (r->id == 0)
         return screen_management(s, r);
-    if (r->type == 0 || r->type == FCGI_END_REQUEST || r->type == FCGI_STDOUT || r->type == FCGI_STDOUT + 1 || r->type > FCGI_DATA)
+    if (r->type == 0 || r->type == FCGI_END_REQUEST || r->type == FCGI_STDOUT || r->type == FCGI_STDOUT + 1 ||
+        r->type > FCGI_DATA)
         return RECORD_CLOSE; /* nothing a web server sends */
     if (r->type == FCGI_BEGIN_REQUEST)
         return screen_begin(s, r);

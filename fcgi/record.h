@@ -34,14 +34,14 @@ enum record_verdict {
 
 struct record_screen {
     enum { SCREEN_BEGIN, SCREEN_PARAMS, SCREEN_STDIN } state;
-    size_t offset;      /* where the next record starts */
+    size_t offset; /* where the next record starts */
     size_t extract_len;
     uint16_t id;
-    bool keep;          /* FCGI_KEEP_CONN of the request (of the refused one on RECORD_EXTRACT with close) */
-    bool close;         /* with RECORD_EXTRACT: close once the reply is sent */
+    bool keep;        /* FCGI_KEEP_CONN of the request (of the refused one on RECORD_EXTRACT with close) */
+    bool close;       /* with RECORD_EXTRACT: close once the reply is sent */
     bool odd_padding; /* padding after an empty record, which libfcgi cannot read: strip it first */
     size_t params_len, body_len, n_params;
-    struct {            /* inside the name-value pairs, which may be cut anywhere */
+    struct { /* inside the name-value pairs, which may be cut anywhere */
         enum { PAIR_NAME_LENGTH, PAIR_VALUE_LENGTH, PAIR_BYTES } at;
         unsigned digits_left; /* bytes of a four-byte length still to come */
         uint64_t length, skip;
@@ -74,7 +74,8 @@ bool record_params_next(struct record_params *params, struct record_text *ret_na
 size_t record_strip_padding(unsigned char *bytes, size_t len);
 
 /* A STDOUT record's header; content_len at most RECORD_MAX_CONTENT. */
-void record_stdout_header(unsigned char header[RECORD_HEADER_SIZE], uint16_t id, size_t content_len, size_t padding_len);
+void record_stdout_header(unsigned char header[RECORD_HEADER_SIZE], uint16_t id, size_t content_len,
+                          size_t padding_len);
 /* The END_REQUEST record of a completed request. */
 void record_end(unsigned char record[RECORD_END_SIZE], uint16_t id);
 

@@ -278,7 +278,8 @@ static enum status check_body(const struct request *r, struct err *err)
     if (text && *text && parse_int64(text, 0, INT64_MAX, &announced) != STATUS_OK)
         return err_fail(err, STATUS_INVALID, "Content-Length is not a number");
     if (text && *text && (uint64_t)announced != r->body.len)
-        return err_fail(err, STATUS_INVALID, "the body has %zu bytes, Content-Length says %lld", r->body.len, (long long)announced);
+        return err_fail(err, STATUS_INVALID, "the body has %zu bytes, Content-Length says %lld", r->body.len,
+                        (long long)announced);
     return STATUS_OK;
 }
 

@@ -36,9 +36,9 @@ enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OTHER = 0
 #define REQUEST_ID_SIZE 65
 
 struct request {
-    struct buf text;                 /* every string below; offset 0 means absent */
+    struct buf text; /* every string below; offset 0 means absent */
     uint32_t params[REQUEST_PARAMS];
-    const char *repeated;            /* name of a parameter that came twice; NULL: none */
+    const char *repeated; /* name of a parameter that came twice; NULL: none */
     struct buf body;
 
     /* Set by request_parse(). */
@@ -48,8 +48,8 @@ struct request {
     struct {
         uint32_t name, value;
     } query[REQUEST_MAX_QUERY];
-    char id[REQUEST_ID_SIZE];        /* X-Request-Id: the caller's when it is short and plain, else ours */
-    int64_t arrived_us;              /* monotonic */
+    char id[REQUEST_ID_SIZE]; /* X-Request-Id: the caller's when it is short and plain, else ours */
+    int64_t arrived_us;       /* monotonic */
 };
 
 void request_init(struct request *r);

@@ -13,6 +13,7 @@ enum status request_reader_init(struct err *err) MUST_CHECK;
 bool request_read_plain(const unsigned char *bytes, size_t len, struct request *r) MUST_CHECK;
 /* Reads one whole request of any form, whose bytes were screened, through libfcgi. The parameters and the body go to
  * `r`, which must be clear. */
-enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, struct request *r, struct err *err) MUST_CHECK;
+enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, struct request *r,
+                               struct err *err) MUST_CHECK;
 
 #endif

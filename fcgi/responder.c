@@ -107,5 +107,6 @@ bool responder_should_touch(struct responder *r, const char *user_id)
     for (; *user_id; user_id++)
         hash = (hash ^ (unsigned char)*user_id) * UINT64_C(1099511628211);
     uint64_t mark = (hash & ~UINT64_C(0xffffff)) | minute;
-    return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark, memory_order_relaxed) != mark;
+    return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark,
+                                    memory_order_relaxed) != mark;
 }

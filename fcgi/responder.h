@@ -48,7 +48,8 @@ struct secrets *secrets_get(struct responder *r);
 void secrets_put(struct secrets **secrets);
 
 /* Connection objects with the responder's settings; NULL Redis when REDIS_ENABLED is false. */
-enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis, struct err *err) MUST_CHECK;
+enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis,
+                                struct err *err) MUST_CHECK;
 enum status responder_new_db(const struct responder *r, struct db **ret_db, struct err *err) MUST_CHECK;
 
 #endif

@@ -6,9 +6,9 @@
 
 struct response {
     int http_status;
-    struct buf head;      /* header lines and the empty line */
-    struct buf storage;   /* a body of our own */
-    const char *body;     /* what is sent; in `storage`, or borrowed until the response is written */
+    struct buf head;    /* header lines and the empty line */
+    struct buf storage; /* a body of our own */
+    const char *body;   /* what is sent; in `storage`, or borrowed until the response is written */
     size_t body_len;
 };
 

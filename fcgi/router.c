@@ -39,7 +39,7 @@ const struct route *router_route(size_t i)
 static enum next_step refuse_method(struct exchange *x, const struct route *route)
 {
     const char *allow = route->methods == METHOD_POST ? "Allow: POST\r\n"
-                      : route->methods == READ        ? "Allow: GET, HEAD\r\n"
+                        : route->methods == READ      ? "Allow: GET, HEAD\r\n"
                                                       : "Allow: GET, HEAD, POST\r\n";
 
     response_problem(&x->response, &x->request, 405, NULL, NULL, allow);

@@ -26,8 +26,8 @@ static enum status add_key(struct webhook_keys *keys, const char *text, size_t l
     if (len < 6 || memcmp(text, "whsec_", 6) != 0 || base64_decode(text + 6, len - 6, &secret) != STATUS_OK)
         status = err_fail(err, STATUS_INVALID, "WEBHOOK_SECRETS: secret %zu is not whsec_ and base64", keys->n + 1);
     else if (secret.len < WEBHOOK_MIN_SECRET)
-        status = err_fail(err, STATUS_INVALID, "WEBHOOK_SECRETS: secret %zu has %zu bytes; at least %d are needed", keys->n + 1,
-                          secret.len, WEBHOOK_MIN_SECRET);
+        status = err_fail(err, STATUS_INVALID, "WEBHOOK_SECRETS: secret %zu has %zu bytes; at least %d are needed",
+                          keys->n + 1, secret.len, WEBHOOK_MIN_SECRET);
     else
         status = hmac_key_new(secret.data, secret.len, &keys->keys[keys->n], err);
     if (status == STATUS_OK)
@@ -102,7 +102,8 @@ static bool decode_signature(const char *text, size_t len, unsigned char ret_mac
 }
 
 /* All signatures against all keys, without stopping at the first that fits. */
-static bool any_fits(const struct webhook_keys *keys, const struct hmac_part *parts, size_t n_parts, const char *signatures)
+static bool any_fits(const struct webhook_keys *keys, const struct hmac_part *parts, size_t n_parts,
+                     const char *signatures)
 {
     unsigned char expected[MAX_KEYS][HMAC_SIZE];
     bool fits = false;

@@ -42,7 +42,7 @@ struct document_request {
     bool has_month;           /* calendar; without: the month of today */
     struct date month;        /* the first day of it */
     int64_t trade_id;
-    size_t text; /* of SECTION_TEXT, as report_text_path() counts */
+    size_t text;        /* of SECTION_TEXT, as report_text_path() counts */
     const char *symbol; /* of SECTION_SYMBOL, in any case; borrowed for as long as the request is used */
     bool null_as_zero;  /* metrics.md 4.4 */
     bool has_risk_free_rate;

@@ -12,7 +12,8 @@
 #include "worker/outage.h"
 
 #define CLAIM_MAX 500
-#define CLAIM_MS 5000 /* after this the rest is left: PostgreSQL ends transactions that stay idle, and all was for nothing */
+#define CLAIM_MS                                                                                                       \
+    5000 /* after this the rest is left: PostgreSQL ends transactions that stay idle, and all was for nothing */
 
 struct drain {
     struct generation *generation;

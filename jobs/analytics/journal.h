@@ -43,7 +43,7 @@ struct journal {
         bool option;
         enum skip_reason reason;
     } skipped_ids[JOURNAL_SKIPPED_IDS];
-    struct symbol_table symbols; /* names of trade.symbol */
+    struct symbol_table symbols;  /* names of trade.symbol */
     bool keep_details;            /* set before journal_begin() by who wants `details` */
     struct trade_detail *details; /* of closed[i] each; only with keep_details */
     struct symbol_table texts;    /* of details; exact */

@@ -19,7 +19,10 @@ struct buf {
     bool failed;
 };
 
-#define BUF_INIT {.data = buf_empty_data, .len = 0, .cap = 0, .failed = false}
+#define BUF_INIT                                                                                                       \
+    {                                                                                                                  \
+        .data = buf_empty_data, .len = 0, .cap = 0, .failed = false                                                    \
+    }
 extern char buf_empty_data[1];
 
 void buf_init(struct buf *b);

@@ -40,10 +40,10 @@ uint64_t log_dropped(void);
 /* `fields` ends with an entry whose key is NULL. Safe from any thread. */
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
-#define LOG_AT(level, message, ...)                                                                \
-    do {                                                                                           \
-        if (log_enabled(level))                                                                    \
-            log_write((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}}); \
+#define LOG_AT(level, message, ...)                                                                                    \
+    do {                                                                                                               \
+        if (log_enabled(level))                                                                                        \
+            log_write((level), (message), (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}});                  \
     } while (0)
 #define log_error(message, ...) LOG_AT(LOG_LEVEL_ERROR, message, __VA_ARGS__)
 #define log_warn(message, ...) LOG_AT(LOG_LEVEL_WARN, message, __VA_ARGS__)

@@ -69,7 +69,8 @@ static const struct {
 
 /* --- one value ------------------------------------------------------------------------------------- */
 
-static enum status fail_value(const struct setting_definition *d, const char *text, const char *expected, struct err *err)
+static enum status fail_value(const struct setting_definition *d, const char *text, const char *expected,
+                              struct err *err)
 {
     if (d->kind == SETTING_SECRET)
         return err_fail(err, STATUS_INVALID, "setting %s: expected %s", d->name, expected);
@@ -105,9 +106,12 @@ static int64_t take_suffix(const char *text, size_t *len)
     if (*len == 0)
         return 1;
     switch (text[*len - 1]) {
-    case 'k': case 'K': (*len)--; return 1024;
-    case 'm': case 'M': (*len)--; return 1024 * 1024;
-    case 'g': case 'G': (*len)--; return 1024 * 1024 * 1024;
+    case 'k':
+    case 'K': (*len)--; return 1024;
+    case 'm':
+    case 'M': (*len)--; return 1024 * 1024;
+    case 'g':
+    case 'G': (*len)--; return 1024 * 1024 * 1024;
     default: return 1;
     }
 }
@@ -245,7 +249,8 @@ static enum status credential_value(const char *name, struct buf *out, struct er
 }
 
 /* Environment, then file, then credential. */
-static enum status find_value(const struct env_file *file, const char *name, bool secret, struct buf *out, struct err *err)
+static enum status find_value(const struct env_file *file, const char *name, bool secret, struct buf *out,
+                              struct err *err)
 {
     const struct source sources[] = {{environment_value, NULL}, {file_value, file}};
     enum status status = STATUS_NOT_FOUND;
@@ -349,7 +354,8 @@ static enum status check_names(const char *path, const struct env_file *file, st
         const char *name = file->entries[i].name;
         size_t len = strlen(name);
 
-        if (!is_known(name, len, false) && !(len > 5 && strcmp(name + len - 5, "_FILE") == 0 && is_known(name, len - 5, true)))
+        if (!is_known(name, len, false) &&
+            !(len > 5 && strcmp(name + len - 5, "_FILE") == 0 && is_known(name, len - 5, true)))
             return err_fail(err, STATUS_INVALID, "%s:%d: there is no setting '%s' (--help lists them)", path,
                             file->entries[i].line, name);
     }

@@ -33,7 +33,7 @@ void settings_free(struct settings **settings);
 void settings_append_help(struct buf *out);    /* for --help */
 void settings_append_example(struct buf *out); /* a commented configuration file */
 void settings_append_markdown(struct buf *out);
-void settings_append_man(struct buf *out);     /* mdoc list for the man page */
+void settings_append_man(struct buf *out); /* mdoc list for the man page */
 /* Settings in force, one NAME=value a line, secrets as "(set)" or "(not set)". */
 void settings_append_effective(const struct settings *settings, struct buf *out);
 

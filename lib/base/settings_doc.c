@@ -46,9 +46,10 @@ void settings_append_help(struct buf *out)
 
 void settings_append_example(struct buf *out)
 {
-    buf_append_string(out, "# Settings of pnlcache: one NAME=value a line, in the syntax of a systemd EnvironmentFile.\n"
-                           "# A variable in the environment overrides its line. A secret may come from a file instead:\n"
-                           "# NAME_FILE=/path, or a systemd credential called NAME. Commented lines show the defaults.\n");
+    buf_append_string(out,
+                      "# Settings of pnlcache: one NAME=value a line, in the syntax of a systemd EnvironmentFile.\n"
+                      "# A variable in the environment overrides its line. A secret may come from a file instead:\n"
+                      "# NAME_FILE=/path, or a systemd credential called NAME. Commented lines show the defaults.\n");
     for (size_t i = 0; i < n_setting_definitions; i++) {
         const struct setting_definition *d = &setting_definitions[i];
 
@@ -70,15 +71,17 @@ static void append_cell(struct buf *out, const char *text)
 
 void settings_append_markdown(struct buf *out)
 {
-    buf_append_string(out, "# Settings\n\n"
-                           "Generated from the table in `lib/base/settings_table.h` by `pnlcache-worker settings --markdown`.\n\n"
-                           "Lines `NAME=value` of one file (`PNLCACHE_CONF`, default `/etc/pnlcache/pnlcache.conf`, the syntax of a\n"
-                           "systemd `EnvironmentFile`), read at start and on SIGHUP. A variable in the environment overrides its line; an\n"
-                           "empty value means the default. A secret may also come from a file (`NAME_FILE`) or a systemd credential called\n"
-                           "`NAME`. A bad value stops the program at start; on SIGHUP it keeps the old set.\n\n"
-                           "`REDIS_PRIVATE_URL`, `UPSTASH_REDIS_URL` with `UPSTASH_REDIS_TOKEN`, and `UPSTASH_REDIS_REST_URL` with\n"
-                           "`UPSTASH_REDIS_REST_TOKEN` are accepted in place of `REDIS_URL` (the last two become `rediss://`).\n\n"
-                           "| setting | type | default | meaning |\n|---|---|---|---|\n");
+    buf_append_string(
+        out,
+        "# Settings\n\n"
+        "Generated from the table in `lib/base/settings_table.h` by `pnlcache-worker settings --markdown`.\n\n"
+        "Lines `NAME=value` of one file (`PNLCACHE_CONF`, default `/etc/pnlcache/pnlcache.conf`, the syntax of a\n"
+        "systemd `EnvironmentFile`), read at start and on SIGHUP. A variable in the environment overrides its line; an\n"
+        "empty value means the default. A secret may also come from a file (`NAME_FILE`) or a systemd credential called\n"
+        "`NAME`. A bad value stops the program at start; on SIGHUP it keeps the old set.\n\n"
+        "`REDIS_PRIVATE_URL`, `UPSTASH_REDIS_URL` with `UPSTASH_REDIS_TOKEN`, and `UPSTASH_REDIS_REST_URL` with\n"
+        "`UPSTASH_REDIS_REST_TOKEN` are accepted in place of `REDIS_URL` (the last two become `rediss://`).\n\n"
+        "| setting | type | default | meaning |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n_setting_definitions; i++) {
         const struct setting_definition *d = &setting_definitions[i];
 

@@ -7,6 +7,7 @@
  * INTEGER (whole number min..max); SECONDS and MILLISECONDS (INTEGER with that unit); BYTES
  * (INTEGER, suffixes k, m, g allowed); BOOLEAN (true/false/1/0/yes/no/on/off).
  * Order is the order of the documentation. No include guard: included several times. */
+/* clang-format off */
 
 SETTING(SECRET, DATABASE_URL, database_url, "postgresql:///journal", 0, 0,
         "PostgreSQL connection string (URI or key=value) of the role that reads the views")

@@ -16,7 +16,7 @@ enum status {
     STATUS_TIMEOUT,     /* a deadline passed; whether it took effect is unknown */
     STATUS_LIMIT,       /* a configured bound was reached */
     STATUS_NO_MEMORY,
-    STATUS_INTERNAL,    /* a defect of ours or of a server */
+    STATUS_INTERNAL, /* a defect of ours or of a server */
 };
 
 /* The code in lower case, for logs and metrics: "ok", "invalid", ... Never NULL. */

@@ -88,8 +88,8 @@ static enum status append_lookup(const struct cache *cache, struct redis *redis,
     return STATUS_OK;
 }
 
-static enum status judge_value(const struct redis_reply *reply, const struct cache_epochs *present, const char *instance,
-                               struct instant now, struct cache_lookup *lookup, struct err *err)
+static enum status judge_value(const struct redis_reply *reply, const struct cache_epochs *present,
+                               const char *instance, struct instant now, struct cache_lookup *lookup, struct err *err)
 {
     enum redis_error_class error_class = redis_reply_error_class(reply);
     const char *value;

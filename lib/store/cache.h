@@ -74,7 +74,8 @@ enum status cache_value_parse(const char *value, size_t len, struct cache_header
                               struct err *err) MUST_CHECK;
 /* Appends the identity body: copies it, or unpacks gzip (at most `max` bytes). STATUS_INVALID:
  * damaged; STATUS_LIMIT. */
-enum status cache_body_unpack(const struct cache_header *header, const char *body, size_t max, struct buf *out) MUST_CHECK;
+enum status cache_body_unpack(const struct cache_header *header, const char *body, size_t max,
+                              struct buf *out) MUST_CHECK;
 
 /* --- epochs ------------------------------------------------------------------------------- */
 
@@ -101,8 +102,8 @@ enum status cache_open_epochs(struct cache *cache, struct redis *redis, const st
 
 /* Invalidates: HDEL of each tag's epoch. STATUS_OK only when Redis acknowledged it (with replicas:
  * WAIT 1). Any other status: it has not happened (or nobody knows) and the event belongs in the outbox. */
-enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id, const struct cache_tags *tags,
-                             struct err *err) MUST_CHECK;
+enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id,
+                             const struct cache_tags *tags, struct err *err) MUST_CHECK;
 
 /* --- reading ------------------------------------------------------------------------------ */
 

@@ -175,7 +175,8 @@ static enum status open_all(struct cache *cache, struct redis *redis, struct ope
     return status;
 }
 
-static void init_opening(const struct cache *cache, struct opening *o, const struct cache_tags *tags, const char *user_id)
+static void init_opening(const struct cache *cache, struct opening *o, const struct cache_tags *tags,
+                         const char *user_id)
 {
     *o = (struct opening){.tags = tags, .shared = user_id == NULL, .key = BUF_INIT};
     cache_append_epoch_key(cache, &o->key, user_id);
@@ -260,8 +261,8 @@ static enum status wait_for_replica(struct redis *redis, struct err *err)
     return status;
 }
 
-enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id, const struct cache_tags *tags,
-                             struct err *err)
+enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id,
+                             const struct cache_tags *tags, struct err *err)
 {
     enum status status = append_deletes(cache, redis, user_id, tags, err);
     size_t n = redis_appended(redis);

@@ -165,7 +165,8 @@ enum status cache_value_parse(const char *value, size_t len, struct cache_header
     if (!cache_header_take(value, len, &header, &width))
         return err_fail(err, STATUS_INVALID, "the value has no header of this version");
     if (len - width != header.body_size)
-        return err_fail(err, STATUS_INVALID, "the value's body has %zu bytes instead of %zu", len - width, header.body_size);
+        return err_fail(err, STATUS_INVALID, "the value's body has %zu bytes instead of %zu", len - width,
+                        header.body_size);
     if (XXH3_64bits(value + width, header.body_size) != header.body_sum)
         return err_fail(err, STATUS_INVALID, "the value's body does not match its sum");
     *ret_header = header;

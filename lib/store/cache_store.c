@@ -84,7 +84,8 @@ void cache_describe(const struct cache *cache, const struct cache_store *store, 
 
 size_t cache_header_width(const struct cache_tags *tags)
 {
-    static const char fixed[] = "PNLC1 etag= content= instance= computed= until= expires= cost= enc= size= sum= epochs=\n";
+    static const char fixed[] =
+        "PNLC1 etag= content= instance= computed= until= expires= cost= enc= size= sum= epochs=\n";
     size_t width = sizeof fixed - 1 + 32 + 32 + (REDIS_INSTANCE_SIZE - 1) + 3 * 17 + 8 + 1 + 9 + 16;
 
     for (size_t i = 0; i < tags->n; i++)
@@ -142,7 +143,8 @@ static bool keep_body(struct cache *cache, struct redis *redis, size_t reply, st
 
 /* --- second round trip: writing ------------------------------------------------------------ */
 
-static void append_set(struct redis *redis, const struct cache_store *store, const struct buf *value, const char *ttl_ms)
+static void append_set(struct redis *redis, const struct cache_store *store, const struct buf *value,
+                       const char *ttl_ms)
 {
     const char *set[] = {"SET", store->key, value->data, "PX", ttl_ms};
     const size_t lengths[] = {3, strlen(store->key), value->len, 2, strlen(ttl_ms)};
@@ -220,7 +222,8 @@ static enum status look(struct redis *redis, struct cache_store *stores, size_t 
     return redis_flush(redis, err);
 }
 
-static enum status write_all(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n, struct err *err)
+static enum status write_all(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
+                             struct err *err)
 {
     char instance[REDIS_INSTANCE_SIZE];
     size_t reply = 0;

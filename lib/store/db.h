@@ -20,9 +20,9 @@ struct db_options {
     const char *url;              /* copied */
     const char *application_name; /* copied; shown in pg_stat_activity unless the url names another */
     int64_t connect_timeout_ms;
-    int64_t query_timeout_ms;     /* statement_timeout of the session is a tenth, at most 500 ms, shorter,
+    int64_t query_timeout_ms; /* statement_timeout of the session is a tenth, at most 500 ms, shorter,
                                    * so that the server normally ends a slow query and the connection stays */
-    bool read_only;               /* default_transaction_read_only=on */
+    bool read_only;           /* default_transaction_read_only=on */
 };
 
 /* Prepares a connection object; does not connect yet. STATUS_INVALID: not a connection string (it is

@@ -47,8 +47,8 @@ enum status job_stream_add(struct cache *cache, struct redis *redis, const char 
     enum status status = make_key(cache, "jobs", &key, err);
 
     if (status == STATUS_OK)
-        status = redis_command(redis, &reply, err, "XADD", key.data, "MAXLEN", "~", STREAM_MAX, "*", "kind", kind, "user",
-                               user_id, "reason", reason, NULL);
+        status = redis_command(redis, &reply, err, "XADD", key.data, "MAXLEN", "~", STREAM_MAX, "*", "kind", kind,
+                               "user", user_id, "reason", reason, NULL);
     buf_release(&key);
     return status;
 }
@@ -210,8 +210,8 @@ static enum status read_new(struct cache *cache, struct redis *redis, const char
     (void)snprintf(count, sizeof count, "%zu", t->max);
     (void)snprintf(block, sizeof block, "%lld", (long long)block_ms);
     if (block_ms > 0) /* BLOCK 0 would wait for ever */
-        redis_append_words(redis, "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "BLOCK", block, "STREAMS", key,
-                           ">", NULL);
+        redis_append_words(redis, "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "BLOCK", block, "STREAMS",
+                           key, ">", NULL);
     else
         redis_append_words(redis, "XREADGROUP", "GROUP", GROUP, consumer, "COUNT", count, "STREAMS", key, ">", NULL);
     status = redis_flush(redis, err);
@@ -294,9 +294,9 @@ enum status job_stream_bury(struct cache *cache, struct redis *redis, const stru
 
     (void)snprintf(attempts, sizeof attempts, "%lld", (long long)job->attempts);
     if (status == STATUS_OK)
-        status = redis_command(redis, &reply, err, "XADD", dead.data, "MAXLEN", "~", DEAD_MAX, "*", "job", job->id, "kind",
-                               job->kind, "user", job->user_id, "reason", job->reason, "attempts", attempts, "error",
-                               error, NULL);
+        status = redis_command(redis, &reply, err, "XADD", dead.data, "MAXLEN", "~", DEAD_MAX, "*", "job", job->id,
+                               "kind", job->kind, "user", job->user_id, "reason", job->reason, "attempts", attempts,
+                               "error", error, NULL);
     buf_release(&dead);
     return status == STATUS_OK ? job_stream_finish(cache, redis, job, err) : status;
 }
@@ -425,7 +425,8 @@ enum status active_users_list(struct cache *cache, struct redis *redis, int64_t 
     (void)snprintf(since_s, sizeof since_s, "%lld", (long long)(clock_now().us / US_PER_SECOND - window_s));
     (void)snprintf(count, sizeof count, "%zu", max);
     if (status == STATUS_OK)
-        status = redis_command(redis, &reply, err, "ZREVRANGEBYSCORE", key.data, "+inf", since_s, "LIMIT", "0", count, NULL);
+        status =
+            redis_command(redis, &reply, err, "ZREVRANGEBYSCORE", key.data, "+inf", since_s, "LIMIT", "0", count, NULL);
     if (status == STATUS_OK)
         status = copy_ids(reply, ret_ids, ret_n, err);
     buf_release(&key);

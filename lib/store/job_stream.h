@@ -6,11 +6,11 @@
 #include "lib/store/cache.h"
 
 struct job {
-    char id[48];                   /* stream id */
+    char id[48]; /* stream id */
     char user_id[USER_ID_MAX + 1];
-    char kind[32];                 /* "analytics" */
-    char reason[64];               /* what caused it, for logs: "webhook trade.created", "outbox" */
-    int64_t attempts;              /* deliveries so far, this one included */
+    char kind[32];    /* "analytics" */
+    char reason[64];  /* what caused it, for logs: "webhook trade.created", "outbox" */
+    int64_t attempts; /* deliveries so far, this one included */
 };
 
 /* Appends a job (XADD, MAXLEN ~ 1,000,000). */
@@ -21,9 +21,11 @@ enum status job_stream_prepare(struct cache *cache, struct redis *redis, struct 
 /* Takes up to `max` jobs for `consumer`: first those idle for more than claim_idle_ms (a dead worker's), then new
  * ones, waiting up to block_ms (which must be below the Redis time-out). *ret_n may be 0. */
 enum status job_stream_take(struct cache *cache, struct redis *redis, const char *consumer, int64_t claim_idle_ms,
-                            int64_t block_ms, struct job *ret_jobs, size_t max, size_t *ret_n, struct err *err) MUST_CHECK;
+                            int64_t block_ms, struct job *ret_jobs, size_t max, size_t *ret_n,
+                            struct err *err) MUST_CHECK;
 /* Done: XACK + XDEL. */
-enum status job_stream_finish(struct cache *cache, struct redis *redis, const struct job *job, struct err *err) MUST_CHECK;
+enum status job_stream_finish(struct cache *cache, struct redis *redis, const struct job *job,
+                              struct err *err) MUST_CHECK;
 /* Failed for good: to jobs:dead with the error, then finished. */
 enum status job_stream_bury(struct cache *cache, struct redis *redis, const struct job *job, const char *error,
                             struct err *err) MUST_CHECK;
@@ -36,7 +38,8 @@ enum status job_stream_inspect(struct cache *cache, struct redis *redis, struct 
                                struct err *err) MUST_CHECK;
 
 /* The sorted set `active:users`: who was seen when. */
-enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id, struct err *err) MUST_CHECK;
+enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id,
+                               struct err *err) MUST_CHECK;
 /* Ids seen within window_s, most recent first, at most max; free each and the array with free(). */
 enum status active_users_list(struct cache *cache, struct redis *redis, int64_t window_s, size_t max, char ***ret_ids,
                               size_t *ret_n, struct err *err) MUST_CHECK;

@@ -29,6 +29,7 @@ enum status outbox_finish(struct db *db, struct outbox_batch *batch, struct err 
 void outbox_abandon(struct db *db, struct outbox_batch *batch);
 /* Notes a change durably (one transaction of its own, also on a read_only connection) and wakes the workers.
  * user_id NULL: every user. After STATUS_TIMEOUT it may have been noted; noting it again is harmless. */
-enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags, struct err *err) MUST_CHECK;
+enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags,
+                       struct err *err) MUST_CHECK;
 
 #endif

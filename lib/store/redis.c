@@ -28,7 +28,7 @@
 enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_LAST_MS = 1000,
-    PROBE_IDLE_MS = 1000,         /* an idler connection is looked at before it is used */
+    PROBE_IDLE_MS = 1000, /* an idler connection is looked at before it is used */
     READ_SIZE = 64 * 1024,
     REPLY_MAX = 640 * 1024 * 1024, /* bytes of one reply; above Redis's own bound for a string */
     WORDS_MAX = 32,
@@ -68,8 +68,9 @@ enum status redis_new(const struct redis_options *options, struct redis **ret_re
     buf_init(&r->out);
     status = redis_url_parse(options->url, &r->url, err);
     if (status == STATUS_OK && r->url.tls)
-        status = err_fail(err, STATUS_INVALID,
-                          "rediss:// is not supported by this version: connect through a local TLS proxy such as stunnel");
+        status =
+            err_fail(err, STATUS_INVALID,
+                     "rediss:// is not supported by this version: connect through a local TLS proxy such as stunnel");
     if (status != STATUS_OK) {
         free(r);
         return status;
@@ -339,7 +340,8 @@ static enum status read_role(struct redis *r, const redisReply *reply, struct er
         !info_value(reply->str, "master_replid:", instance, sizeof instance) ||
         strlen(instance) != REDIS_INSTANCE_SIZE - 1 ||
         !info_value(reply->str, "connected_slaves:", replicas, sizeof replicas))
-        return err_fail(err, STATUS_UNAVAILABLE, "INFO replication names no role and master_replid: not a Redis server?");
+        return err_fail(err, STATUS_UNAVAILABLE,
+                        "INFO replication names no role and master_replid: not a Redis server?");
     if (strcmp(role, "master") != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "the server is a %s, not the master", role);
     memcpy(r->instance, instance, sizeof r->instance);
@@ -555,18 +557,12 @@ static const redisReply *inner(const struct redis_reply *reply)
 enum redis_reply_type redis_reply_type_of(const struct redis_reply *reply)
 {
     switch (inner(reply)->type) {
-    case REDIS_REPLY_STRING:
-        return REDIS_STRING;
-    case REDIS_REPLY_INTEGER:
-        return REDIS_INTEGER;
-    case REDIS_REPLY_ARRAY:
-        return REDIS_ARRAY;
-    case REDIS_REPLY_STATUS:
-        return REDIS_STATUS;
-    case REDIS_REPLY_ERROR:
-        return REDIS_ERROR;
-    default:
-        return REDIS_NIL; /* RESP2 knows no other */
+    case REDIS_REPLY_STRING: return REDIS_STRING;
+    case REDIS_REPLY_INTEGER: return REDIS_INTEGER;
+    case REDIS_REPLY_ARRAY: return REDIS_ARRAY;
+    case REDIS_REPLY_STATUS: return REDIS_STATUS;
+    case REDIS_REPLY_ERROR: return REDIS_ERROR;
+    default: return REDIS_NIL; /* RESP2 knows no other */
     }
 }
 

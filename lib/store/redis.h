@@ -43,13 +43,13 @@ int64_t redis_timeout_ms(const struct redis *redis);
 /* What a reply means for us; by the error's first word (OOM, READONLY, MISCONF, ...). */
 enum redis_error_class {
     REDIS_ERROR_NONE,
-    REDIS_ERROR_RETRY,     /* LOADING, BUSY, TRYAGAIN, CLUSTERDOWN, MASTERDOWN, NOREPLICAS */
-    REDIS_ERROR_REDISCOVER,/* READONLY, MOVED, ASK */
-    REDIS_ERROR_REFUSED,   /* OOM, MISCONF: writes are refused, reads work */
-    REDIS_ERROR_AUTH,      /* NOAUTH, WRONGPASS, NOPERM */
-    REDIS_ERROR_SCRIPT,    /* NOSCRIPT */
-    REDIS_ERROR_TYPE,      /* WRONGTYPE: a foreign value under our key */
-    REDIS_ERROR_BUG,       /* anything else */
+    REDIS_ERROR_RETRY,      /* LOADING, BUSY, TRYAGAIN, CLUSTERDOWN, MASTERDOWN, NOREPLICAS */
+    REDIS_ERROR_REDISCOVER, /* READONLY, MOVED, ASK */
+    REDIS_ERROR_REFUSED,    /* OOM, MISCONF: writes are refused, reads work */
+    REDIS_ERROR_AUTH,       /* NOAUTH, WRONGPASS, NOPERM */
+    REDIS_ERROR_SCRIPT,     /* NOSCRIPT */
+    REDIS_ERROR_TYPE,       /* WRONGTYPE: a foreign value under our key */
+    REDIS_ERROR_BUG,        /* anything else */
 };
 enum redis_error_class redis_classify_error(const char *error_text);
 enum status redis_error_status(enum redis_error_class error_class);

@@ -7,11 +7,11 @@ static const struct {
     const char *word;
     enum redis_error_class error_class;
 } words[] = {
-    {"LOADING", REDIS_ERROR_RETRY},      {"BUSY", REDIS_ERROR_RETRY},         {"TRYAGAIN", REDIS_ERROR_RETRY},
-    {"CLUSTERDOWN", REDIS_ERROR_RETRY},  {"MASTERDOWN", REDIS_ERROR_RETRY},   {"NOREPLICAS", REDIS_ERROR_RETRY},
-    {"READONLY", REDIS_ERROR_REDISCOVER}, {"MOVED", REDIS_ERROR_REDISCOVER},  {"ASK", REDIS_ERROR_REDISCOVER},
-    {"OOM", REDIS_ERROR_REFUSED},        {"MISCONF", REDIS_ERROR_REFUSED},    {"NOAUTH", REDIS_ERROR_AUTH},
-    {"WRONGPASS", REDIS_ERROR_AUTH},     {"NOPERM", REDIS_ERROR_AUTH},        {"NOSCRIPT", REDIS_ERROR_SCRIPT},
+    {"LOADING", REDIS_ERROR_RETRY},       {"BUSY", REDIS_ERROR_RETRY},       {"TRYAGAIN", REDIS_ERROR_RETRY},
+    {"CLUSTERDOWN", REDIS_ERROR_RETRY},   {"MASTERDOWN", REDIS_ERROR_RETRY}, {"NOREPLICAS", REDIS_ERROR_RETRY},
+    {"READONLY", REDIS_ERROR_REDISCOVER}, {"MOVED", REDIS_ERROR_REDISCOVER}, {"ASK", REDIS_ERROR_REDISCOVER},
+    {"OOM", REDIS_ERROR_REFUSED},         {"MISCONF", REDIS_ERROR_REFUSED},  {"NOAUTH", REDIS_ERROR_AUTH},
+    {"WRONGPASS", REDIS_ERROR_AUTH},      {"NOPERM", REDIS_ERROR_AUTH},      {"NOSCRIPT", REDIS_ERROR_SCRIPT},
     {"WRONGTYPE", REDIS_ERROR_TYPE},
 };
 
@@ -28,19 +28,14 @@ enum redis_error_class redis_classify_error(const char *error_text)
 enum status redis_error_status(enum redis_error_class error_class)
 {
     switch (error_class) {
-    case REDIS_ERROR_NONE:
-        return STATUS_OK;
+    case REDIS_ERROR_NONE: return STATUS_OK;
     case REDIS_ERROR_RETRY:
     case REDIS_ERROR_REDISCOVER:
     case REDIS_ERROR_REFUSED:
-    case REDIS_ERROR_AUTH:
-        return STATUS_UNAVAILABLE;
-    case REDIS_ERROR_SCRIPT:
-        return STATUS_NOT_FOUND;
-    case REDIS_ERROR_TYPE:
-        return STATUS_CONFLICT;
-    case REDIS_ERROR_BUG:
-        break;
+    case REDIS_ERROR_AUTH: return STATUS_UNAVAILABLE;
+    case REDIS_ERROR_SCRIPT: return STATUS_NOT_FOUND;
+    case REDIS_ERROR_TYPE: return STATUS_CONFLICT;
+    case REDIS_ERROR_BUG: break;
     }
     return STATUS_INTERNAL;
 }

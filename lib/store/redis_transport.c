@@ -128,8 +128,8 @@ static enum status connect_tcp(const struct redis_url *url, int64_t deadline_ms,
     return status;
 }
 
-enum status redis_transport_open(const struct redis_url *url, int64_t deadline_ms, struct redis_transport **ret_transport,
-                                 struct err *err)
+enum status redis_transport_open(const struct redis_url *url, int64_t deadline_ms,
+                                 struct redis_transport **ret_transport, struct err *err)
 {
     struct redis_transport *transport = calloc(1, sizeof *transport);
     enum status status;

@@ -19,8 +19,8 @@ struct redis_transport {
 
 /* Connects by deadline_ms (clock_monotonic_ms). STATUS_UNAVAILABLE, STATUS_TIMEOUT. Names are looked
  * up by the system's resolver, whose own time-outs apply: prefer addresses or Unix sockets. */
-enum status redis_transport_open(const struct redis_url *url, int64_t deadline_ms, struct redis_transport **ret_transport,
-                                 struct err *err) MUST_CHECK;
+enum status redis_transport_open(const struct redis_url *url, int64_t deadline_ms,
+                                 struct redis_transport **ret_transport, struct err *err) MUST_CHECK;
 
 /* Waits for poll(2) `events`. STATUS_TIMEOUT at the deadline. */
 enum status redis_transport_wait(int fd, short events, int64_t deadline_ms, short *ret_events) MUST_CHECK;

@@ -12,12 +12,12 @@
 
 struct redis_url {
     bool tls;
-    bool local;                          /* a Unix socket: `path`; else `host` and `port` */
+    bool local; /* a Unix socket: `path`; else `host` and `port` */
     char path[REDIS_UNIX_PATH_SIZE];
-    char host[256];                      /* name or address; IPv6 without its brackets */
+    char host[256]; /* name or address; IPv6 without its brackets */
     char port[6];
-    char user[256];                      /* "": the default user */
-    char password[1024];                 /* "": no AUTH */
+    char user[256];      /* "": the default user */
+    char password[1024]; /* "": no AUTH */
     int64_t database;
 };
 

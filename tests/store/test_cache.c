@@ -171,8 +171,10 @@ static void test_store_with_the_same_content_keeps_body_and_etag(void **state)
 
 static void test_lookup_of_damage_is_a_miss_and_store_replaces_it(void **state)
 {
-    static const char *const damages[][4] = {
-        {"SETRANGE", NULL, "400", "X"}, {"APPEND", NULL, "X", NULL}, {"SET", NULL, "garbage", NULL}, {"SET", NULL, "", NULL}};
+    static const char *const damages[][4] = {{"SETRANGE", NULL, "400", "X"},
+                                             {"APPEND", NULL, "X", NULL},
+                                             {"SET", NULL, "garbage", NULL},
+                                             {"SET", NULL, "", NULL}};
     struct fixture *f = *state;
 
     for (size_t i = 0; i < 5; i++) {
@@ -251,7 +253,8 @@ static void *race(void *argument)
 
         (void)snprintf(body, sizeof body, "%d%03d:%c%c%c", r->number, round, letter, letter, letter);
         about = (struct cache_body){body, strlen(body), 0, 4, clock_now(), INSTANT_NEVER, 7};
-        one = (struct cache_store){.key = r->f.key, .tags = &tags, .epochs = &r->f.epochs, .body = &about, .ttl_s = 900};
+        one =
+            (struct cache_store){.key = r->f.key, .tags = &tags, .epochs = &r->f.epochs, .body = &about, .ttl_s = 900};
         r->n_bad += cache_store_many(r->f.cache, r->f.redis, &one, 1, NULL) != STATUS_OK;
         r->n_unchanged += one.unchanged;
         r->n_bad += cache_lookup_many(r->f.cache, r->f.redis, &found, 1, NULL) != STATUS_OK;

@@ -1,10 +1,10 @@
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,8 +30,8 @@ static void start(void)
     server = fork();
     if (server == 0) {
         (void)!freopen("/dev/null", "w", stdout);
-        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir", dir,
-                     "--requirepass", "p@ss", (char *)NULL);
+        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir",
+                     dir, "--requirepass", "p@ss", (char *)NULL);
         _exit(127);
     }
     assert_true(server > 0);

@@ -16,9 +16,9 @@ static void test_user_id_is_valid_table(void **state)
     const struct {
         const char *id;
         bool valid;
-    } cases[] = {{"u1", true},          {"a{b}:*c d", true}, {"j\xc3\xb6rg", true}, {"", false},
-                 {"a\nb", false},       {"a\x7f", false},    {"a\xc2\x85", false},  {"\xc2\xa0", true},
-                 {"\xff\xfe", false},   {"a\xc3", false},    {"\xed\xa0\x80", false}, {long_id, false},
+    } cases[] = {{"u1", true},        {"a{b}:*c d", true}, {"j\xc3\xb6rg", true},   {"", false},
+                 {"a\nb", false},     {"a\x7f", false},    {"a\xc2\x85", false},    {"\xc2\xa0", true},
+                 {"\xff\xfe", false}, {"a\xc3", false},    {"\xed\xa0\x80", false}, {long_id, false},
                  {longest, true}};
 
     (void)state;

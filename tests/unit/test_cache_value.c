@@ -60,11 +60,12 @@ static void test_cache_judge_every_branch(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        enum cache_verdict verdict = cache_judge(cases[i].header, &tags, cases[i].present, cases[i].instance,
-                                                 (struct instant){cases[i].now});
+        enum cache_verdict verdict =
+            cache_judge(cases[i].header, &tags, cases[i].present, cases[i].instance, (struct instant){cases[i].now});
 
         if (verdict != cases[i].verdict)
-            fail_msg("case %zu: %s instead of %s", i, cache_verdict_name(verdict), cache_verdict_name(cases[i].verdict));
+            fail_msg("case %zu: %s instead of %s", i, cache_verdict_name(verdict),
+                     cache_verdict_name(cases[i].verdict));
     }
 }
 

@@ -60,14 +60,10 @@ static void test_env_file_parse_wrong_text_names_file_and_line(void **state)
     static const struct {
         const char *text, *error;
     } cases[] = {
-        {"A\n", "f:1: expected NAME=value"},
-        {"A=1\n\n# x\nB 2\n", "f:4: expected NAME=value"},
-        {"1A=1\n", "f:1: expected NAME=value"},
-        {"A-B=1\n", "f:1: expected NAME=value"},
-        {"=1\n", "f:1: expected NAME=value"},
-        {"A=1\nB=\"x\n\n", "f:2: the quote is not closed"},
-        {"A='", "f:1: the quote is not closed"},
-        {"A=one\\\ntwo\nB", "f:3: expected NAME=value"},
+        {"A\n", "f:1: expected NAME=value"},     {"A=1\n\n# x\nB 2\n", "f:4: expected NAME=value"},
+        {"1A=1\n", "f:1: expected NAME=value"},  {"A-B=1\n", "f:1: expected NAME=value"},
+        {"=1\n", "f:1: expected NAME=value"},    {"A=1\nB=\"x\n\n", "f:2: the quote is not closed"},
+        {"A='", "f:1: the quote is not closed"}, {"A=one\\\ntwo\nB", "f:3: expected NAME=value"},
     };
 
     (void)state;

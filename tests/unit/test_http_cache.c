@@ -16,16 +16,35 @@ static void test_accepts_gzip_follows_rfc9110(void **state)
         const char *field;
         bool accepts;
     } cases[] = {
-        {NULL, false}, {"", false}, {"gzip", true}, {"GZIP", true}, {"x-gzip", true}, {"br", false}, {"br, gzip", true},
-        {"gzip;q=0", false}, {"gzip;q=0.000", false}, {"gzip;q=0.001", true}, {"gzip; q=1.0", true}, {"gzip;q=1.1", false},
-        {"gzip;q=2", false}, {"gzip;q=", false}, {"gzip;q=0.1234", false}, {"*", true}, {"*;q=0", false}, {"*, gzip;q=0", false},
-        {"gzip, *;q=0", true}, {"identity", false}, {"gzipped", false}, {" , gzip ;q=0.5 ,", true},
+        {NULL, false},
+        {"", false},
+        {"gzip", true},
+        {"GZIP", true},
+        {"x-gzip", true},
+        {"br", false},
+        {"br, gzip", true},
+        {"gzip;q=0", false},
+        {"gzip;q=0.000", false},
+        {"gzip;q=0.001", true},
+        {"gzip; q=1.0", true},
+        {"gzip;q=1.1", false},
+        {"gzip;q=2", false},
+        {"gzip;q=", false},
+        {"gzip;q=0.1234", false},
+        {"*", true},
+        {"*;q=0", false},
+        {"*, gzip;q=0", false},
+        {"gzip, *;q=0", true},
+        {"identity", false},
+        {"gzipped", false},
+        {" , gzip ;q=0.5 ,", true},
     };
 
     (void)state;
-    for EACH(cases)
-        if (http_accepts_gzip(cases[i].field) != cases[i].accepts)
-            fail_msg("case %zu: %s", i, cases[i].field ? cases[i].field : "absent");
+    for
+        EACH(cases)
+    if (http_accepts_gzip(cases[i].field) != cases[i].accepts)
+        fail_msg("case %zu: %s", i, cases[i].field ? cases[i].field : "absent");
 }
 
 static void test_etag_matches_lists_weak_and_star(void **state)
@@ -34,15 +53,17 @@ static void test_etag_matches_lists_weak_and_star(void **state)
         const char *field;
         bool matches;
     } cases[] = {
-        {"\"abc\"", true}, {"W/\"abc\"", true}, {"*", true}, {" * ", true}, {"\"x\", \"abc\"", true}, {"\"x\",\"y\"", false},
-        {"\"ab\"", false}, {"\"abcd\"", false}, {"abc", false}, {"\"abc", false}, {"", false}, {"\"a,b\" , W/\"abc\"", true},
-        {"*, \"x\"", false}, {"\"x\" \"abc\"", false}, {"w/\"abc\"", false},
+        {"\"abc\"", true},        {"W/\"abc\"", true},      {"*", true},          {" * ", true},
+        {"\"x\", \"abc\"", true}, {"\"x\",\"y\"", false},   {"\"ab\"", false},    {"\"abcd\"", false},
+        {"abc", false},           {"\"abc", false},         {"", false},          {"\"a,b\" , W/\"abc\"", true},
+        {"*, \"x\"", false},      {"\"x\" \"abc\"", false}, {"w/\"abc\"", false},
     };
 
     (void)state;
-    for EACH(cases)
-        if (http_etag_matches(cases[i].field, "\"abc\"") != cases[i].matches)
-            fail_msg("case %zu: %s", i, cases[i].field);
+    for
+        EACH(cases)
+    if (http_etag_matches(cases[i].field, "\"abc\"") != cases[i].matches)
+        fail_msg("case %zu: %s", i, cases[i].field);
 }
 
 static void test_has_directive_ignores_case_and_neighbours(void **state)

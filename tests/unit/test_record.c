@@ -18,8 +18,14 @@ struct message {
 
 static void add(struct message *m, unsigned type, unsigned id, const void *content, size_t len, size_t padding)
 {
-    unsigned char header[8] = {1, (unsigned char)type, (unsigned char)(id >> 8), (unsigned char)id, (unsigned char)(len >> 8),
-                               (unsigned char)len, (unsigned char)padding, 0};
+    unsigned char header[8] = {1,
+                               (unsigned char)type,
+                               (unsigned char)(id >> 8),
+                               (unsigned char)id,
+                               (unsigned char)(len >> 8),
+                               (unsigned char)len,
+                               (unsigned char)padding,
+                               0};
     memcpy(m->bytes + m->len, header, 8);
     if (len > 0)
         memcpy(m->bytes + m->len + 8, content, len);
@@ -38,7 +44,10 @@ static void add_request(struct message *m, unsigned id)
 {
     add_begin(m, id, 1);
     add(m, 4, id, "\x01", 1, 0);
-    add(m, 4, id, "\x02" "Abc", 4, 3);
+    add(m, 4, id,
+        "\x02"
+        "Abc",
+        4, 3);
     add(m, 4, id, NULL, 0, 0);
     add(m, 5, id, "body", 4, 4);
     add(m, 5, id, "!", 1, 0);
@@ -119,7 +128,12 @@ static void test_params_of_a_plain_request_are_read_in_order(void **state)
 
     m.len = 0;
     add_begin(&m, 7, 1);
-    add(&m, 4, 7, "\x01\x02" "Abc" "\x02\x00" "DE", 9, 0);
+    add(&m, 4, 7,
+        "\x01\x02"
+        "Abc"
+        "\x02\x00"
+        "DE",
+        9, 0);
     add(&m, 4, 7, NULL, 0, 0);
     add(&m, 5, 7, NULL, 0, 3);
     assert_true(record_params_open(m.bytes, m.len, &params));
@@ -141,7 +155,10 @@ static void test_params_open_other_forms_are_left_to_libfcgi(void **state)
     assert_false(record_params_open(m.bytes, m.len, &params));
     m.len = 0;
     add_begin(&m, 1, 1);
-    add(&m, 4, 1, "\x01\x02" "Abc", 5, 0);
+    add(&m, 4, 1,
+        "\x01\x02"
+        "Abc",
+        5, 0);
     add(&m, 4, 1, NULL, 0, 0);
     add(&m, 5, 1, "x", 1, 0);
     add(&m, 5, 1, NULL, 0, 0);
@@ -162,8 +179,14 @@ static void test_screen_malformed_closes(void **state)
         add_begin(&m, i == 0 ? 0 : 1, 1);
         switch (i) {
         case 1: add_begin(&m, 1, 1); break;
-        case 2: add(&m, 5, 1, NULL, 0, 0); break;             /* input before the end of parameters */
-        case 3: add(&m, 4, 1, "\x05\x05" "ab", 4, 0); add(&m, 4, 1, NULL, 0, 0); break; /* a pair cut short */
+        case 2: add(&m, 5, 1, NULL, 0, 0); break; /* input before the end of parameters */
+        case 3:
+            add(&m, 4, 1,
+                "\x05\x05"
+                "ab",
+                4, 0);
+            add(&m, 4, 1, NULL, 0, 0);
+            break;                                                  /* a pair cut short */
         case 4: add(&m, 4, 1, "\xff\xff\xff\xff\x01", 5, 0); break; /* a length that asks for 2 GiB */
         case 5: add(&m, 8, 1, "x", 1, 0); break;
         case 6: add(&m, 6, 1, "x", 1, 0); break;
@@ -199,14 +222,18 @@ static void test_screen_over_the_limits_says_which(void **state)
 
 static void test_screen_management_record_is_extracted_and_answered(void **state)
 {
-    static const char expected[] = "\x0f\x01" "FCGI_MPXS_CONNS0";
+    static const char expected[] = "\x0f\x01"
+                                   "FCGI_MPXS_CONNS0";
     struct message m = {.len = 0};
     struct record_screen s;
 
     (void)state;
     add_begin(&m, 1, 1);
     size_t at = m.len;
-    add(&m, 9, 0, "\x0f\x00" "FCGI_MPXS_CONNS", 17, 7);
+    add(&m, 9, 0,
+        "\x0f\x00"
+        "FCGI_MPXS_CONNS",
+        17, 7);
     assert_int_equal(screen(&s, &m), RECORD_EXTRACT);
     assert_int_equal(s.offset, at);
     assert_int_equal(s.extract_len, 32);

@@ -33,7 +33,8 @@ static void test_redis_url_parse_accepts_each_form(void **state)
         {"redis://[::1]:7/2", {.host = "::1", .port = "7", .database = 2}},
         {"redis://[fe80::1]", {.host = "fe80::1", .port = "6379"}},
         {"unix:///run/redis.sock", {.local = true, .path = "/run/redis.sock"}},
-        {"unix://u:p@/run/r%3f.sock?db=5", {.local = true, .path = "/run/r?.sock", .user = "u", .password = "p", .database = 5}},
+        {"unix://u:p@/run/r%3f.sock?db=5",
+         {.local = true, .path = "/run/r?.sock", .user = "u", .password = "p", .database = 5}},
         {"unix:///run/a@b.sock", {.local = true, .path = "/run/a@b.sock"}},
     };
 
@@ -78,7 +79,8 @@ static void test_redis_url_parse_refuses_with_a_text_that_tells_no_secret(void *
         {"unix://run/redis.sock", "absolute"},
         {"unix://", "absolute"},
         {"unix:///0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-         "0123456", "longer than 107"},
+         "0123456",
+         "longer than 107"},
     };
 
     (void)state;

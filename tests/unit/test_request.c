@@ -49,8 +49,19 @@ static void test_parse_splits_and_decodes_the_uri(void **state)
 
 static void test_parse_refuses_bad_encodings(void **state)
 {
-    static const char *const bad[] = {"", "p", "/%", "/%1", "/%zz", "/%00", "/%ff", "/%c0%af", "/%0a", "/?%zz=1", "/?a=%00",
-                                      "/?a=%ed%a0%80", "/?1&2&3&4&5&6&7&8&9&10&11&12&13&14&15&16&17"};
+    static const char *const bad[] = {"",
+                                      "p",
+                                      "/%",
+                                      "/%1",
+                                      "/%zz",
+                                      "/%00",
+                                      "/%ff",
+                                      "/%c0%af",
+                                      "/%0a",
+                                      "/?%zz=1",
+                                      "/?a=%00",
+                                      "/?a=%ed%a0%80",
+                                      "/?1&2&3&4&5&6&7&8&9&10&11&12&13&14&15&16&17"};
     struct request r;
     struct err err;
 
@@ -82,8 +93,9 @@ static void test_parse_compares_the_body_with_its_length(void **state)
     static const struct {
         const char *length;
         enum status expected;
-    } cases[] = {{"CONTENT_LENGTH=3", STATUS_OK}, {"CONTENT_LENGTH=", STATUS_OK}, {"CONTENT_LENGTH=2", STATUS_INVALID},
-                 {"CONTENT_LENGTH=4", STATUS_INVALID}, {"CONTENT_LENGTH=-3", STATUS_INVALID}, {"CONTENT_LENGTH=3x", STATUS_INVALID}};
+    } cases[] = {{"CONTENT_LENGTH=3", STATUS_OK},       {"CONTENT_LENGTH=", STATUS_OK},
+                 {"CONTENT_LENGTH=2", STATUS_INVALID},  {"CONTENT_LENGTH=4", STATUS_INVALID},
+                 {"CONTENT_LENGTH=-3", STATUS_INVALID}, {"CONTENT_LENGTH=3x", STATUS_INVALID}};
     struct request r;
     struct err err;
 

@@ -119,7 +119,8 @@ static void test_settings_load_bad_value_names_setting_value_and_expectation(voi
         {"THREADS=0", "setting THREADS: '0' is not a whole number from 1 to 256"},
         {"THREADS=two", "setting THREADS: 'two' is not a whole number"},
         {"THREADS=2k", "setting THREADS: '2k' is not"},
-        {"CACHE_TTL_ANALYTICS=1.5", "setting CACHE_TTL_ANALYTICS: '1.5' is not a whole number from 1 to 604800 seconds"},
+        {"CACHE_TTL_ANALYTICS=1.5",
+         "setting CACHE_TTL_ANALYTICS: '1.5' is not a whole number from 1 to 604800 seconds"},
         {"MAX_BODY=99999999999999g", "setting MAX_BODY: '99999999999999g' is not"},
         {"CACHE_ENABLED=maybe", "setting CACHE_ENABLED: 'maybe' is not true or false"},
         {"LOG_LEVEL=loud", "setting LOG_LEVEL: 'loud' is not error, warn, info or debug"},
@@ -174,7 +175,8 @@ static void test_settings_load_other_spellings_of_the_redis_url(void **state)
     } cases[] = {
         {"REDIS_PRIVATE_URL=redis://a:1/2", "redis://a:1/2"},
         {"REDIS_PRIVATE_URL=redis://a\nREDIS_URL=redis://b", "redis://b"},
-        {"UPSTASH_REDIS_URL=https://eu-1.example.org\nUPSTASH_REDIS_TOKEN=t/k", "rediss://default:t%2Fk@eu-1.example.org:6379"},
+        {"UPSTASH_REDIS_URL=https://eu-1.example.org\nUPSTASH_REDIS_TOKEN=t/k",
+         "rediss://default:t%2Fk@eu-1.example.org:6379"},
         {"UPSTASH_REDIS_URL=redis://u:p@h:6380/0\nUPSTASH_REDIS_TOKEN=t", "rediss://default:t@h:6380"},
         {"UPSTASH_REDIS_REST_URL=https://h/\nUPSTASH_REDIS_REST_TOKEN=t", "rediss://default:t@h:6379"},
     };

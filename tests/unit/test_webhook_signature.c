@@ -39,7 +39,8 @@ static void test_verify_any_signature_by_any_secret(void **state)
     static const char other[] = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
     (void)state;
-    assert_int_equal(verify_at("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, " SECRET, ID, TIME, OTHER " v1a,xyz " SIGNATURE, BODY, 1614265330),
+    assert_int_equal(verify_at("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, " SECRET, ID, TIME, OTHER " v1a,xyz " SIGNATURE,
+                               BODY, 1614265330),
                      WEBHOOK_GOOD);
     assert_int_equal(verify_at(other, ID, TIME, SIGNATURE, BODY, 1614265330), WEBHOOK_FORGED);
     assert_int_equal(verify_at("", ID, TIME, SIGNATURE, BODY, 1614265330), WEBHOOK_FORGED);
@@ -72,7 +73,8 @@ static void test_verify_refusals(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        if (verify_at(SECRET, cases[i].id, cases[i].time, cases[i].signatures, cases[i].body, cases[i].now_s) != cases[i].expected)
+        if (verify_at(SECRET, cases[i].id, cases[i].time, cases[i].signatures, cases[i].body, cases[i].now_s) !=
+            cases[i].expected)
             fail_msg("case %zu", i);
 }
 
