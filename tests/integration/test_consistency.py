@@ -1,6 +1,7 @@
 """What the cache promises, while its servers misbehave: after a webhook is answered 202 no older number is served."""
 import json
 import os
+import random
 import signal
 import threading
 import time
@@ -127,7 +128,15 @@ def disturb(what, servers, worker, run_worker):
     time.sleep(0.3)
 
 
-def test_no_read_after_a_webhook_is_old_whatever_happens(servers, start_responder, start_worker, run_worker):
+def rounds_of_disturbances(seconds):
+    """Every disturbance once in order, then again in random order until the time is over."""
+    deadline = time.monotonic() + seconds
+    yield from DISTURBANCES
+    while time.monotonic() < deadline:
+        yield from random.sample(DISTURBANCES, len(DISTURBANCES))
+
+
+def check_reads(disturbances, servers, start_responder, start_worker, run_worker):
     start_responder(REDIS_TIMEOUT="200")
     workers = [start_worker()]
 
@@ -144,7 +153,7 @@ def test_no_read_after_a_webhook_is_old_whatever_happens(servers, start_responde
     for thread in (*journals, reader):
         thread.start()
     try:
-        for what in DISTURBANCES:
+        for what in disturbances:
             before = [j.n for j in journals]
             disturb(what, servers, worker, run_worker)
             wait_until(lambda before=before: all(j.n > n for j, n in zip(journals, before)), what=f"changes after '{what}'")
@@ -160,6 +169,16 @@ def test_no_read_after_a_webhook_is_old_whatever_happens(servers, start_responde
     assert {"pnlcache; hit", "pnlcache; fwd=miss; stored", "pnlcache; fwd=bypass"} <= sources, sources
     for j in journals:
         assert set(j.statuses) <= {200, 202, 503}, j.statuses
+
+
+def test_no_read_after_a_webhook_is_old_whatever_happens(servers, start_responder, start_worker, run_worker):
+    check_reads(rounds_of_disturbances(0), servers, start_responder, start_worker, run_worker)
+
+
+@pytest.mark.long
+def test_no_read_after_a_webhook_is_old_for_minutes(servers, start_responder, start_worker, run_worker):
+    seconds = int(os.environ.get("DURATION", 120))
+    check_reads(rounds_of_disturbances(seconds), servers, start_responder, start_worker, run_worker)
 
 
 def waits_for_a_lock(db):
