@@ -517,18 +517,6 @@ static enum status build(const struct source *read, const char *user_id, struct 
     return write_body(&source, user_id, computed_at, out, ret_body, err);
 }
 
-/* The stream is read to its end: a connection that is left in the middle of one is lost. */
-static enum status finish_reading(struct trade_reader *reader, struct err *err)
-{
-    const struct journal *journal;
-    const char *id;
-    enum status status = trade_reader_next(reader, &id, &journal, err);
-
-    if (status == STATUS_OK)
-        return err_fail(err, STATUS_INTERNAL, "the reader delivered user %s, who was not asked for", id);
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-}
-
 /* Reads the user's journal, and what else the section wants, and builds the document from it. */
 static enum status compute_one(struct db *db, const struct document_request *request, const char *user_id,
                                struct report *report, struct instant as_of, struct buf *out,
@@ -553,7 +541,7 @@ static enum status compute_one(struct db *db, const struct document_request *req
         trade_reader_keep_details(reader);
     status = trade_reader_next(reader, &id, &source.journal, err);
     if (status == STATUS_OK)
-        status = finish_reading(reader, err);
+        status = trade_reader_finish(reader, err);
     if (status == STATUS_OK && holds_positions(request))
         status = price_read(db, source.journal, &prices, err);
     if (status == STATUS_OK)

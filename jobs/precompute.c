@@ -277,18 +277,6 @@ static bool is_the_users_fault(enum status status)
     return status == STATUS_INVALID || status == STATUS_LIMIT;
 }
 
-/* Reads the end of the stream, too: a connection that is left in the middle of one is lost. */
-static enum status read_end(struct trade_reader *reader, struct err *err)
-{
-    const struct journal *journal;
-    const char *id;
-    enum status status = trade_reader_next(reader, &id, &journal, err);
-
-    if (status == STATUS_OK)
-        return err_fail(err, STATUS_INTERNAL, "the reader delivered user %s, who was not asked for", id);
-    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
-}
-
 /* Reads and computes every user of the batch inside the present snapshot. */
 static enum status compute_users(struct precompute *p, struct batch *b, struct err *err)
 {
@@ -320,7 +308,7 @@ static enum status compute_users(struct precompute *p, struct batch *b, struct e
             status = err_fail(err, status, "%s", reason.text);
     }
     if (status == STATUS_OK)
-        status = read_end(reader, err);
+        status = trade_reader_finish(reader, err);
     trade_reader_close(&reader);
     return status;
 }

@@ -155,6 +155,17 @@ void trade_reader_keep_details(struct trade_reader *reader)
     reader->journal.keep_details = true;
 }
 
+enum status trade_reader_finish(struct trade_reader *reader, struct err *err)
+{
+    const struct journal *journal;
+    const char *id;
+    enum status status = trade_reader_next(reader, &id, &journal, err);
+
+    if (status == STATUS_OK)
+        return err_fail(err, STATUS_INTERNAL, "the reader delivered user %s, who was not asked for", id);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 void trade_reader_close(struct trade_reader **reader)
 {
     struct trade_reader *r = *reader;

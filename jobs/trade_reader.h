@@ -24,6 +24,9 @@ void trade_reader_keep_details(struct trade_reader *reader);
 enum status trade_reader_next(struct trade_reader *reader, const char **ret_user_id, const struct journal **ret_journal,
                               struct err *err) MUST_CHECK;
 /* Closing before the end drops the connection. */
+/* After the last user that was asked for: reads the stream to its end, for a connection that is left in the middle of one
+ * is lost. STATUS_INTERNAL: it delivers a user who was not asked for. */
+enum status trade_reader_finish(struct trade_reader *reader, struct err *err) MUST_CHECK;
 void trade_reader_close(struct trade_reader **reader);
 
 /* The query of the COPY, for EXPLAIN; user_id_array as by db_append_text_array(). */
