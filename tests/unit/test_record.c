@@ -168,6 +168,16 @@ static void test_params_open_other_forms_are_left_to_libfcgi(void **state)
     add(&m, 4, 1, NULL, 0, 0);
     add(&m, 5, 1, NULL, 0, 0);
     assert_false(record_params_open(m.bytes, m.len, &params)); /* no parameters at all */
+    m.len = 0;
+    add_begin(&m, 1, 1);
+    add(&m, 4, 1, "\x01", 1, 0);
+    add(&m, 4, 1,
+        "\x02"
+        "Abc",
+        4, 0);
+    add(&m, 4, 1, NULL, 0, 0);
+    add(&m, 5, 1, NULL, 0, 0);
+    assert_false(record_params_open(m.bytes, m.len, &params)); /* a pair cut between two records, no body */
 }
 
 static void test_screen_malformed_closes(void **state)
