@@ -13,6 +13,7 @@
 
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
+#include "tests/support/assert_status.h"
 
 #define BODY "{\"computed_at\":\"1\",\"data\":{\"pnl\":\"12.34\"}}"
 
@@ -26,13 +27,6 @@ struct fixture {
     struct cache_epochs epochs;
 };
 static int serial;
-
-#define OK(call) assert_ok((call), &err, #call)
-static void assert_ok(enum status status, const struct err *err, const char *call)
-{
-    if (status != STATUS_OK)
-        fail_msg("%s: %s: %s", call, status_name(status), err->text);
-}
 
 static int set_up(void **state)
 {

@@ -10,18 +10,12 @@
 
 #include "lib/base/settings.h"
 #include "lib/store/job_stream.h"
+#include "tests/support/assert_status.h"
 
 struct fixture {
     struct cache *cache;
     struct redis *redis;
 };
-
-#define OK(call) assert_ok((call), &err, #call)
-static void assert_ok(enum status status, const struct err *err, const char *call)
-{
-    if (status != STATUS_OK)
-        fail_msg("%s: %s: %s", call, status_name(status), err->text);
-}
 
 static int set_up(void **state)
 {

@@ -14,16 +14,10 @@
 /* A server of our own, which is paused, killed and started again. */
 #include "lib/base/clock.h"
 #include "lib/store/redis.h"
+#include "tests/support/assert_status.h"
 
 static char dir[64], url[128], socket_path[96];
 static pid_t server;
-
-#define OK(call) assert_ok((call), &err, #call)
-static void assert_ok(enum status status, const struct err *err, const char *call)
-{
-    if (status != STATUS_OK)
-        fail_msg("%s: %s: %s", call, status_name(status), err->text);
-}
 
 static void start(void)
 {

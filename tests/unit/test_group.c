@@ -13,6 +13,7 @@
 #include "jobs/analytics/report.h"
 #include "lib/json/json_reader.h"
 #include "tests/support/journal_csv.h"
+#include "tests/support/random_numbers.h"
 #include "tests/support/worked_examples.h"
 
 #define N_ITEMS(array) (sizeof(array) / sizeof((array)[0]))
@@ -396,16 +397,6 @@ static void test_dimension_parse_takes_the_spellings_of_older_clients(void **sta
 #define MAX_TRADES 400
 #define MAX_KEYS 8
 #define KEY_SIZE 32
-
-static uint64_t random_state;
-
-static int64_t below(int64_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int64_t)((random_state >> 11) % (uint64_t)bound);
-}
 
 static struct trade_row rows[MAX_TRADES];
 static char tags[MAX_TRADES][MAX_KEYS][KEY_SIZE], playbooks[MAX_TRADES][MAX_KEYS][KEY_SIZE];

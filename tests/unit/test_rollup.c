@@ -12,19 +12,10 @@
 
 #include "jobs/analytics/report.h"
 #include "tests/support/journal_csv.h"
+#include "tests/support/random_numbers.h"
 
 #define MAX_TRADES 5000
 #define MAX_DAYS 60000
-
-static uint64_t random_state;
-
-static int64_t below(int64_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int64_t)((random_state >> 11) % (uint64_t)bound);
-}
 
 /* --- journals -------------------------------------------------------------------------------------- */
 
