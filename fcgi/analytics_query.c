@@ -3,9 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jobs/document_text.h"
 #include "lib/base/parse_number.h"
-
-#define SYMBOL_MAX 64
 
 static const char *const names[ANALYTICS_PARAMETERS] = {
     [ANALYTICS_USER_ID] = "user_id",
@@ -344,7 +343,7 @@ static void parse_month(const char *text, struct document_request *request, stru
 
 static void parse_symbol(const char *text, struct document_request *request, struct problem_fields *problems)
 {
-    if (text && *text && strlen(text) <= SYMBOL_MAX)
+    if (text && *text && strlen(text) <= DOCUMENT_SYMBOL_MAX)
         request->symbol = text;
     else
         problem_add(problems, names[ANALYTICS_SYMBOL], "is needed: 1 to 64 bytes");

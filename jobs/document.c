@@ -8,6 +8,7 @@
 #include "jobs/analytics/symbol_analytics.h"
 #include "jobs/analytics/trade_analytics.h"
 #include "jobs/annotation_reader.h"
+#include "jobs/document_text.h"
 #include "jobs/price_reader.h"
 #include "jobs/trade_reader.h"
 
@@ -129,26 +130,25 @@ static enum status write_comprehensive(const struct source *s, struct json_write
     return status;
 }
 
-/* How a section is named in keys (NULL: none), and what prints its data: from the report alone, or from more. */
+/* What prints a section's data: from the report alone, or from more. */
 static const struct {
-    const char *name;
     void (*write)(const struct report *report, size_t range, struct json_writer *w);
     enum status (*write_from)(const struct source *source, struct json_writer *w, struct err *err);
 } sections[SECTIONS] = {
-    [SECTION_SUMMARY] = {NULL, report_write_summary, NULL},
-    [SECTION_CORE] = {"core", report_write_core, NULL},
-    [SECTION_RISK] = {"risk", report_write_risk, NULL},
-    [SECTION_PERFORMANCE] = {"performance", report_write_performance, NULL},
-    [SECTION_TIME_SERIES] = {"time-series", NULL, write_time_series},
-    [SECTION_GROUPED] = {"grouped", NULL, write_groups},
-    [SECTION_PLAYBOOKS] = {"playbooks", NULL, write_playbooks},
-    [SECTION_PLAYBOOK] = {"playbook", NULL, write_playbook},
-    [SECTION_CALENDAR] = {"calendar", NULL, write_calendar},
-    [SECTION_POSITIONS] = {"positions", NULL, write_positions},
-    [SECTION_TRADE] = {"trade", NULL, write_trade},
-    [SECTION_SYMBOL] = {"symbol", NULL, write_symbol},
-    [SECTION_TEXT] = {"text", NULL, write_one_text},
-    [SECTION_COMPREHENSIVE] = {"comprehensive", NULL, write_comprehensive},
+    [SECTION_SUMMARY] = {report_write_summary, NULL},
+    [SECTION_CORE] = {report_write_core, NULL},
+    [SECTION_RISK] = {report_write_risk, NULL},
+    [SECTION_PERFORMANCE] = {report_write_performance, NULL},
+    [SECTION_TIME_SERIES] = {NULL, write_time_series},
+    [SECTION_GROUPED] = {NULL, write_groups},
+    [SECTION_PLAYBOOKS] = {NULL, write_playbooks},
+    [SECTION_PLAYBOOK] = {NULL, write_playbook},
+    [SECTION_CALENDAR] = {NULL, write_calendar},
+    [SECTION_POSITIONS] = {NULL, write_positions},
+    [SECTION_TRADE] = {NULL, write_trade},
+    [SECTION_SYMBOL] = {NULL, write_symbol},
+    [SECTION_TEXT] = {NULL, write_one_text},
+    [SECTION_COMPREHENSIVE] = {NULL, write_comprehensive},
 };
 
 /* What a section needs besides trades, as for annotation_read(). */
@@ -225,70 +225,11 @@ const struct cache_tags *document_all_tags(void)
 
 /* --- keys --------------------------------------------------------------------------------------- */
 
-static const char *asset_key_text(enum asset asset)
-{
-    return asset == ASSET_ALL ? "combined" : asset_text(asset);
-}
-
-static void append_day(struct buf *out, bool given, struct date day)
-{
-    char text[DATE_TEXT_SIZE];
-
-    if (!given) {
-        buf_append_char(out, '*');
-        return;
-    }
-    date_format(day, text);
-    buf_append_string(out, text);
-}
-
-static void append_bound(struct buf *out, bool given, bool is_instant, struct instant instant, struct date day)
-{
-    if (given && is_instant)
-        buf_append_format(out, "%lldus", (long long)instant.us);
-    else
-        append_day(out, given, day);
-}
-
-static void append_dimensions(struct buf *out, unsigned dimensions)
-{
-    for (int i = 0; i < DIMENSIONS; i++)
-        if ((dimensions & DIMENSION_BIT(i)) != 0) {
-            buf_append_char(out, ':');
-            buf_append_string(out, dimension_name((enum dimension)i));
-        }
-}
-
-/* Last, because it may hold anything. */
-static void append_symbol(struct buf *out, const char *symbol)
-{
-    buf_append_string(out, " symbol=");
-    for (; *symbol != '\0'; symbol++)
-        buf_append_char(out, *symbol >= 'a' && *symbol <= 'z' ? (char)(*symbol - 'a' + 'A') : *symbol);
-}
-
-/* The hash of the request in its one canonical spelling: every field, in fixed order. */
 static void append_custom_hash(const struct document_request *request, struct buf *key)
 {
-    const char *section = sections[request->section].name;
     struct buf canonical = BUF_INIT;
 
-    buf_append_format(&canonical, "%s asset=%s range=%s from=", section == NULL ? "summary" : section,
-                      asset_key_text(request->asset), range_name_text(request->range.name));
-    append_bound(&canonical, request->range.has_start, request->start_is_instant, request->start_at,
-                 request->range.start);
-    buf_append_string(&canonical, " to=");
-    append_bound(&canonical, request->range.has_end, request->end_is_instant, request->end_at, request->range.end);
-    buf_append_string(&canonical, " dimensions=");
-    append_dimensions(&canonical, request->dimensions);
-    buf_append_format(&canonical, " playbook=%lld zero=%d", (long long)request->playbook_id, request->null_as_zero);
-    if (request->has_risk_free_rate)
-        buf_append_format(&canonical, " rate=%lld", (long long)request->risk_free_rate_e8);
-    buf_append_format(&canonical, " series=%d", !request->without_time_series);
-    buf_append_format(&canonical, " text=%zu trade=%lld month=", request->text, (long long)request->trade_id);
-    append_day(&canonical, request->has_month, request->month);
-    if (request->section == SECTION_SYMBOL)
-        append_symbol(&canonical, request->symbol);
+    document_append_text(request, &canonical);
     if (buf_status(&canonical) != STATUS_OK)
         key->failed = true; /* half a text must not become a key */
     cache_append_hash(key, canonical.data, canonical.len);
@@ -327,7 +268,7 @@ void document_append_key(const struct cache *cache, const struct document_reques
     cache_append_prefix(cache, key);
     buf_append_string(key, "analytics:");
     if (!custom) {
-        buf_append_string(key, asset_key_text(request->asset));
+        buf_append_string(key, document_asset_name(request->asset));
         buf_append_char(key, ':');
     }
     buf_append_char(key, '{');
@@ -341,11 +282,11 @@ void document_append_key(const struct cache *cache, const struct document_reques
     buf_append_string(key, range_name_text(request->range.name));
     if (is_pnl(request)) {
         buf_append_string(key, ":pnl");
-    } else if (sections[request->section].name != NULL) {
+    } else if (request->section != SECTION_SUMMARY) {
         buf_append_char(key, ':');
-        buf_append_string(key, sections[request->section].name);
+        buf_append_string(key, document_section_name(request->section));
     }
-    append_dimensions(key, request->dimensions);
+    document_append_dimensions(key, request->dimensions);
 }
 
 struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all)
