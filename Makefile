@@ -71,6 +71,7 @@ UNIT_TESTS  := $(call executables,tests/unit/test_*.c)
 STORE_TESTS := $(call executables,tests/store/test_*.c)
 FUZZERS     := $(call executables,tests/fuzz/*.c)
 BENCHES     := $(call executables,bench/*.c)
+HELPERS     := $(call executables,tests/programs/*.c)
 ARCHIVES    := $(B)/libfcgi_responder.a $(B)/libworker.a $(B)/libshared.a
 
 .DEFAULT_GOAL := all
@@ -96,7 +97,7 @@ $(B)/pnlcache-worker: $(B)/worker/main.o $(B)/libworker.a $(B)/libshared.a
 	$(LINK) -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
 $(UNIT_TESTS) $(STORE_TESTS): $(B)/%: $(B)/%.o $(B)/libsupport.a $(ARCHIVES)
 	$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka $(LDFLAGS)
-$(BENCHES): $(B)/%: $(B)/%.o $(ARCHIVES)
+$(BENCHES) $(HELPERS): $(B)/%: $(B)/%.o $(ARCHIVES)
 	$(LINK) -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
 $(FUZZERS): $(B)/%: $(B)/%.o $(ARCHIVES)
 	$(LINK) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
@@ -121,7 +122,7 @@ test: ## everything: unit, store and integration tests and the checks
 	@$(MAKE) --no-print-directory test-run
 test-run: # for `make test`, once pkg-config is there
 	@$(TEST) unit store checks integration
-test-programs: $(PROGRAMS) $(UNIT_TESTS) $(STORE_TESTS)
+test-programs: $(PROGRAMS) $(UNIT_TESTS) $(STORE_TESTS) $(HELPERS)
 
 test-long: test ## make test, then the long tests and a short run of every fuzzer
 	@$(TEST) long
@@ -131,7 +132,7 @@ unit: $(UNIT_TESTS) ## only the unit tests, of this VARIANT
 	@$(TEST) unit
 store: $(STORE_TESTS) ## only the tests of lib/store against private servers
 	@$(TEST) store
-integration: $(PROGRAMS) ## only the integration tests
+integration: $(PROGRAMS) $(HELPERS) ## only the integration tests
 	@$(TEST) integration
 
 # The address sanitizer also looks for leaks; its one suppression is explained in tests/lsan.supp.

@@ -5,6 +5,8 @@
     db               a connection as the journal's owner, autocommit
     responder        pnlcache.fcgi with the default settings; start_responder(NAME=value, ...) for others
     worker           pnlcache-worker run; start_worker(NAME=value, ...) for others
+    redis_proxy      a fault_proxy.FaultProxy in front of Redis; start_redis_proxy() for more of them
+    postgres_proxy   the same in front of PostgreSQL; start_postgres_proxy()
     run_worker       run_worker("job", "precompute", ..., NAME=value): one command of pnlcache-worker, to its end
 
 A program that a test started must still live at the end (unless the test stopped it itself), stop with status 0 on
@@ -19,6 +21,7 @@ import tempfile
 import psycopg2
 import pytest
 
+from fault_proxy import FaultProxy
 from harness import BUILD, ROOT, SANITIZER_REPORT, Daemon, Servers, Web, free_port, wait_until
 
 
@@ -196,3 +199,48 @@ def run_worker(servers, clean):
         return done
 
     return run
+
+
+def _proxies(directory_of, upstream, url_of):
+    """A function that starts proxies for one upstream, each in a directory of its own, and a function that ends them."""
+    started = []
+
+    def start():
+        directory = directory_of(len(started))
+        directory.mkdir()
+        proxy = FaultProxy(f"unix:{directory}/{os.path.basename(upstream)}", f"unix:{upstream}")
+        proxy.url = url_of(directory)
+        started.append(proxy)
+        return proxy
+
+    def end():
+        for i, proxy in enumerate(started):
+            proxy.end()
+            shutil.rmtree(directory_of(i))
+
+    return start, end
+
+
+@pytest.fixture
+def start_redis_proxy(servers):
+    start, end = _proxies(lambda i: servers.run_dir / f"redis-proxy{i}", servers.redis_socket, lambda d: f"unix://{d}/redis.sock")
+    yield start
+    end()
+
+
+@pytest.fixture
+def redis_proxy(start_redis_proxy):
+    return start_redis_proxy()
+
+
+@pytest.fixture
+def start_postgres_proxy(servers):
+    start, end = _proxies(lambda i: servers.run_dir / f"postgres-proxy{i}", f"{servers.run_dir}/pg/.s.PGSQL.5432",
+                          lambda d: servers.program_url.replace(f"host={servers.run_dir}/pg", f"host={d}"))
+    yield start
+    end()
+
+
+@pytest.fixture
+def postgres_proxy(start_postgres_proxy):
+    return start_postgres_proxy()
