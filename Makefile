@@ -15,6 +15,7 @@ datadir    ?= $(prefix)/share/pnlcache
 sysconfdir ?= /etc
 mandir     ?= $(prefix)/share/man
 unitdir    ?= /lib/systemd/system
+chart_js   ?= /usr/share/javascript/chart.js/chart.min.js
 
 STATE    ?= var
 PORT     ?= 8080
@@ -202,6 +203,7 @@ install: $(PROGRAMS) ## install under DESTDIR and prefix; starts nothing
 	install -m 644 sql/*.sql $(DESTDIR)$(datadir)/sql
 	install -m 755 sql/apply.sh $(DESTDIR)$(datadir)/sql
 	install -m 644 web/* $(DESTDIR)$(datadir)/web
+	ln -sf $(chart_js) $(DESTDIR)$(datadir)/web/chart.min.js
 	install -m 644 conf/* $(DESTDIR)$(datadir)/examples
 	install -m 644 conf/pnlcache.conf.example $(DESTDIR)$(sysconfdir)/pnlcache
 	for name in pnlcache-worker.8 pnlcache.fcgi.8; do \

@@ -93,6 +93,8 @@ END
 start_nginx() {
     mkdir -p "$STATE/web"
     cp web/* "$STATE/web/"
+    # Without it the page has its tables and says what is missing.
+    cp /usr/share/javascript/chart.js/chart.min.js "$STATE/web/" || true
     tools/nginx_conf.sh "$run_dir" "$PORT" "$STATE/web" >"$STATE/nginx.conf"
     "$servers" start "$STATE" nginx
 }

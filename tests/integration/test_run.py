@@ -125,7 +125,10 @@ def test_run_serves_the_sample_and_the_tour_works(place):
     assert (place.state / "env").stat().st_mode & 0o777 == 0o600
 
     # The page, and the ready-made curl line as printed.
-    assert run.web.get("/").status == 200
+    page = run.web.get("/")
+    files = re.findall(r'(?:src|href)="([^"/:]+\.(?:js|css))"', page.body.decode())
+    assert page.status == 200 and len(files) == 3
+    assert [run.web.get("/" + name).status for name in files] == [200] * 3
     line = next(line for line in run.output().splitlines() if line.startswith("curl "))
     shown = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
     assert '"success":true' in shown.replace(" ", "")
