@@ -13,7 +13,7 @@ enum next_step {
     NEXT_LOOKUP, /* look `key` up in Redis, together with the turn's other lookups */
     NEXT_DEFER,  /* `work` needs a miss thread */
 };
-enum deferred_work { WORK_DOCUMENT, WORK_OUTBOX, WORK_READINESS };
+enum deferred_work { WORK_DOCUMENT, WORK_OUTBOX };
 
 struct exchange {
     struct request request;

@@ -14,8 +14,17 @@ enum next_step handle_health(struct handler_context *context, struct exchange *x
 
 enum next_step handle_readiness(struct handler_context *context, struct exchange *x, const struct route *route)
 {
-    (void)context;
+    struct buf *body = &x->body;
+    struct json_writer w;
+
     (void)route;
-    x->work = WORK_READINESS;
-    return NEXT_DEFER;
+    buf_clear(body);
+    json_init(&w, body);
+    bool ready = health_write(context->responder->health, &w);
+    response_begin(&x->response, &x->request, ready ? 200 : 503);
+    response_header(&x->response, "Cache-Control", "no-store");
+    if (!ready)
+        response_header(&x->response, "Retry-After", "1");
+    response_finish(&x->response, "application/json", body->data, body->len, x->request.method != METHOD_HEAD);
+    return NEXT_SEND;
 }

@@ -445,7 +445,7 @@ static void tick(struct loop *loop, int64_t now_ms)
     }
     if (loop->context.redis && redis_is_connected(loop->context.redis) &&
         redis_heartbeat(loop->context.redis, &err) != STATUS_OK)
-        log_warn("Redis", LOG_STR("error", err.text));
+        log_debug("heartbeat failed", LOG_STR("error", err.text));
     loop->next_tick_ms = clock_monotonic_ms() + TICK_MS;
 }
 

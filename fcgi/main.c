@@ -132,7 +132,9 @@ static enum status serve(struct responder *responder, struct listener *listener,
 
     if (!loops)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    enum status status = misses_start(responder, loop_complete, &responder->misses, err);
+    enum status status = health_start(responder->health, responder, err);
+    if (status == STATUS_OK)
+        status = misses_start(responder, loop_complete, &responder->misses, err);
     while (status == STATUS_OK && n < settings->threads) {
         status = loop_start(&options, &loops[n], err);
         n += status == STATUS_OK;
@@ -150,6 +152,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
     for (int64_t i = 0; i < n; i++)
         loop_join(&loops[i]);
     misses_stop(&responder->misses);
+    health_stop(responder->health);
     free(loops);
     return status;
 }

@@ -5,7 +5,6 @@
 
 #include "fcgi/document_response.h"
 #include "lib/base/log.h"
-#include "lib/json/json_writer.h"
 #include "lib/store/outbox.h"
 
 #define BUCKETS 1024
@@ -327,37 +326,6 @@ static void serve_outbox(struct miss_thread *t, struct flight *f)
     exchange_accept_event(x, x->tags.n, 0); /* the worker that drains the outbox makes the job */
 }
 
-/* Ready: requests can be answered, be it from one of the two alone. */
-static void serve_readiness(struct miss_thread *t, struct flight *f)
-{
-    struct exchange *x = f->first;
-    struct json_writer w;
-    struct err err;
-
-    bool db_good = db_connect(t->db, &err) == STATUS_OK && db_execute(t->db, "SELECT 1", &err) == STATUS_OK;
-    bool redis_good = t->redis && redis_heartbeat(t->redis, &err) == STATUS_OK;
-    bool ready = db_good || redis_good;
-    response_begin(&x->response, &x->request, ready ? 200 : 503);
-    response_header(&x->response, "Cache-Control", "no-store");
-    if (!ready)
-        response_header(&x->response, "Retry-After", "1");
-    json_init(&w, &x->response.storage);
-    json_object_begin(&w);
-    json_key(&w, "ready");
-    json_bool(&w, ready);
-    json_key(&w, "database");
-    json_string(&w, db_good ? "ok" : "down");
-    json_key(&w, "redis");
-    json_string(&w, redis_good ? "ok" : t->redis ? "down" : "off");
-    json_key(&w, "degraded");
-    json_bool(&w, !db_good || !redis_good);
-    json_key(&w, "version");
-    json_string(&w, PNLCACHE_VERSION);
-    json_object_end(&w);
-    response_finish(&x->response, "application/json", x->response.storage.data, x->response.storage.len,
-                    x->request.method != METHOD_HEAD);
-}
-
 /* A failover may leave the connection alive and change the instance; the loops look every second, so do we. */
 static void keep_heartbeat(struct miss_thread *t)
 {
@@ -368,7 +336,7 @@ static void keep_heartbeat(struct miss_thread *t)
         return;
     t->heartbeat_ms = now_ms;
     if (redis_heartbeat(t->redis, &err) != STATUS_OK)
-        log_warn("Redis", LOG_STR("error", err.text));
+        log_debug("heartbeat failed", LOG_STR("error", err.text));
 }
 
 static void serve(struct miss_thread *t, struct flight *f)
@@ -381,7 +349,6 @@ static void serve(struct miss_thread *t, struct flight *f)
     switch (f->first->work) {
     case WORK_DOCUMENT: serve_document(t, f); break;
     case WORK_OUTBOX: serve_outbox(t, f); break;
-    case WORK_READINESS: serve_readiness(t, f); break;
     }
 }
 

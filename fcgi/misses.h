@@ -1,4 +1,4 @@
-/* Work that needs the database: misses, webhooks that Redis refused, readiness. It runs on its own threads behind
+/* Work that needs the database: misses, webhooks that Redis refused. It runs on its own threads behind
  * a bounded queue, so that a slow database never delays a hit.
  *
  * Misses of one key share one computation. A request may join a flight only while it has not begun: then its epochs and

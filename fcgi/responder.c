@@ -65,6 +65,8 @@ enum status responder_init(struct responder *r, const struct settings *settings,
     if (status == STATUS_OK)
         status = cache_new(settings, &r->cache, err);
     if (status == STATUS_OK)
+        status = health_new(settings, &r->health, err);
+    if (status == STATUS_OK)
         status = pending_new(&r->pending, err);
     return status;
 }
@@ -72,15 +74,20 @@ enum status responder_init(struct responder *r, const struct settings *settings,
 void responder_release(struct responder *r)
 {
     secrets_put(&r->secrets);
+    health_free(&r->health);
     cache_free(&r->cache);
     pending_free(&r->pending);
     pthread_mutex_destroy(&r->secrets_lock);
 }
 
-enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis, struct err *err)
+static enum status new_redis(const struct responder *r, const char *name, bool probes, struct redis **ret_redis,
+                             struct err *err)
 {
-    struct redis_options options = {
-        .url = r->settings->redis_url, .client_name = name, .timeout_ms = r->settings->redis_timeout_ms};
+    struct redis_options options = {.url = r->settings->redis_url,
+                                    .client_name = name,
+                                    .timeout_ms = r->settings->redis_timeout_ms,
+                                    .breaker = health_redis_breaker(r->health),
+                                    .probes = probes};
     if (!r->settings->redis_enabled) {
         *ret_redis = NULL;
         return STATUS_OK;
@@ -88,7 +95,7 @@ enum status responder_new_redis(const struct responder *r, const char *name, str
     return redis_new(&options, ret_redis, err);
 }
 
-enum status responder_new_db(const struct responder *r, struct db **ret_db, struct err *err)
+static enum status new_db(const struct responder *r, bool probes, struct db **ret_db, struct err *err)
 {
     struct db_options options = {
         .url = r->settings->database_url,
@@ -96,8 +103,27 @@ enum status responder_new_db(const struct responder *r, struct db **ret_db, stru
         .connect_timeout_ms = r->settings->database_timeout_ms,
         .query_timeout_ms = r->settings->database_timeout_ms,
         .read_only = true,
+        .breaker = health_database_breaker(r->health),
+        .probes = probes,
     };
     return db_new(&options, ret_db, err);
+}
+
+enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis, struct err *err)
+{
+    return new_redis(r, name, false, ret_redis, err);
+}
+
+enum status responder_new_db(const struct responder *r, struct db **ret_db, struct err *err)
+{
+    return new_db(r, false, ret_db, err);
+}
+
+enum status responder_new_prober(const struct responder *r, struct redis **ret_redis, struct db **ret_db,
+                                 struct err *err)
+{
+    enum status status = new_redis(r, "pnlcache.fcgi health", true, ret_redis, err);
+    return status == STATUS_OK ? new_db(r, true, ret_db, err) : status;
 }
 
 bool responder_should_touch(struct responder *r, const char *user_id)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "fcgi/health.h"
 #include "fcgi/jwt.h"
 #include "fcgi/pending.h"
 #include "fcgi/webhook_signature.h"
@@ -29,6 +30,7 @@ struct misses;
 struct responder {
     const struct settings *settings; /* as of the start */
     struct cache *cache;
+    struct health *health;
     struct pending *pending;
     struct misses *misses;
     pthread_mutex_t secrets_lock;
@@ -47,9 +49,12 @@ bool responder_should_touch(struct responder *r, const char *user_id);
 struct secrets *secrets_get(struct responder *r);
 void secrets_put(struct secrets **secrets);
 
-/* Connection objects with the responder's settings; NULL Redis when REDIS_ENABLED is false. */
+/* Connection objects with the responder's settings and breakers; NULL Redis when REDIS_ENABLED is false. */
 enum status responder_new_redis(const struct responder *r, const char *name, struct redis **ret_redis,
                                 struct err *err) MUST_CHECK;
 enum status responder_new_db(const struct responder *r, struct db **ret_db, struct err *err) MUST_CHECK;
+/* Those that try a server whose breaker is open; the caller frees both whatever the status. */
+enum status responder_new_prober(const struct responder *r, struct redis **ret_redis, struct db **ret_db,
+                                 struct err *err) MUST_CHECK;
 
 #endif

@@ -158,7 +158,7 @@ enum status cache_lookup_many(struct cache *cache, struct redis *redis, struct c
     if (status != STATUS_OK)
         (void)!redis_flush(redis, NULL); /* reads only: they must not stay in the queue */
     else
-        status = redis_flush(redis, err);
+        status = redis_flush_repeatable(redis, err);
     for (size_t i = 0; i < n && status == STATUS_OK; i++)
         status = take_lookup(redis, &lookups[i], now, &next, err);
     for (size_t i = 0; i < n && status != STATUS_OK; i++)

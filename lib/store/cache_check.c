@@ -36,7 +36,7 @@ enum status cache_check_many(struct cache *cache, struct redis *redis, struct ca
         redis_append_words(redis, "GETRANGE", checks[i].key, "0", last, NULL);
         redis_append_words(redis, "STRLEN", checks[i].key, NULL);
     }
-    status = redis_flush(redis, err);
+    status = redis_flush_repeatable(redis, err);
     for (size_t i = 0; i < n && status == STATUS_OK; i++)
         checks[i].verdict = judge(redis, 2 * i, &checks[i], now);
     return status;

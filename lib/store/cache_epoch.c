@@ -142,7 +142,7 @@ static enum status open_round(struct cache *cache, struct redis *redis, struct o
         append_read(cache, redis, &openings[i]);
     }
     created = redis_appended(redis);
-    status = redis_flush(redis, result == STATUS_OK ? err : NULL);
+    status = redis_flush_repeatable(redis, result == STATUS_OK ? err : NULL);
     if (status != STATUS_OK || result != STATUS_OK)
         return status != STATUS_OK ? status : result;
     for (size_t i = 0; i < created && result == STATUS_OK; i++)
@@ -271,7 +271,7 @@ enum status cache_invalidate(struct cache *cache, struct redis *redis, const cha
         return status;
     /* Replicas come and go: ask in the same round trip whether there are any now. */
     redis_append_words(redis, "INFO", "replication", NULL);
-    status = redis_flush(redis, err);
+    status = redis_flush_repeatable(redis, err);
     for (size_t i = 0; i < n && status == STATUS_OK; i++)
         /* Another type under the key holds no epoch, so nothing is valid under it. */
         if (redis_reply_error_class(redis_reply_at(redis, i)) != REDIS_ERROR_TYPE)

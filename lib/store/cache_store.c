@@ -219,7 +219,7 @@ static enum status look(struct redis *redis, struct cache_store *stores, size_t 
         if (stores[i].status == STATUS_OK)
             append_look(redis, &stores[i]);
     }
-    return redis_flush(redis, err);
+    return redis_flush_repeatable(redis, err);
 }
 
 static enum status write_all(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,

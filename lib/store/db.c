@@ -14,10 +14,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#define BACKOFF_FIRST_MS 100
-#define BACKOFF_MAX_MS 5000
+#define PAUSE_FIRST_MS 100 /* of a breaker of its own */
+#define PAUSE_LAST_MS 5000
 #define LOCK_TIMEOUT_MAX_MS 10000
 #define IDLE_TRANSACTION_MIN_MS 60000
 
@@ -267,7 +266,7 @@ static enum status finish_connect(struct db *db, int64_t deadline_ms, struct err
             return fail_with_text(err, STATUS_UNAVAILABLE, PQerrorMessage(db->conn), NULL);
         status = wait_socket(PQsocket(db->conn), step == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_ms, err);
         if (status == STATUS_TIMEOUT)
-            return err_fail(err, STATUS_UNAVAILABLE, "PostgreSQL: no connection within %lld ms",
+            return err_fail(err, STATUS_TIMEOUT, "PostgreSQL: no connection within %lld ms",
                             (long long)db->connect_timeout_ms);
         if (status != STATUS_OK)
             return status;
@@ -352,47 +351,36 @@ static enum status connect_once(struct db *db, struct err *err)
         status = set_up_session(db, deadline_ms, err);
     if (status != STATUS_OK)
         db_disconnect(db);
-    return status == STATUS_OK || status == STATUS_NO_MEMORY ? status : STATUS_UNAVAILABLE;
-}
-
-/* Half of the pause is random, so that the processes of a site do not come back all at once. */
-static int64_t backoff_ms(unsigned failures)
-{
-    int64_t pause = BACKOFF_MAX_MS;
-    uint32_t random_bits = 0;
-
-    if (failures < 7)
-        pause = min64(pause, (int64_t)BACKOFF_FIRST_MS << (failures - 1));
-    (void)!getrandom(&random_bits, sizeof random_bits, GRND_NONBLOCK);
-    return pause / 2 + (int64_t)(random_bits % (uint32_t)(pause / 2 + 1));
+    return status;
 }
 
 static enum status connect_anew(struct db *db, struct err *err)
 {
-    int64_t now_ms = clock_monotonic_ms();
-    enum status status;
+    struct err why = {0};
+    enum status status = breaker_admit(db->breaker, db->probes, clock_monotonic_ms(), err);
 
-    if (now_ms < db->retry_at_ms)
-        return err_fail(err, STATUS_UNAVAILABLE, "%s (next attempt in %lld ms)", db->last_failure.text,
-                        (long long)(db->retry_at_ms - now_ms));
-    status = connect_once(db, &db->last_failure);
+    if (status != STATUS_OK)
+        return status;
+    db->silences = breaker_silences(db->breaker);
+    status = connect_once(db, &why);
     if (status == STATUS_OK) {
-        db->failures = 0;
-        db->retry_at_ms = 0;
+        breaker_succeed(db->breaker, clock_monotonic_ms());
         db->missed_notifications = db->channel[0] != '\0';
         return STATUS_OK;
     }
-    db->failures++;
-    db->retry_at_ms = clock_monotonic_ms() + backoff_ms(db->failures);
-    return err_fail(err, status, "%s", db->last_failure.text);
+    breaker_fail(db->breaker, status == STATUS_TIMEOUT ? BREAKER_SILENT : BREAKER_REFUSED, why.text,
+                 clock_monotonic_ms());
+    return err_fail(err, status == STATUS_NO_MEMORY ? status : STATUS_UNAVAILABLE, "%s", why.text);
 }
 
 /* An idle connection can have been closed by the server (restart, pooler, administrator) since its last
- * use: what it sent, and its end, are waiting in the socket. */
+ * use: what it sent, and its end, are waiting in the socket. Of a server that was silent since, nothing is. */
 static bool is_still_open(struct db *db)
 {
     struct pollfd p = {.fd = PQsocket(db->conn), .events = POLLIN};
 
+    if (!db->in_transaction && db->silences != breaker_silences(db->breaker))
+        return false;
     while (PQstatus(db->conn) == CONNECTION_OK && poll(&p, 1, 0) > 0)
         if (!PQconsumeInput(db->conn) || PQisBusy(db->conn))
             return false;
@@ -456,6 +444,7 @@ static enum status check_url(const char *url, struct err *err)
 
 enum status db_new(const struct db_options *options, struct db **ret_db, struct err *err)
 {
+    struct breaker_options own = {.first_pause_ms = PAUSE_FIRST_MS, .last_pause_ms = PAUSE_LAST_MS};
     enum status status = check_url(options->url, err);
     struct db *db;
 
@@ -467,12 +456,18 @@ enum status db_new(const struct db_options *options, struct db **ret_db, struct 
     db->connect_timeout_ms = options->connect_timeout_ms;
     db->query_timeout_ms = options->query_timeout_ms;
     db->read_only = options->read_only;
+    db->probes = options->probes || options->breaker == NULL;
     db->url = strdup(options->url);
     db->application_name = strdup(options->application_name);
-    if (db->url == NULL || db->application_name == NULL) {
+    if (db->url == NULL || db->application_name == NULL)
+        status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    if (status == STATUS_OK && options->breaker == NULL)
+        status = breaker_new(&own, &db->own_breaker, err);
+    if (status != STATUS_OK) {
         db_free(&db);
-        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+        return status;
     }
+    db->breaker = options->breaker != NULL ? options->breaker : db->own_breaker;
     *ret_db = db;
     return STATUS_OK;
 }
@@ -482,6 +477,7 @@ void db_free(struct db **db)
     if (*db == NULL)
         return;
     db_disconnect(*db);
+    breaker_free(&(*db)->own_breaker);
     free((*db)->prepared);
     free((*db)->application_name);
     free((*db)->url);

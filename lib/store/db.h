@@ -13,6 +13,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
+#include "lib/store/breaker.h"
 
 struct db;
 
@@ -23,6 +24,8 @@ struct db_options {
     int64_t query_timeout_ms; /* statement_timeout of the session is a tenth, at most 500 ms, shorter,
                                    * so that the server normally ends a slow query and the connection stays */
     bool read_only;           /* default_transaction_read_only=on */
+    struct breaker *breaker;  /* borrowed; NULL: one of its own */
+    bool probes;              /* tries a shared breaker's server when its pause is over */
 };
 
 /* Prepares a connection object; does not connect yet. STATUS_INVALID: not a connection string (it is
@@ -30,9 +33,9 @@ struct db_options {
 enum status db_new(const struct db_options *options, struct db **ret_db, struct err *err) MUST_CHECK;
 void db_free(struct db **db);
 
-/* Connects if there is no usable connection. STATUS_UNAVAILABLE: down, or still backing off. The
- * first attempt after a lost connection is made at once; each failed one doubles the pause, from
- * 100 ms to 5 s, jittered; within it calls fail at once. */
+/* Connects if there is no usable connection. STATUS_UNAVAILABLE: down, or the breaker is open. The first attempt after
+ * a lost connection is made at once; a failed one opens the breaker (its own: pauses from 100 ms to 5 s), and then calls
+ * fail at once. A query without an answer costs its connection only: each has a server process of its own. */
 enum status db_connect(struct db *db, struct err *err) MUST_CHECK;
 bool db_is_connected(const struct db *db);
 /* Drops the connection at once (no back-off); the next use connects anew. */

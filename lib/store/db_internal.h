@@ -27,9 +27,9 @@ struct db {
 
     char sqlstate[6]; /* of the last failure the server reported */
 
-    unsigned failures;   /* connect attempts that failed in a row */
-    int64_t retry_at_ms; /* monotonic; no attempt before it */
-    struct err last_failure;
+    struct breaker *breaker, *own_breaker; /* own_breaker: NULL when it is shared */
+    bool probes;
+    uint64_t silences; /* of the breaker when this connection was begun */
 };
 
 /* By class, see the table in db.c. NULL (libpq itself failed): STATUS_UNAVAILABLE. */

@@ -5,9 +5,8 @@
  * time-out, an end of file, bytes that are no reply, more replies than commands) drops the connection:
  * after it nobody knows which reply belongs to which command.
  *
- * Two states: connected (`transport` set) and not. Failing to connect, or a time-out, closes the door
- * until retry_at_ms (50 ms, doubling to 1 s, half of it random); a connection that merely ended is
- * rebuilt at once. */
+ * Two states: connected (`transport` set) and not. Failing to connect, a time-out, and a connection that
+ * broke twice in a row open the breaker; one that merely ended is rebuilt at once. */
 #include "lib/store/redis.h"
 
 #include <assert.h>
@@ -17,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "lib/base/buf.h"
@@ -26,8 +24,8 @@
 #include "lib/store/redis_url.h"
 
 enum {
-    BACKOFF_FIRST_MS = 50,
-    BACKOFF_LAST_MS = 1000,
+    PAUSE_FIRST_MS = 50, /* of a breaker of its own */
+    PAUSE_LAST_MS = 1000,
     PROBE_IDLE_MS = 1000, /* an idler connection is looked at before it is used */
     READ_SIZE = 64 * 1024,
     REPLY_MAX = 640 * 1024 * 1024, /* bytes of one reply; above Redis's own bound for a string */
@@ -44,7 +42,7 @@ struct redis {
     redisReader *reader;
     char instance[REDIS_INSTANCE_SIZE];
     bool has_replicas;
-    bool role_in_doubt; /* a reply said READONLY, MOVED or ASK: connect anew */
+    bool role_in_doubt; /* a reply said READONLY, LOADING or the like: connect anew */
     int64_t used_at_ms;
 
     struct buf out;
@@ -52,11 +50,24 @@ struct redis {
     redisReply **replies;
     size_t n_replies, cap_replies;
 
-    int64_t backoff_ms, retry_at_ms; /* 0: may connect now */
-    char failure[256];               /* why the last attempt failed */
+    struct breaker *breaker, *own_breaker; /* own_breaker: NULL when it is shared */
+    bool probes;
+    uint64_t silences; /* of the breaker when this connection was begun */
 };
 
 /* --- life ---------------------------------------------------------------------------------- */
+
+static enum status choose_breaker(struct redis *r, const struct redis_options *options, struct err *err)
+{
+    struct breaker_options own = {.first_pause_ms = PAUSE_FIRST_MS, .last_pause_ms = PAUSE_LAST_MS};
+    enum status status = STATUS_OK;
+
+    if (options->breaker == NULL)
+        status = breaker_new(&own, &r->own_breaker, err);
+    r->breaker = options->breaker != NULL ? options->breaker : r->own_breaker;
+    r->probes = options->probes || options->breaker == NULL;
+    return status;
+}
 
 enum status redis_new(const struct redis_options *options, struct redis **ret_redis, struct err *err)
 {
@@ -71,6 +82,8 @@ enum status redis_new(const struct redis_options *options, struct redis **ret_re
         status =
             err_fail(err, STATUS_INVALID,
                      "rediss:// is not supported by this version: connect through a local TLS proxy such as stunnel");
+    if (status == STATUS_OK)
+        status = choose_breaker(r, options, err);
     if (status != STATUS_OK) {
         free(r);
         return status;
@@ -110,6 +123,7 @@ void redis_free(struct redis **redis)
     if (r == NULL)
         return;
     redis_disconnect(r);
+    breaker_free(&r->own_breaker);
     buf_release(&r->out);
     free(r->replies);
     explicit_bzero(r->url.password, sizeof r->url.password);
@@ -140,26 +154,6 @@ bool redis_has_replicas(const struct redis *r)
 int64_t redis_timeout_ms(const struct redis *r)
 {
     return r->timeout_ms;
-}
-
-/* --- back-off ------------------------------------------------------------------------------ */
-
-/* Between 0 and n - 1. Only spreads load, so a failing getrandom() may give 0. */
-static int64_t random_below(int64_t n)
-{
-    uint32_t bits = 0;
-
-    (void)!getrandom(&bits, sizeof bits, GRND_NONBLOCK);
-    return (int64_t)bits % n;
-}
-
-static void back_off(struct redis *r, const char *why)
-{
-    r->backoff_ms = r->backoff_ms == 0 ? BACKOFF_FIRST_MS : r->backoff_ms * 2;
-    if (r->backoff_ms > BACKOFF_LAST_MS)
-        r->backoff_ms = BACKOFF_LAST_MS;
-    r->retry_at_ms = clock_monotonic_ms() + r->backoff_ms / 2 + random_below(r->backoff_ms / 2 + 1);
-    (void)snprintf(r->failure, sizeof r->failure, "%s", why);
 }
 
 /* --- commands ------------------------------------------------------------------------------ */
@@ -310,7 +304,7 @@ static enum status run_exchange(struct redis *r, struct exchange *x, int64_t dea
 
 /* --- set-up -------------------------------------------------------------------------------- */
 
-enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_INFO, SETUP_STEPS };
+enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_LOADING, SETUP_INFO, SETUP_STEPS };
 
 /* The value of "name:" in a reply of INFO, up to the end of its line. */
 static bool info_value(const char *info, const char *name, char *value, size_t size)
@@ -372,15 +366,30 @@ static size_t append_setup(const struct redis *r, struct buf *out, int steps[SET
         append_command(out, 3, (const char *const[]){"CLIENT", "SETNAME", r->client_name}, NULL);
         steps[n++] = SETUP_NAME;
     }
+    append_command(out, 2, (const char *const[]){"INFO", "persistence"}, NULL);
+    steps[n++] = SETUP_LOADING;
     append_command(out, 2, (const char *const[]){"INFO", "replication"}, NULL);
     steps[n++] = SETUP_INFO;
     return n;
+}
+
+/* INFO is answered while everything else still gets LOADING. */
+static enum status judge_loading(const redisReply *reply, struct err *err)
+{
+    char loading[16];
+
+    if (reply->type == REDIS_REPLY_STRING && info_value(reply->str, "loading:", loading, sizeof loading) &&
+        strcmp(loading, "0") != 0)
+        return err_fail(err, STATUS_UNAVAILABLE, "the server is loading its data");
+    return STATUS_OK;
 }
 
 static enum status judge_setup(struct redis *r, int step, const redisReply *reply, struct err *err)
 {
     if (step == SETUP_INFO)
         return read_role(r, reply, err);
+    if (step == SETUP_LOADING)
+        return judge_loading(reply, err);
     if (reply->type != REDIS_REPLY_ERROR || step == SETUP_NAME) /* a name is a convenience */
         return STATUS_OK;
     return err_fail(err, STATUS_UNAVAILABLE, "%s: %s", step == SETUP_AUTH ? "AUTH" : "SELECT", reply->str);
@@ -419,13 +428,13 @@ static bool is_stale(const struct redis *r)
 {
     char byte;
 
-    return r->role_in_doubt || (clock_monotonic_ms() - r->used_at_ms > PROBE_IDLE_MS &&
-                                (recv(r->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN));
+    return r->role_in_doubt || r->silences != breaker_silences(r->breaker) ||
+           (clock_monotonic_ms() - r->used_at_ms > PROBE_IDLE_MS &&
+            (recv(r->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN));
 }
 
-static enum status open_connection(struct redis *r, struct err *err)
+static enum status open_connection(struct redis *r, int64_t deadline_ms, struct err *err)
 {
-    int64_t deadline_ms = clock_monotonic_ms() + r->timeout_ms;
     enum status status = redis_transport_open(&r->url, deadline_ms, &r->transport, err);
 
     if (status != STATUS_OK)
@@ -437,27 +446,37 @@ static enum status open_connection(struct redis *r, struct err *err)
     return set_up(r, deadline_ms, err);
 }
 
-enum status redis_connect(struct redis *r, struct err *err)
+static void report_failure(struct redis *r, enum status status, const char *why)
+{
+    breaker_fail(r->breaker, status == STATUS_TIMEOUT ? BREAKER_SILENT : BREAKER_REFUSED, why, clock_monotonic_ms());
+}
+
+static enum status connect_by(struct redis *r, int64_t deadline_ms, struct err *err)
 {
     struct err why = {0};
-    int64_t wait_ms;
+    enum status status;
 
     if (r->transport != NULL && !is_stale(r))
         return STATUS_OK;
     redis_disconnect(r);
-    wait_ms = r->retry_at_ms - clock_monotonic_ms();
-    if (r->retry_at_ms != 0 && wait_ms > 0)
-        return err_fail(err, STATUS_UNAVAILABLE, "Redis at %s: %s (next attempt in %lld ms)", r->where, r->failure,
-                        (long long)wait_ms);
-    if (open_connection(r, &why) != STATUS_OK) {
+    status = breaker_admit(r->breaker, r->probes, clock_monotonic_ms(), &why);
+    if (status != STATUS_OK)
+        return err_fail(err, status, "Redis at %s: %s", r->where, why.text);
+    r->silences = breaker_silences(r->breaker);
+    status = open_connection(r, deadline_ms, &why);
+    if (status != STATUS_OK) {
         redis_disconnect(r);
-        back_off(r, why.text);
+        report_failure(r, status, why.text);
         return err_fail(err, STATUS_UNAVAILABLE, "Redis at %s: %s", r->where, why.text);
     }
-    r->backoff_ms = 0;
-    r->retry_at_ms = 0;
+    breaker_succeed(r->breaker, clock_monotonic_ms());
     r->used_at_ms = clock_monotonic_ms();
     return STATUS_OK;
+}
+
+enum status redis_connect(struct redis *r, struct err *err)
+{
+    return connect_by(r, clock_monotonic_ms() + r->timeout_ms, err);
 }
 
 enum status redis_heartbeat(struct redis *r, struct err *err)
@@ -501,31 +520,55 @@ static bool reserve_replies(struct redis *r, size_t n)
 
 static void note_error_replies(struct redis *r)
 {
-    for (size_t i = 0; i < r->n_replies; i++)
-        if (r->replies[i]->type == REDIS_REPLY_ERROR &&
-            redis_classify_error(r->replies[i]->str) == REDIS_ERROR_REDISCOVER)
+    for (size_t i = 0; i < r->n_replies; i++) {
+        enum redis_error_class error_class = redis_reply_error_class(redis_reply_at(r, i));
+
+        if (error_class == REDIS_ERROR_REDISCOVER || error_class == REDIS_ERROR_RECONNECT)
             r->role_in_doubt = true;
+    }
 }
 
-static enum status exchange_appended(struct redis *r, struct err *err)
+/* Connects if needed, sends and collects. *ret_broke: the connection ended, or its bytes were no replies. */
+static enum status exchange_appended(struct redis *r, int64_t deadline_ms, bool *ret_broke, struct err *why)
 {
     struct exchange x = {.out = r->out.data, .out_len = r->out.len, .replies = r->replies, .n = r->n_appended};
-    struct err why = {0};
-    enum status status = run_exchange(r, &x, clock_monotonic_ms() + r->timeout_ms, &why);
+    enum status status;
 
+    *ret_broke = false;
+    status = connect_by(r, deadline_ms, why);
+    if (status != STATUS_OK)
+        return status;
+    status = run_exchange(r, &x, deadline_ms, why);
     r->n_replies = x.n_read;
     if (status != STATUS_OK) {
+        *ret_broke = status == STATUS_UNAVAILABLE;
         redis_disconnect(r);
+        err_prefix(why, "Redis at %s", r->where);
         if (status == STATUS_TIMEOUT)
-            back_off(r, why.text);
-        return err_fail(err, status, "Redis at %s: %s", r->where, why.text);
+            report_failure(r, status, why->text);
+        return status;
     }
     r->used_at_ms = clock_monotonic_ms();
     note_error_replies(r);
     return STATUS_OK;
 }
 
-enum status redis_flush(struct redis *r, struct err *err)
+static enum status exchange_or_repeat(struct redis *r, bool repeatable, struct err *err)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + r->timeout_ms;
+    struct err why = {0};
+    bool broke;
+    enum status status = exchange_appended(r, deadline_ms, &broke, &why);
+
+    if (broke && repeatable) {
+        status = exchange_appended(r, deadline_ms, &broke, &why);
+        if (broke) /* it lets us in and then fails us: not a server to rely on */
+            report_failure(r, status, why.text);
+    }
+    return status == STATUS_OK ? STATUS_OK : err_fail(err, status, "%s", why.text);
+}
+
+static enum status flush(struct redis *r, bool repeatable, struct err *err)
 {
     enum status status;
 
@@ -535,12 +578,20 @@ enum status redis_flush(struct redis *r, struct err *err)
     else if (r->n_appended == 0)
         status = STATUS_OK;
     else
-        status = redis_connect(r, err);
-    if (status == STATUS_OK && r->n_appended > 0)
-        status = exchange_appended(r, err);
+        status = exchange_or_repeat(r, repeatable, err);
     buf_clear(&r->out);
     r->n_appended = 0;
     return status;
+}
+
+enum status redis_flush(struct redis *r, struct err *err)
+{
+    return flush(r, false, err);
+}
+
+enum status redis_flush_repeatable(struct redis *r, struct err *err)
+{
+    return flush(r, true, err);
 }
 
 const struct redis_reply *redis_reply_at(const struct redis *r, size_t i)

@@ -1,8 +1,8 @@
 /* One Redis connection, kept by one thread. hiredis only formats commands and parses replies; the
  * socket, the deadlines and the set-up (AUTH, SELECT, CLIENT SETNAME, ROLE, instance) are ours, in
  * one place, so that TLS can be put beneath. A connection that saw a time-out or a broken reply is
- * thrown away, never reused: a late reply would answer the next command. Reconnects by itself with
- * jittered back-off; while backing off, calls fail at once (circuit breaker). */
+ * thrown away, never reused: a late reply would answer the next command. Reconnects by itself, as far as
+ * the circuit breaker lets it (breaker.h): one of its own, or one that a process shares. */
 #ifndef PNLCACHE_STORE_REDIS_H
 #define PNLCACHE_STORE_REDIS_H
 
@@ -12,13 +12,16 @@
 #include <stdint.h>
 
 #include "lib/base/err.h"
+#include "lib/store/breaker.h"
 
 struct redis;
 
 struct redis_options {
     const char *url;         /* copied; redis://, rediss://, unix:// (settings_table.h) */
     const char *client_name; /* copied; CLIENT SETNAME */
-    int64_t timeout_ms;      /* connecting, and one round trip */
+    int64_t timeout_ms;      /* one round trip, connecting included */
+    struct breaker *breaker; /* borrowed; NULL: one of its own */
+    bool probes;             /* tries a shared breaker's server when its pause is over */
 };
 
 enum status redis_new(const struct redis_options *options, struct redis **ret_redis, struct err *err) MUST_CHECK;
@@ -40,16 +43,18 @@ enum status redis_heartbeat(struct redis *redis, struct err *err) MUST_CHECK;
 bool redis_has_replicas(const struct redis *redis);
 int64_t redis_timeout_ms(const struct redis *redis);
 
-/* What a reply means for us; by the error's first word (OOM, READONLY, MISCONF, ...). */
+/* What a reply means for us; by the error's first word (OOM, READONLY, MISCONF, ...). The connection of the classes
+ * marked "anew" is not used again: its server is not, or no longer, one that can serve us. */
 enum redis_error_class {
     REDIS_ERROR_NONE,
-    REDIS_ERROR_RETRY,      /* LOADING, BUSY, TRYAGAIN, CLUSTERDOWN, MASTERDOWN, NOREPLICAS */
-    REDIS_ERROR_REDISCOVER, /* READONLY, MOVED, ASK */
-    REDIS_ERROR_REFUSED,    /* OOM, MISCONF: writes are refused, reads work */
-    REDIS_ERROR_AUTH,       /* NOAUTH, WRONGPASS, NOPERM */
+    REDIS_ERROR_RETRY,      /* BUSY, TRYAGAIN, CLUSTERDOWN, IOERR: soon, on this connection */
+    REDIS_ERROR_RECONNECT,  /* LOADING, MASTERDOWN, UNBLOCKED, "ERR max number of clients": anew */
+    REDIS_ERROR_REDISCOVER, /* READONLY, MOVED, ASK: anew */
+    REDIS_ERROR_REFUSED,    /* OOM, MISCONF, NOREPLICAS, EXECABORT: writes are refused, reads work */
+    REDIS_ERROR_AUTH,       /* NOAUTH, WRONGPASS, NOPERM, DENIED: for the operator */
     REDIS_ERROR_SCRIPT,     /* NOSCRIPT */
     REDIS_ERROR_TYPE,       /* WRONGTYPE: a foreign value under our key */
-    REDIS_ERROR_BUG,        /* anything else */
+    REDIS_ERROR_BUG,        /* CROSSSLOT and anything else */
 };
 enum redis_error_class redis_classify_error(const char *error_text);
 enum status redis_error_status(enum redis_error_class error_class);
@@ -69,6 +74,9 @@ struct redis_reply; /* borrowed from the connection until the next flush, or dis
  * effect (STATUS_TIMEOUT, STATUS_UNAVAILABLE); error replies are replies, not failures. The
  * appended commands are gone either way. */
 enum status redis_flush(struct redis *redis, struct err *err) MUST_CHECK;
+/* The same for commands that may run twice. When the connection ends, or its bytes are no replies, a new one gets all of
+ * them once more, within the same deadline; the replies and redis_instance() are then the new connection's. */
+enum status redis_flush_repeatable(struct redis *redis, struct err *err) MUST_CHECK;
 /* The i-th reply of the last flush; never NULL for i below the number appended. */
 const struct redis_reply *redis_reply_at(const struct redis *redis, size_t i);
 enum redis_reply_type redis_reply_type_of(const struct redis_reply *reply);

@@ -40,7 +40,7 @@ static int set_up(void **state)
     if (url == NULL)
         fail_msg("TEST_REDIS_URL is not set");
     OK(cache_new(&settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){url, "test", 2000}, &f->redis, &err));
+    OK(redis_new(&(struct redis_options){.url = url, .client_name = "test", .timeout_ms = 2000}, &f->redis, &err));
     (void)snprintf(f->user, sizeof f->user, "user %d.%d", (int)getpid(), ++serial);
     (void)snprintf(f->key, sizeof f->key, "t:doc:%d.%d", (int)getpid(), serial);
     OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){f->user}, &f->epochs, &err));
@@ -274,7 +274,9 @@ static void test_writers_that_race_never_mix_a_header_with_another_body(void **s
 
     for (int i = 0; i < RACE_THREADS; i++) {
         racers[i] = (struct racer){.f = *f, .number = i};
-        OK(redis_new(&(struct redis_options){getenv("TEST_REDIS_URL"), "test", 2000}, &racers[i].f.redis, &err));
+        OK(redis_new(
+            &(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
+            &racers[i].f.redis, &err));
         assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
     }
     for (int i = 0; i < RACE_THREADS; i++) {

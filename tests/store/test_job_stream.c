@@ -27,7 +27,8 @@ static int set_up(void **state)
 
     assert_non_null(f);
     OK(cache_new(&settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){getenv("TEST_REDIS_URL"), "test", 2000}, &f->redis, &err));
+    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
+                 &f->redis, &err));
     OK(redis_command(f->redis, &reply, &err, "DEL", "js:jobs", "js:jobs:dead", "js:active:users", NULL));
     OK(job_stream_prepare(f->cache, f->redis, &err));
     *state = f;

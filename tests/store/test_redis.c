@@ -19,16 +19,23 @@
 static char dir[64], url[128], socket_path[96];
 static pid_t server;
 
-static void start(void)
+/* load_delay_us: of each key that is loaded. */
+static void start_with(const char *load_delay_us)
 {
     server = fork();
     if (server == 0) {
         (void)!freopen("/dev/null", "w", stdout);
         (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir",
-                     dir, "--requirepass", "p@ss", (char *)NULL);
+                     dir, "--requirepass", "p@ss", "--enable-debug-command", "yes", "--key-load-delay", load_delay_us,
+                     "--loading-process-events-interval-bytes", "1024", (char *)NULL);
         _exit(127);
     }
     assert_true(server > 0);
+}
+
+static void start(void)
+{
+    start_with("0");
 }
 
 static void stop(void)
@@ -45,7 +52,7 @@ static struct redis *open_with(const char *url_, int64_t timeout_ms)
     struct redis *redis = NULL;
     struct err err = {0};
 
-    OK(redis_new(&(struct redis_options){url_, "test", timeout_ms}, &redis, &err));
+    OK(redis_new(&(struct redis_options){.url = url_, .client_name = "test", .timeout_ms = timeout_ms}, &redis, &err));
     return redis;
 }
 
@@ -75,9 +82,13 @@ static int set_up_group(void **state)
 
 static int tear_down_group(void **state)
 {
+    char path[96];
+
     (void)state;
     stop();
     (void)unlink(socket_path);
+    (void)snprintf(path, sizeof path, "%s/dump.rdb", dir);
+    (void)unlink(path);
     return rmdir(dir);
 }
 
@@ -123,9 +134,12 @@ static void test_new_refuses_tls_and_bad_urls(void **state)
     struct err err = {0};
 
     (void)state;
-    assert_int_equal(redis_new(&(struct redis_options){"rediss://h", "t", 1}, &redis, &err), STATUS_INVALID);
+    assert_int_equal(
+        redis_new(&(struct redis_options){.url = "rediss://h", .client_name = "t", .timeout_ms = 1}, &redis, &err),
+        STATUS_INVALID);
     assert_non_null(strstr(err.text, "rediss"));
-    assert_int_equal(redis_new(&(struct redis_options){"h", "t", 1}, &redis, &err), STATUS_INVALID);
+    assert_int_equal(redis_new(&(struct redis_options){.url = "h", .client_name = "t", .timeout_ms = 1}, &redis, &err),
+                     STATUS_INVALID);
     assert_null(redis);
 }
 
@@ -208,6 +222,120 @@ static void test_flush_after_client_kill_fails_then_connects_anew_at_once(void *
     redis_free(&killer);
 }
 
+static void test_flush_repeatable_after_client_kill_succeeds_on_a_new_connection(void **state)
+{
+    struct redis *redis = open_with(url, 2000), *killer = open_with(url, 2000);
+    const struct redis_reply *reply;
+    struct err err = {0};
+    size_t len;
+
+    (void)state;
+    await_connection(redis);
+    await_connection(killer);
+    OK(redis_command(killer, &reply, &err, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL));
+    redis_append_words(redis, "ECHO", "one", NULL);
+    redis_append_words(redis, "ECHO", "two", NULL);
+    OK(redis_flush_repeatable(redis, &err));
+    assert_string_equal(redis_reply_bytes(redis_reply_at(redis, 0), &len), "one");
+    assert_string_equal(redis_reply_bytes(redis_reply_at(redis, 1), &len), "two");
+    assert_int_equal(strlen(redis_instance(redis)), REDIS_INSTANCE_SIZE - 1);
+    redis_free(&redis);
+    redis_free(&killer);
+}
+
+/* The connection dies under the command itself, again and again: it is sent twice, no more. */
+static void test_flush_repeatable_gives_up_after_the_second_time(void **state)
+{
+    struct redis *redis = open_with(url, 2000), *counter = open_with(url, 2000);
+    struct err err = {0};
+    size_t len;
+
+    (void)state;
+    await_connection(redis);
+    await_connection(counter);
+    redis_append_words(redis, "INCR", "sent", NULL);
+    redis_append_words(redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no", NULL);
+    redis_append_words(redis, "QUIT", NULL);
+    redis_append_words(redis, "ECHO", "never", NULL);
+    assert_int_equal(redis_flush_repeatable(redis, &err), STATUS_UNAVAILABLE);
+    redis_append_words(counter, "GET", "sent", NULL); /* it was killed as well */
+    OK(redis_flush_repeatable(counter, &err));
+    assert_string_equal(redis_reply_bytes(redis_reply_at(counter, 0), &len), "2");
+    assert_int_equal(redis_connect(redis, &err), STATUS_UNAVAILABLE); /* twice in a row opens the breaker */
+    redis_free(&redis);
+    redis_free(&counter);
+}
+
+static struct redis *open_sharing(struct breaker *breaker, bool probes)
+{
+    struct redis_options options = {
+        .url = url, .client_name = "test", .timeout_ms = 100, .breaker = breaker, .probes = probes};
+    struct redis *redis = NULL;
+    struct err err = {0};
+
+    OK(redis_new(&options, &redis, &err));
+    return redis;
+}
+
+/* Of those who share a breaker one loses a time-out, the others nothing; only the prober finds out about the end. */
+static void test_a_shared_breaker_spares_the_others_a_silent_server(void **state)
+{
+    struct breaker_options options = {.first_pause_ms = 1, .last_pause_ms = 1};
+    struct breaker *breaker = NULL;
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    (void)state;
+    OK(breaker_new(&options, &breaker, &err));
+    struct redis *one = open_sharing(breaker, false), *other = open_sharing(breaker, false),
+                 *prober = open_sharing(breaker, true);
+    await_connection(one);
+    await_connection(other);
+    assert_int_equal(kill(server, SIGSTOP), 0);
+    assert_int_equal(redis_command(one, &reply, &err, "PING", NULL), STATUS_TIMEOUT);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(redis_command(other, &reply, &err, "PING", NULL), STATUS_UNAVAILABLE);
+    assert_non_null(strstr(err.text, "next attempt"));
+    assert_int_equal(kill(server, SIGCONT), 0);
+    (void)usleep(2000); /* over the pause */
+    assert_int_equal(redis_command(other, &reply, &err, "PING", NULL), STATUS_UNAVAILABLE);
+    await_connection(prober);
+    OK(redis_command(other, &reply, &err, "PING", NULL));
+    OK(redis_command(one, &reply, &err, "PING", NULL));
+    redis_free(&one);
+    redis_free(&other);
+    redis_free(&prober);
+    breaker_free(&breaker);
+}
+
+/* It answers INFO all the while. */
+static void test_a_server_that_loads_its_data_is_down(void **state)
+{
+    struct redis *redis = open_with(url, 2000);
+    const struct redis_reply *reply;
+    struct err err = {0};
+    int64_t deadline_ms = clock_monotonic_ms() + 10000;
+
+    (void)state;
+    await_connection(redis);
+    OK(redis_command(redis, &reply, &err, "FLUSHALL", NULL));
+    OK(redis_command(redis, &reply, &err, "DEBUG", "POPULATE", "2000", NULL));
+    OK(redis_command(redis, &reply, &err, "SAVE", NULL));
+    stop();
+    redis_disconnect(redis);
+    start_with("1000");
+    while (strstr(err.text, "loading") == NULL) {
+        if (redis_connect(redis, &err) == STATUS_OK || clock_monotonic_ms() > deadline_ms)
+            fail_msg("it was not seen loading: %s", err.text);
+        (void)usleep(1000);
+    }
+    await_connection(redis);
+    OK(redis_command(redis, &reply, &err, "DBSIZE", NULL));
+    assert_int_equal(redis_reply_integer(reply), 2000);
+    OK(redis_command(redis, &reply, &err, "FLUSHALL", NULL));
+    redis_free(&redis);
+}
+
 static void test_instance_changes_with_a_restart(void **state)
 {
     struct redis *redis = open_with(url, 2000);
@@ -236,6 +364,10 @@ int main(void)
         cmocka_unit_test(test_flush_keeps_error_replies_in_their_places),
         cmocka_unit_test(test_flush_to_a_paused_server_times_out_and_no_late_reply_is_taken),
         cmocka_unit_test(test_flush_after_client_kill_fails_then_connects_anew_at_once),
+        cmocka_unit_test(test_flush_repeatable_after_client_kill_succeeds_on_a_new_connection),
+        cmocka_unit_test(test_flush_repeatable_gives_up_after_the_second_time),
+        cmocka_unit_test(test_a_shared_breaker_spares_the_others_a_silent_server),
+        cmocka_unit_test(test_a_server_that_loads_its_data_is_down),
         cmocka_unit_test(test_instance_changes_with_a_restart),
     };
 
