@@ -36,6 +36,7 @@ struct loop {
     bool listening;
     int64_t listen_again_ms;    /* 0: not paused */
     _Atomic int64_t stop_at_ms; /* 0: not stopping */
+    _Atomic int64_t beat_ms;
     bool stopping;
 
     struct handler_context context;
@@ -495,7 +496,9 @@ static void turn(struct loop *loop)
     struct secrets *secrets;
     bool woken = false;
 
-    int n = epoll_wait(loop->epoll, events, TURN / 2, wait_ms(loop, clock_monotonic_ms()));
+    int64_t began_ms = clock_monotonic_ms();
+    atomic_store_explicit(&loop->beat_ms, began_ms, memory_order_relaxed);
+    int n = epoll_wait(loop->epoll, events, TURN / 2, wait_ms(loop, began_ms));
     take_secrets(loop, &secrets);
     for (int i = 0; i < n; i++) {
         if (events[i].data.ptr == loop)
@@ -589,7 +592,8 @@ enum status loop_start(const struct loop_options *options, struct loop **ret_loo
     loop->again_tail = &loop->again;
     loop->epoll = loop->wake = -1;
     pthread_mutex_init(&loop->done_lock, NULL);
-    loop->next_tick_ms = clock_monotonic_ms() + TICK_MS;
+    loop->beat_ms = clock_monotonic_ms();
+    loop->next_tick_ms = loop->beat_ms + TICK_MS;
     enum status status = prepare(loop, err);
     if (status == STATUS_OK) {
         start_listening(loop);
@@ -609,6 +613,11 @@ void loop_stop(struct loop *loop, int64_t deadline_ms)
     atomic_store(&loop->stop_at_ms, deadline_ms);
     if (write(loop->wake, &one, sizeof(one)) < 0)
         log_error("eventfd failed", LOG_STR("error", strerror(errno)));
+}
+
+int64_t loop_beat_ms(struct loop *loop)
+{
+    return atomic_load_explicit(&loop->beat_ms, memory_order_relaxed);
 }
 
 void loop_join(struct loop **loop)

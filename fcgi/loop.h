@@ -18,6 +18,8 @@ struct loop_options {
 enum status loop_start(const struct loop_options *options, struct loop **ret_loop, struct err *err) MUST_CHECK;
 /* Asks it to end: no new connections, requests in flight are answered, then it ends; at the latest at `deadline_ms` (monotonic). */
 void loop_stop(struct loop *loop, int64_t deadline_ms);
+/* When it last began a turn (monotonic ms): at most a second ago unless it is stuck. */
+int64_t loop_beat_ms(struct loop *loop);
 /* Waits for its end and frees it. */
 void loop_join(struct loop **loop);
 

@@ -14,6 +14,7 @@
 #include "fcgi/misses.h"
 #include "fcgi/request_reader.h"
 #include "lib/base/log.h"
+#include "lib/base/service_notify.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 /* EX_CONFIG */ };
 
@@ -88,6 +89,7 @@ static void reload(struct responder *responder)
     struct settings *fresh = NULL;
     struct err err;
 
+    service_notify_reloading();
     enum status status = settings_load(&fresh, &err);
     if (status == STATUS_OK)
         status = responder_take_secrets(responder, fresh, &err);
@@ -98,23 +100,38 @@ static void reload(struct responder *responder)
         log_error("settings not reloaded, the old ones stay", LOG_STR("error", err.text));
     }
     settings_free(&fresh);
+    service_notify("READY=1"); /* also with the old settings: the reload is over */
 }
 
-/* Waits for the signal to stop; once a second carries out what Redis refused. */
-static void watch(struct responder *responder, const sigset_t *awaited)
+/* The loops prove progress: each begins a turn at least once a second. A thread that computes a miss may take its time. */
+static bool loops_beat(struct loop *const *loops, int64_t n, int64_t within_ms)
 {
-    const struct timespec second = {1, 0};
+    int64_t since_ms = clock_monotonic_ms() - within_ms;
+    for (int64_t i = 0; i < n; i++)
+        if (loop_beat_ms(loops[i]) < since_ms)
+            return false;
+    return true;
+}
+
+/* Waits for the signal to stop; once a second carries out what Redis refused and feeds the service manager's watchdog. */
+static void watch(struct responder *responder, struct loop *const *loops, int64_t n_loops, const sigset_t *awaited)
+{
+    const int64_t watchdog_ms = service_watchdog_ms();
+    const int64_t step_ms = watchdog_ms > 0 && watchdog_ms / 3 < 1000 ? watchdog_ms / 3 : 1000;
+    const struct timespec step = {step_ms / 1000, step_ms % 1000 * 1000000};
     struct redis *redis = NULL;
     struct err err;
 
     if (responder_new_redis(responder, "pnlcache.fcgi pending", &redis, &err) != STATUS_OK)
         log_error("no connection for pending invalidations", LOG_STR("error", err.text));
     for (;;) {
-        int signal_number = sigtimedwait(awaited, NULL, &second);
+        int signal_number = sigtimedwait(awaited, NULL, &step);
         if (signal_number == SIGTERM || signal_number == SIGINT)
             break;
         if (signal_number == SIGHUP)
             reload(responder);
+        if (watchdog_ms > 0 && loops_beat(loops, n_loops, watchdog_ms))
+            service_notify("WATCHDOG=1");
         if (redis && pending_carry_out(responder->pending, responder->cache, redis, &err) != STATUS_OK)
             log_debug("invalidations are pending", LOG_STR("error", err.text));
     }
@@ -142,7 +159,9 @@ static enum status serve(struct responder *responder, struct listener *listener,
     if (status == STATUS_OK) {
         log_info("ready", LOG_STR("listen", listener->ours ? settings->listen : "inherited"),
                  LOG_STR("version", PNLCACHE_VERSION));
-        watch(responder, awaited);
+        service_notify("READY=1");
+        watch(responder, loops, n, awaited);
+        service_notify("STOPPING=1");
         log_info("stopping");
     }
     listener_unlink(listener);

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/base/service_notify.h"
 #include "worker/command.h"
 #include "worker/job_consumer.h"
 #include "worker/outbox_listener.h"
-#include "worker/service_notify.h"
 
 #define SUMMARY_EVERY_MS 60000
 #define LOOP_MS 1000
@@ -173,7 +173,7 @@ static void reload(struct daemon *d)
     struct settings *settings = NULL;
     struct err err = {{0}};
 
-    service_notify("RELOADING=1");
+    service_notify_reloading();
     if (settings_load(&settings, &err) != STATUS_OK) {
         log_error("settings not reloaded, the old ones stay", LOG_STR("reason", err.text));
         service_notify("READY=1");

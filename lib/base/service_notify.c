@@ -1,12 +1,15 @@
-#include "worker/service_notify.h"
+#include "lib/base/service_notify.h"
 
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/parse_number.h"
 
 void service_notify(const char *state)
@@ -30,6 +33,14 @@ void service_notify(const char *state)
     (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
+}
+
+void service_notify_reloading(void)
+{
+    char state[64];
+
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, clock_monotonic_us());
+    service_notify(state);
 }
 
 int64_t service_watchdog_ms(void)
