@@ -1,20 +1,8 @@
 #include "worker/epoch_walk.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "lib/store/redis.h"
-
-#define SCAN_STEP "1000"
-
-void glob_append_escaped(struct buf *out, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        if (strchr("*?[]^\\", *text) != NULL)
-            buf_append_char(out, '\\');
-        buf_append_char(out, *text);
-    }
-}
+#include "lib/store/key_walk.h"
 
 /* Appends one HDEL per key of a SCAN reply. The arguments are copied by redis_append(). */
 static void append_deletes(struct redis *redis, const struct redis_reply *keys, const struct cache_tags *tags)
@@ -45,23 +33,16 @@ static enum status check_deleted(struct redis *redis, size_t n, struct err *err)
     return status;
 }
 
-/* One SCAN step; the cursor moves on. */
-static enum status walk_step(struct redis *redis, const char *pattern, const struct cache_tags *tags, char cursor[32],
-                             struct err *err)
+/* One step; the cursor moves on. */
+static enum status walk_step(struct redis *redis, const char *pattern, const struct cache_tags *tags,
+                             char cursor[KEY_WALK_CURSOR_SIZE], struct err *err)
 {
-    const struct redis_reply *reply, *keys;
-    enum status status;
-    const char *bytes;
-    size_t len, n;
+    const struct redis_reply *keys;
+    enum status status = key_walk_step(redis, pattern, cursor, &keys, err);
+    size_t n;
 
-    status = redis_command(redis, &reply, err, "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_STEP, NULL);
     if (status != STATUS_OK)
         return status;
-    if (redis_reply_type_of(reply) != REDIS_ARRAY || redis_reply_length(reply) != 2)
-        return err_fail(err, STATUS_INTERNAL, "SCAN gave an answer of another shape");
-    bytes = redis_reply_bytes(redis_reply_element(reply, 0), &len);
-    (void)snprintf(cursor, 32, "%.*s", (int)len, bytes);
-    keys = redis_reply_element(reply, 1);
     n = redis_reply_length(keys);
     if (n == 0)
         return STATUS_OK;
@@ -75,7 +56,7 @@ enum status epoch_walk_invalidate(const struct generation *g, struct redis *redi
 {
     struct buf prefix = BUF_INIT, pattern = BUF_INIT;
     enum status status;
-    char cursor[32] = "0";
+    char cursor[KEY_WALK_CURSOR_SIZE] = KEY_WALK_START;
 
     cache_append_prefix(g->cache, &prefix);
     glob_append_escaped(&pattern, prefix.data);
@@ -83,7 +64,7 @@ enum status epoch_walk_invalidate(const struct generation *g, struct redis *redi
     status = buf_status(&prefix) == STATUS_OK ? buf_status(&pattern) : STATUS_NO_MEMORY;
     while (status == STATUS_OK) {
         status = walk_step(redis, pattern.data, tags, cursor, err);
-        if (strcmp(cursor, "0") == 0)
+        if (key_walk_is_over(cursor))
             break;
         if (generation_stops(g))
             status = err_fail(err, STATUS_UNAVAILABLE, "stopped during a walk over all users");

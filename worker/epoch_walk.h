@@ -10,7 +10,4 @@
 enum status epoch_walk_invalidate(const struct generation *g, struct redis *redis, const struct cache_tags *tags,
                                   struct err *err) MUST_CHECK;
 
-/* Appends `text` with the characters SCAN's patterns give a meaning to escaped. */
-void glob_append_escaped(struct buf *out, const char *text);
-
 #endif

@@ -145,6 +145,7 @@ struct cache_check {
     const char *key;
     const struct cache_tags *tags;
     const struct cache_epochs *epochs; /* as just opened */
+    int64_t ahead_s;                   /* judged as of this much later; 0: now */
     /* out */
     enum cache_verdict verdict;
 };

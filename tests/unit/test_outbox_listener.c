@@ -5,7 +5,6 @@
 
 #include <cmocka.h>
 
-#include "worker/epoch_walk.h"
 #include "worker/outage.h"
 #include "worker/outbox_listener.h"
 
@@ -77,16 +76,6 @@ static void test_tags_touch_analytics_only_for_their_sources(void **state)
     assert_true(tags_touch_analytics(&settings_too));
 }
 
-static void test_glob_append_escaped_disarms_patterns(void **state)
-{
-    struct buf out = BUF_INIT;
-
-    (void)state;
-    glob_append_escaped(&out, "a*b?[c]\\d:");
-    assert_string_equal(out.data, "a\\*b\\?\\[c\\]\\\\d:");
-    buf_release(&out);
-}
-
 static void test_outage_wait_doubles_up_to_its_bound(void **state)
 {
     (void)state;
@@ -104,7 +93,6 @@ int main(void)
         cmocka_unit_test(test_outbox_rows_merge_counts_unknown_tags),
         cmocka_unit_test(test_outbox_rows_merge_splits_too_many_tags),
         cmocka_unit_test(test_tags_touch_analytics_only_for_their_sources),
-        cmocka_unit_test(test_glob_append_escaped_disarms_patterns),
         cmocka_unit_test(test_outage_wait_doubles_up_to_its_bound),
     };
 
