@@ -5,9 +5,9 @@
 
 #include "jobs/document_writer.h"
 #include "jobs/trade_reader.h"
+#include "lib/base/text.h"
 #include "lib/store/job_stream.h"
 
-#define MAX_ACTIVE_USERS 100000
 #define COUNT_STEP 10000
 
 struct precompute {
@@ -115,7 +115,8 @@ static enum status judge_user(struct precompute *p, struct batch *b, size_t user
         document_append_key(p->options.cache, &request, b->ids[user], &keys);
         buf_append_char(&keys, '\0');
         epochs[i] = document_pick_epochs(&request, &b->epochs[user]);
-        checks[i] = (struct cache_check){.tags = document_tags(&request), .epochs = &epochs[i]};
+        checks[i] = (struct cache_check){
+            .tags = document_tags(&request), .epochs = &epochs[i], .ahead_s = p->options.valid_for_s};
     }
     status = buf_status(&keys);
     for (size_t i = 0; i < p->n_documents && status == STATUS_OK; i++) {
@@ -366,16 +367,10 @@ enum status precompute_users(struct precompute *p, size_t n, const char *const *
     size_t step = (size_t)p->options.settings->precompute_batch;
     enum status status = STATUS_OK;
 
+    p->progress.users_total += n;
     for (size_t i = 0; i < n && status == STATUS_OK && !is_stopped(p); i += step)
         status = run_batch(p, n - i < step ? n - i : step, user_ids + i, err);
     return status;
-}
-
-static void free_ids(char **ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(ids[i]);
-    free(ids);
 }
 
 /* The users after *cursor (NULL: from the start), at most `max`; moves the cursor, which the caller frees. */
@@ -389,7 +384,7 @@ static enum status next_users(struct precompute *p, char **cursor, size_t max, c
         return status;
     last = strdup((*ret_ids)[*ret_n - 1]);
     if (last == NULL) {
-        free_ids(*ret_ids, *ret_n);
+        text_array_free(*ret_ids, *ret_n);
         return err_fail(err, STATUS_NO_MEMORY, "no memory to list users");
     }
     free(*cursor);
@@ -407,7 +402,7 @@ static enum status count_users(struct precompute *p, struct err *err)
         status = next_users(p, &cursor, COUNT_STEP, &ids, &n, err);
         if (status != STATUS_OK)
             break;
-        free_ids(ids, n);
+        text_array_free(ids, n);
         p->progress.users_total += n;
     } while (n > 0 && !is_stopped(p));
     free(cursor);
@@ -449,7 +444,7 @@ enum status precompute_all(struct precompute *p, struct err *err)
         usable = keep_valid_ids(p, ids, n);
         if (usable > 0)
             status = run_batch(p, usable, (const char *const *)ids, err);
-        free_ids(ids, n);
+        text_array_free(ids, n);
     }
     free(cursor);
     return status;
@@ -462,11 +457,10 @@ enum status precompute_active(struct precompute *p, struct err *err)
     size_t n;
 
     status = active_users_list(p->options.cache, p->options.redis, p->options.settings->active_window_s,
-                               MAX_ACTIVE_USERS, &ids, &n, err);
+                               ACTIVE_USERS_MAX, &ids, &n, err);
     if (status != STATUS_OK)
         return status;
-    p->progress.users_total += n;
     status = precompute_users(p, n, (const char *const *)ids, err);
-    free_ids(ids, n);
+    text_array_free(ids, n);
     return status;
 }

@@ -33,6 +33,7 @@ struct precompute_options {
     void (*on_document)(void *context, const char *key, const struct cache_body *body);
     void *context;
     bool only_invalid;       /* leave documents that are still valid alone (event jobs) */
+    int64_t valid_for_s;     /* with only_invalid: valid means for at least this long from now */
     bool count_users;        /* learn users_total before precompute_all(): one more walk over the ids */
     bool overlapped;         /* write from a second thread over a connection of its own: for long runs */
     const atomic_bool *stop; /* may be NULL; when it turns true the run ends after the present batch */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "jobs/account_reader.h"
+#include "lib/base/text.h"
 #include "lib/store/db_copy.h"
 #include "lib/store/db_field.h"
 
@@ -376,13 +377,6 @@ static const char list_sql[] = "WITH RECURSIVE users (id) AS (SELECT " NEXT_ID_O
                                                                               "SELECT id FROM users WHERE id IS NOT "
                                                                               "NULL LIMIT $2::bigint";
 
-static void free_ids(char **ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(ids[i]);
-    free(ids);
-}
-
 static enum status take_ids(const struct db_result *result, char ***ret_ids, size_t *ret_n)
 {
     size_t n = db_result_rows(result);
@@ -392,7 +386,7 @@ static enum status take_ids(const struct db_result *result, char ***ret_ids, siz
         struct db_field f = db_result_field(result, i, 0);
         ids[i] = strndup((const char *)f.bytes, f.len);
         if (ids[i] == NULL) {
-            free_ids(ids, i);
+            text_array_free(ids, i);
             ids = NULL;
         }
     }

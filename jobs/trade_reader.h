@@ -33,7 +33,7 @@ void trade_reader_close(struct trade_reader **reader);
 void trade_reader_append_query(struct buf *sql, const char *user_id_array);
 
 /* Ids of all users known to the views, ascending by bytes, after `after` (NULL: from the start), at most max;
- * free each and the array with free(). They may be any text: check with user_id_is_valid(). Costs a few
+ * free them with text_array_free(). They may be any text: check with user_id_is_valid(). Costs a few
  * index look-ups a user, however many trades there are. */
 enum status trade_reader_list_users(struct db *db, const char *after, size_t max, char ***ret_ids, size_t *ret_n,
                                     struct err *err) MUST_CHECK;

@@ -5,8 +5,9 @@
 #include "lib/base/settings.h"
 #include "worker/cli.h"
 
-/* Exit statuses. A program that a signal stopped before it was done ends with 128 + the signal's number. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* Exit statuses. A program that a signal stopped before it was done ends with 128 + the signal's number. BUSY: another
+ * run of the job is at work, so this one did nothing. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 3 };
 
 struct command {
     const char *name;

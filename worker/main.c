@@ -8,7 +8,7 @@
 
 static const struct command commands[] = {
     {"run", "", "drain the outbox, work on queued jobs; until SIGTERM", command_run},
-    {"job", "NAME [OPTION]...", "run one job to its end: precompute", command_job},
+    {"job", "NAME [OPTION]...", "run one job to its end; job --list names them", command_job},
     {"jobs", "", "show the state of the job queue", command_jobs},
     {"check", "", "check settings, PostgreSQL and Redis", command_check},
     {"token", "--user ID [--role ROLE] [--ttl SECONDS]", "print a token for trying the API", command_token},
@@ -26,9 +26,10 @@ static void print_usage(void)
     for (size_t i = 0; i < N_COMMANDS; i++)
         printf("  %s%s%s\n        %s\n", commands[i].name, commands[i].arguments[0] != '\0' ? " " : "",
                commands[i].arguments, commands[i].summary);
-    puts("\n'pnlcache-worker COMMAND --help' tells more; --version prints the version.\n"
-         "\nExit status: 0 done; 1 failed; 2 wrong command line or settings; 128+N stopped by signal N.\n"
-         "\nSettings (environment, or the file PNLCACHE_CONF names, default /etc/pnlcache/pnlcache.conf):\n");
+    puts(
+        "\n'pnlcache-worker COMMAND --help' tells more; --version prints the version.\n"
+        "\nExit status: 0 done; 1 failed; 2 wrong command line or settings; 3 another run of the job is at work; 128+N stopped by signal N.\n"
+        "\nSettings (environment, or the file PNLCACHE_CONF names, default /etc/pnlcache/pnlcache.conf):\n");
     settings_append_help(&settings_help);
     fputs(settings_help.data, stdout);
     buf_release(&settings_help);

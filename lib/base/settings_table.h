@@ -57,6 +57,9 @@ SETTING(SECONDS, WEBHOOK_TOLERANCE, webhook_tolerance_s, "300", 10, 3600, "how f
 
 SETTING(SECONDS, ACTIVE_WINDOW, active_window_s, "604800", 60, 31536000,
         "a user seen or changed within this time is active: scheduled jobs keep its documents fresh")
+SETTING(INTEGER, WARM_USERS, warm_users, "1000", 0, 100000,
+        "how many of the most recently active users job warm looks after, which also runs when a worker starts; 0: none")
+SETTING(SECONDS, DEAD_LETTER_AGE, dead_letter_age_s, "2592000", 60, 31536000, "dead letters older than this are pruned")
 SETTING(INTEGER, PRECOMPUTE_BATCH, precompute_batch, "500", 1, 10000, "users per database snapshot in a precompute job")
 SETTING(INTEGER, WORKER_CONCURRENCY, worker_concurrency, "2", 1, 64, "jobs one worker runs at once")
 SETTING(SECONDS, JOB_TIMEOUT, job_timeout_s, "60", 1, 86400, "a job idle for twice this long is taken over by another worker")

@@ -1,5 +1,7 @@
 #include "lib/base/text.h"
 
+#include <stdlib.h>
+
 static bool is_continuation(char c)
 {
     return ((unsigned char)c & 0xC0) == 0x80;
@@ -158,4 +160,11 @@ enum status percent_decode(const char *text, size_t len, bool plus_is_space, str
         buf_append_char(out, c);
     }
     return buf_status(out);
+}
+
+void text_array_free(char **texts, size_t n)
+{
+    for (size_t i = 0; texts != NULL && i < n; i++)
+        free(texts[i]);
+    free(texts);
 }

@@ -1,4 +1,4 @@
-/* Small encodings: UTF-8 checks, base64, hexadecimal, percent-encoding. */
+/* Small encodings: UTF-8 checks, base64, hexadecimal, percent-encoding; lists of texts. */
 #ifndef PNLCACHE_BASE_TEXT_H
 #define PNLCACHE_BASE_TEXT_H
 
@@ -26,5 +26,8 @@ void hex64_format(uint64_t value, char text[17]); /* 16 lower-case digits and a 
 /* Percent-decodes `len` bytes ('+' means space when `plus_is_space`). STATUS_INVALID: a '%' that is
  * not followed by two hexadecimal digits, or a decoded NUL. Output is appended. */
 enum status percent_decode(const char *text, size_t len, bool plus_is_space, struct buf *out) MUST_CHECK;
+
+/* Frees n texts on the heap and their array; NULL is an empty list. */
+void text_array_free(char **texts, size_t n);
 
 #endif

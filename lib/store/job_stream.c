@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/base/parse_number.h"
+#include "lib/base/text.h"
 
 #define GROUP "workers"
 #define STREAM_MAX "1000000"
@@ -382,13 +383,6 @@ enum status active_users_touch(struct cache *cache, struct redis *redis, const c
     return status;
 }
 
-static void free_ids(char **ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        free(ids[i]);
-    free(ids);
-}
-
 static enum status copy_ids(const struct redis_reply *members, char ***ret_ids, size_t *ret_n, struct err *err)
 {
     size_t n = 0, length = redis_reply_length(members);
@@ -401,7 +395,7 @@ static enum status copy_ids(const struct redis_reply *members, char ***ret_ids, 
             continue;
         ids[n] = strdup(id);
         if (ids[n] == NULL) {
-            free_ids(ids, n);
+            text_array_free(ids, n);
             ids = NULL;
         } else {
             n++;

@@ -40,7 +40,8 @@ enum status job_stream_inspect(struct cache *cache, struct redis *redis, struct 
 /* The sorted set `active:users`: who was seen when. */
 enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id,
                                struct err *err) MUST_CHECK;
-/* Ids seen within window_s, most recent first, at most max; free each and the array with free(). */
+#define ACTIVE_USERS_MAX 100000 /* what a job looks after */
+/* Ids seen within window_s, most recent first, at most max; free them with text_array_free() (base/text.h). */
 enum status active_users_list(struct cache *cache, struct redis *redis, int64_t window_s, size_t max, char ***ret_ids,
                               size_t *ret_n, struct err *err) MUST_CHECK;
 

@@ -407,8 +407,9 @@ def test_precompute_says_what_is_away(servers, run_worker):
     ([], "no command; see 'pnlcache-worker --help'"),
     (["jab"], "unknown command 'jab'; see 'pnlcache-worker --help'"),
     (["--jab"], "unknown option '--jab'; see 'pnlcache-worker --help'"),
-    (["job"], "no job named; there is: precompute"),
-    (["job", "postcompute"], "unknown job 'postcompute'; there is: precompute"),
+    (["job"], "no job named; see 'pnlcache-worker job --list'"),
+    (["job", "postcompute"], "unknown job 'postcompute'; see 'pnlcache-worker job --list'"),
+    (["job", "warm", "--all"], "unknown option '--all'; see 'pnlcache-worker job warm --help'"),
     (["job", "precompute"], "job precompute needs one of --user ID, --active, --all"),
     (["job", "precompute", "--all", "--active"], "job precompute needs one of --user ID, --active, --all"),
     (["job", "precompute", "--all", "--as-of", "noon"], "--as-of 'noon' is not a time like 2025-06-20T20:00:00Z"),
@@ -427,7 +428,8 @@ def test_misuse_is_one_line_and_status_2(servers, run_worker, arguments, message
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["job"], ["job", "precompute"], ["jobs"], ["check"], ["token"], ["settings"]])
+@pytest.mark.parametrize("command", [[], ["run"], ["job"], ["job", "precompute"], ["job", "prune"], ["job", "rollover"],
+                                     ["job", "warm"], ["jobs"], ["check"], ["token"], ["settings"]])
 def test_help(servers, run_worker, command):
     assert run_worker(*command, "--help").stdout.startswith("Usage: pnlcache-worker")
 

@@ -1,0 +1,192 @@
+/* The frame of every job: stopping, connections, the lock, progress, the log line and the exit status. */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "lib/base/log.h"
+#include "worker/connections.h"
+#include "worker/job.h"
+#include "worker/job_guard.h"
+#include "worker/report_log.h"
+
+#define USERS_NAMED_IN_LOG 20 /* users with left-out rows that get a line of their own */
+
+/* --- stopping ------------------------------------------------------------------------------------ */
+
+static atomic_bool stop;
+static volatile sig_atomic_t stop_signal;
+
+const atomic_bool *job_stop_flag(void)
+{
+    return &stop;
+}
+
+static void note_signal(int signal_number)
+{
+    stop_signal = signal_number;
+    atomic_store(&stop, true);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)sigaction(SIGINT, &action, NULL);
+}
+
+/* --- computing users ------------------------------------------------------------------------------- */
+
+static void show_progress(void *context, const struct precompute_progress *progress)
+{
+    struct job_run *run = context;
+
+    progress_update(&run->progress, progress->users_done, progress->users_total);
+}
+
+static void name_skipped(void *context, const char *user_id, const struct journal *journal)
+{
+    struct job_run *run = context;
+
+    if (run->users_named++ >= USERS_NAMED_IN_LOG)
+        return;
+    progress_end(&run->progress);
+    log_skipped_rows(user_id, journal);
+}
+
+static void name_failed(void *context, const char *user_id, enum status status, const char *reason)
+{
+    struct job_run *run = context;
+
+    progress_end(&run->progress);
+    log_error("user not computed", LOG_STR("user", user_id), LOG_STR("status", status_name(status)),
+              LOG_STR("reason", reason));
+}
+
+static enum status make_precompute(struct job_run *run, struct err *err)
+{
+    struct precompute_options options = *run->plan->compute;
+
+    options.settings = run->settings;
+    options.db = run->db;
+    options.cache = run->cache;
+    options.redis = run->redis;
+    options.on_progress = show_progress;
+    options.on_skipped = name_skipped;
+    options.on_failed = name_failed;
+    options.context = run;
+    options.stop = &stop;
+    if (run->plan->choose != NULL)
+        run->plan->choose(run->settings, &options);
+    options.count_users = options.count_users && run->progress.terminal;
+    return precompute_new(&options, &run->precompute, err);
+}
+
+void job_log_users(const struct job_run *run, const char *message)
+{
+    const struct precompute_progress *done = precompute_progress(run->precompute);
+
+    if (run->users_named > USERS_NAMED_IN_LOG)
+        log_warn("rows left out of the analytics of more users",
+                 LOG_INT("users", (int64_t)(run->users_named - USERS_NAMED_IN_LOG)));
+    log_info(message, LOG_STR("job", run->plan->name), LOG_INT("users", (int64_t)done->users_done),
+             LOG_INT("failed", (int64_t)done->users_failed), LOG_INT("stored", (int64_t)done->documents_stored),
+             LOG_INT("unchanged", (int64_t)done->documents_unchanged), LOG_INT("valid", (int64_t)done->documents_valid),
+             LOG_INT("refused", (int64_t)done->documents_refused), LOG_INT("trades", (int64_t)done->trades),
+             LOG_INT("rows_left_out", (int64_t)done->skipped_rows), LOG_INT("ms", progress_elapsed_ms(&run->progress)));
+}
+
+/* --- the frame ------------------------------------------------------------------------------------- */
+
+static enum status open_run(struct job_run *run, struct err *err)
+{
+    enum status status;
+
+    status = open_db(run->settings, true, run->settings->database_job_timeout_ms, &run->db, err);
+    if (status == STATUS_OK)
+        status = open_redis(run->settings, &run->redis, err);
+    if (status == STATUS_OK)
+        status = cache_new(run->settings, &run->cache, err);
+    if (status == STATUS_OK && run->plan->compute != NULL)
+        status = make_precompute(run, err);
+    return status;
+}
+
+static void close_run(struct job_run *run)
+{
+    precompute_free(&run->precompute);
+    cache_free(&run->cache);
+    redis_free(&run->redis);
+    db_free(&run->db);
+}
+
+static enum status work(struct job_run *run, struct err *err)
+{
+    struct job_guard *guard = NULL;
+    enum status status = STATUS_OK;
+
+    if (run->plan->alone)
+        status = job_guard_begin(run->settings, run->cache, run->plan->name, &stop, &guard, err);
+    run->busy = status == STATUS_CONFLICT;
+    if (status != STATUS_OK)
+        return status;
+    status = run->plan->work(run, err);
+    progress_end(&run->progress);
+    if (status == STATUS_OK)
+        run->plan->log_result(run, atomic_load(&stop) ? "job stopped" : "job done");
+    if (!job_guard_end(&guard)) /* whatever else happened after it */
+        status = err_fail(err, STATUS_UNAVAILABLE, "the lock of job %s was lost, so it stopped", run->plan->name);
+    return status;
+}
+
+/* Users who cannot be computed, or documents Redis refused, make the run a failure after all others are done. */
+static bool left_something_out(const struct job_run *run)
+{
+    const struct precompute_progress *done;
+
+    if (run->precompute == NULL)
+        return false;
+    done = precompute_progress(run->precompute);
+    return done->users_failed > 0 || done->documents_refused > 0;
+}
+
+int job_carry_out(const struct job_plan *plan, struct settings *settings)
+{
+    struct job_run run = {.plan = plan, .settings = settings};
+    struct err err = {{0}};
+    int exit_status = EXIT_DONE;
+    enum status status;
+
+    catch_signals();
+    progress_begin(&run.progress, plan->name, plan->noun);
+    status = open_run(&run, &err);
+    if (status == STATUS_OK)
+        status = work(&run, &err);
+    if (status != STATUS_OK)
+        exit_status = command_fail(status, &err);
+    else if (stop_signal != 0)
+        exit_status = 128 + stop_signal;
+    else if (left_something_out(&run))
+        exit_status = EXIT_FAILED;
+    close_run(&run);
+    return run.busy ? EXIT_BUSY : exit_status;
+}
+
+int job_carry_out_plain(const struct job_plan *plan, const char *usage, int argc, char *const *argv)
+{
+    struct settings *settings = NULL;
+    char command[64];
+    int exit_status;
+
+    (void)snprintf(command, sizeof command, "pnlcache-worker job %s", plan->name);
+    if (!command_parse(command, usage, argc, argv, NULL, 0, &exit_status))
+        return exit_status;
+    if (!command_load_settings(&settings, &exit_status))
+        return exit_status;
+    exit_status = settings->redis_enabled
+                      ? job_carry_out(plan, settings)
+                      : command_misused("REDIS_ENABLED=false leaves job %s nothing to do", plan->name);
+    settings_free(&settings);
+    return exit_status;
+}
