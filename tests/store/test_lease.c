@@ -19,7 +19,8 @@ static int set_up(void **state)
     struct err err = {0};
 
     (void)state;
-    OK(redis_new(&(struct redis_options){getenv("TEST_REDIS_URL"), "test", 2000}, &redis, &err));
+    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
+                 &redis, &err));
     OK(redis_command(redis, &reply, &err, "DEL", key, NULL));
     return 0;
 }

@@ -31,7 +31,8 @@ static int set_up(void **state)
                                     .active_window_s = 1000,
                                     .dead_letter_age_s = 1000};
     OK(cache_new(&f->settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){getenv("TEST_REDIS_URL"), "test", 2000}, &f->redis, &err));
+    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
+                 &f->redis, &err));
     OK(redis_command(f->redis, &reply, &err, "FLUSHDB", NULL));
     *state = f;
     return 0;
