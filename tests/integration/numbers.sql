@@ -7,17 +7,25 @@ WITH account AS (
     SELECT coalesce(s.timezone, 'America/New_York') AS zone, coalesce(s.trading_day_start, 0) AS starts
     FROM (SELECT 1) AS one LEFT JOIN account_settings AS s ON s.user_id = %(user)s
 ), trade AS (
-    SELECT 'stock' AS kind, id, symbol, entry_date, exit_date, commissions, fees,
-           round(CASE trade_type WHEN 'BUY' THEN 1 ELSE -1 END * (exit_price - entry_price) * number_shares, 8) AS gross,
-           round(entry_price * number_shares, 8) AS size
-    FROM stocks
+    SELECT 'stock' AS kind, id, symbol, entry_date, exit_date, commissions, fees, mistakes,
+           round(sign * (exit_price - entry_price) * number_shares, 8) AS gross,
+           round(entry_price * number_shares, 8) AS size,
+           coalesce(initial_risk, CASE WHEN sign * (entry_price - stop_loss) > 0
+                                       THEN nullif(round(sign * (entry_price - stop_loss) * number_shares, 8), 0) END) AS risk,
+           CASE WHEN intended_entry_price > 0 THEN round(sign * (entry_price - intended_entry_price) * number_shares, 8) END AS slippage,
+           NULL AS side, NULL AS option_type, NULL AS status, 0 AS contracts, NULL::date AS expires, NULL::numeric AS iv
+    FROM (SELECT *, CASE trade_type WHEN 'BUY' THEN 1 ELSE -1 END AS sign FROM stocks) AS stocks
     WHERE user_id = %(user)s AND NOT is_deleted AND %(asset)s IN ('all', 'stocks')
     UNION ALL
-    SELECT 'option', id, symbol, entry_date, exit_date, commissions, fees,
-           round(CASE side WHEN 'long' THEN 1 ELSE -1 END * (coalesce(exit_price, 0) - entry_price)
-                 * number_of_contracts * multiplier, 8),
-           round(entry_price * number_of_contracts * multiplier, 8)
-    FROM options
+    SELECT 'option', id, symbol, entry_date, exit_date, commissions, fees, mistakes,
+           round(sign * (coalesce(exit_price, 0) - entry_price) * units, 8),
+           round(entry_price * units, 8),
+           CASE WHEN initial_risk IS NOT NULL THEN initial_risk
+                WHEN stop_loss IS NOT NULL THEN CASE WHEN sign * (entry_price - stop_loss) > 0 THEN sign * (entry_price - stop_loss) * units END
+                WHEN side = 'long' THEN nullif(entry_price * units, 0) END,
+           CASE WHEN intended_entry_price > 0 THEN sign * (entry_price - intended_entry_price) * units END,
+           side, option_type, status, number_of_contracts, expiration_date, implied_volatility
+    FROM (SELECT *, CASE side WHEN 'long' THEN 1 ELSE -1 END AS sign, number_of_contracts::numeric * multiplier AS units FROM options) AS options
     WHERE user_id = %(user)s AND NOT is_deleted AND %(asset)s IN ('all', 'options')
 ), days AS (
     SELECT %(as_of)s::timestamptz AS as_of, zone, starts,
@@ -37,6 +45,8 @@ WITH account AS (
 ), closed AS (
     SELECT trade.*, gross - commissions - fees AS net, sign(gross - commissions - fees) AS outcome,
            extract(epoch FROM exit_date - entry_date)::numeric * 1000000 AS held_us,
+           EXISTS (SELECT FROM regexp_split_to_table(mistakes, '[,;]') AS m WHERE btrim(m, E' \t\n\r') <> '') AS flawed,
+           greatest(0, expires - pg_temp.trading_day(entry_date, zone, starts)) AS dte,
            row_number() OVER (ORDER BY exit_date, kind = 'option', id) AS position
     FROM trade, bounds
     WHERE exit_date <= as_of AND entry_date <= as_of

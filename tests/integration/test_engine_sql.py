@@ -4,13 +4,13 @@ import json
 import os
 import random
 import re
-import subprocess
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from psycopg2.extras import execute_values
 
-from test_numbers import ASSETS, RANGES, ROOT, SQL, TRADING_DAY, Path, assert_user, parse, psql
+from specification import OPTIONS
+from test_numbers import ASSETS, RANGES, SQL, TRADING_DAY, Path, assert_user, load_real_data, parse, real_journals
 
 ENGINE = (Path(__file__).parent / "engine.sql").read_text()
 # The trades of numbers.sql, all of them, with the outcome of the close before each entry.
@@ -21,16 +21,10 @@ CREATE INDEX ON history (exit_date, position);
 UPDATE history AS t SET previous = (SELECT outcome FROM history AS h WHERE h.exit_date <= t.entry_date AND h.position <> t.position
                                     ORDER BY h.exit_date DESC, h.position DESC LIMIT 1)"""
 BAD_NUMBER = re.compile(r"NaN|Infinity|[:,\[]-0(?:\.0*)?[,}\]]|[:,\[]-?[0-9.]+[eE]")
-NEVER_NULL = {
-    "core": "total_trades winning_trades losing_trades break_even_trades total_pnl net_profit_loss pnl_before_costs gross_profit"
-            " gross_loss max_consecutive_wins max_consecutive_losses current_streak total_commissions total_fees total_costs",
-    "risk": "return_basis observations maximum_drawdown maximum_drawdown_duration_days current_drawdown"
-            " current_drawdown_duration_days risk_trade_count",
-}
-WITH_TRADES = {"core": "win_rate loss_rate average_position_size average_commission_per_trade"}
-STOCK = "user_id, id, symbol, trade_type, number_shares, entry_price, exit_price, commissions, fees, entry_date, exit_date"
-OPTION = ("user_id, id, symbol, strategy_type, option_type, strike_price, expiration_date, number_of_contracts, entry_price,"
-          " exit_price, status, side, commissions, fees, entry_date, exit_date")
+PLAN = "commissions, fees, stop_loss, initial_risk, profit_target, intended_entry_price, mistakes, entry_date, exit_date"
+STOCK = "user_id, id, symbol, trade_type, number_shares, entry_price, exit_price, " + PLAN
+OPTION = ("user_id, id, symbol, strategy_type, option_type, strike_price, expiration_date, number_of_contracts, multiplier,"
+          " implied_volatility, status, side, entry_price, exit_price, " + PLAN)
 
 
 def bodies(run_worker, user, as_of):
@@ -44,12 +38,8 @@ def without_strings(body):
 
 def assert_clean(documents):
     for key, body in documents.items():
+        json.loads(body)
         assert not BAD_NUMBER.search(without_strings(body)), key
-        section, document = key.rsplit(":", 1)[-1], json.loads(body)
-        if section in NEVER_NULL:
-            data = document["data"]
-            names = NEVER_NULL[section] + (" " + WITH_TRADES.get(section, "") if document["meta"]["trade_count"] else "")
-            assert [name for name in names.split() if data[name] is None] == [], key
 
 
 def assert_engine(db, documents, user, as_of):
@@ -70,33 +60,60 @@ def assert_engine(db, documents, user, as_of):
                 expected = parse(cursor.fetchone()[0])
                 performance = documents[key + ":performance"]["data"]
                 actual = {"risk": documents[key + ":risk"]["data"], "performance": performance["performance_metrics"]}
+                if asset == "options":
+                    actual["options"] = documents[key]["data"]["options_metrics"]
+                    assert list(actual["options"]) == list(OPTIONS)
                 for section, numbers in actual.items():
-                    shown = {name: numbers[name] for name in expected[section]}
-                    assert shown == expected[section], f"{key} {section}"
+                    wrong = {name: (numbers[name], value) for name, value in expected[section].items() if numbers[name] != value}
+                    assert not wrong, f"{key} {section}: (shown, expected) {wrong}"
                 assert performance["duration_performance"]["duration_buckets"] == expected["duration"], key
 
 
-def random_journal(rng, user, count, last):
+def random_exit(rng, id, before, first):
+    """An exit at or before `before`: ties, midnights, leap days, years long ago; not before `first`."""
+    exit = before - rng.choice((timedelta(0), timedelta(microseconds=1), timedelta(hours=rng.randrange(40)), timedelta(days=rng.randrange(4))))
+    closed = exit
+    if id % 50 == 0:
+        closed = datetime(1901 + id // 50 % 100, 2, 28, 23, 59, 59, tzinfo=timezone.utc)
+    elif id % 53 == 0:
+        closed = datetime(1904 + 4 * (id % 29), 2, 29, rng.randrange(24), 30, tzinfo=timezone.utc)
+    elif id % 7 == 0:  # midnight in New York, in summer and winter; 18:30 UTC is midnight in Kolkata
+        closed = exit.replace(hour=rng.choice((4, 5, 18)), minute=rng.choice((0, 30)), second=0, microsecond=0)
+    elif id % 11 == 0:  # the hours in which clocks change, in Europe and America
+        closed = exit.replace(month=rng.choice((3, 11)), day=rng.choice((2, 3, 9)), hour=rng.randrange(5, 9))
+    return exit, closed if first <= closed <= before else exit
+
+
+def random_plan(rng, price, units, entry, exit):
+    """The values of PLAN: costs, stops on either side, targets, slippage, mistakes."""
+    def near(most):
+        return rng.choice((None, None, f"{price * rng.uniform(0.5, most):.8f}")) if price > 1e-6 else None
+
+    risk = rng.choice((None, None, None, f"{max(price * units, 1e-6) * rng.choice((0.01, 1)):.8f}"))
+    mistakes = rng.choice((None, None, "", " ; ,", "late", "fomo, late;late"))
+    return (rng.choice((0, 0, 0.65)), rng.choice(("0", "0", "-0.00000001")), near(1.5), risk, near(2), near(1.2), mistakes, entry, exit)
+
+
+def random_journal(rng, user, count, last, days=40000):
     stocks, options = [], []
-    exit = last
+    exit, first = last, max(last - timedelta(days=days), datetime(1901, 1, 1, tzinfo=timezone.utc))
     for id in range(1, count + 1):
-        exit -= rng.choice((timedelta(0), timedelta(microseconds=1), timedelta(hours=rng.randrange(40)), timedelta(days=rng.randrange(4))))
-        closed = exit if id % 50 else datetime(1901 + id // 50, 2, 28, 23, 59, 59, tzinfo=timezone.utc)
-        if id % 7 == 0:  # midnight in New York, in summer and winter; 18:30 UTC is midnight in Kolkata
-            closed = closed.replace(hour=rng.choice((4, 5, 18)), minute=rng.choice((0, 30)), second=0, microsecond=0)
-        closed = min(closed, last)
+        exit, closed = random_exit(rng, id, exit, first)
+        exit = max(exit, first)
         entry = closed - rng.choice((timedelta(0), timedelta(minutes=5), timedelta(days=1), timedelta(days=7), timedelta(days=rng.randrange(120))))
         price = rng.choice((10, 33.33333333, rng.randrange(1, 10**10) / 10**8))
-        cost = rng.choice((0, 0, 0.65)), rng.choice((0, 0, -0.00000001))
-        change = rng.choice((0, 0.00000001, -0.00000001, 1, -1)) * min(1, price / 2 if price > 1e-6 else 0)
+        left = price + rng.choice((0, 0.00000001, -0.00000001, 1, -1)) * min(1, price / 2 if price > 1e-6 else 0)
         if rng.random() < 0.6:
-            stocks.append((user, id, "ACME", rng.choice(("BUY", "SELL")), rng.choice((1, 0.5, 3.33333333)), f"{price:.8f}",
-                           f"{price + change:.8f}", *(f"{c:.8f}" for c in cost), entry, closed))
+            shares = rng.choice((1, 0.5, 3.33333333))
+            stocks.append((user, id, "ACME", rng.choice(("BUY", "SELL")), shares, f"{price:.8f}", f"{left:.8f}",
+                           *random_plan(rng, price, shares, entry, closed)))
         else:
-            status = rng.choice(("closed", "expired", "assigned", "exercised"))
-            options.append((user, id, "ACME", "Long Call", rng.choice(("Call", "Put")), 50, entry.date() + timedelta(days=30), rng.randrange(1, 9),
-                            f"{price:.8f}", f"{price + change:.8f}" if status == "closed" else None, status,
-                            rng.choice(("long", "short")), *(f"{c:.8f}" for c in cost), entry, closed))
+            status, price = rng.choice(("closed", "expired", "assigned", "exercised")), rng.choice((price, price, 0))
+            contracts, multiplier = rng.randrange(1, 9), rng.choice((100, 10))
+            options.append((user, id, "ACME", "Long Call", rng.choice(("Call", "Put")), 50, entry.date() + timedelta(days=rng.randrange(-1, 90)),
+                            contracts, multiplier, rng.choice((None, "35.2500", "0.0001")), status, rng.choice(("long", "short")),
+                            f"{price:.8f}", f"{left:.8f}" if status == "closed" else None,
+                            *random_plan(rng, price, contracts * multiplier, entry, closed)))
     return stocks, options
 
 
@@ -107,21 +124,23 @@ def insert(db, stocks, options):
                 execute_values(cursor, f"INSERT INTO {table} ({names}) VALUES %s", rows)
 
 
-@pytest.mark.parametrize("zone, starts, count, as_of", [
-    ("America/New_York", 0, 700, "2025-03-31T20:00:00Z"), ("Asia/Kolkata", 0, 150, "2024-02-29T18:30:00Z"),
-    ("America/Chicago", 17, 300, "2025-11-09T23:00:00Z"), ("Europe/Berlin", 6, 1, "2096-02-29T12:00:00Z")])
-def test_random_journals(db, run_worker, zone, starts, count, as_of):
+@pytest.mark.parametrize("zone, starts, count, days, as_of", [
+    ("America/New_York", 0, 0, 1, "2025-03-31T20:00:00Z"), ("Europe/Berlin", 6, 1, 1, "2096-02-29T12:00:00Z"),
+    ("America/New_York", 0, 2, 40000, "2025-03-31T20:00:00Z"), ("Australia/Lord_Howe", 0, 7, 3, "2025-04-06T15:00:00Z"),
+    ("America/New_York", 17, 60, 0.7, "2025-03-09T23:00:00Z"), ("Asia/Kolkata", 0, 150, 40000, "2024-02-29T18:30:00Z"),
+    ("America/Chicago", 17, 300, 40000, "2025-11-09T23:00:00Z"), ("Pacific/Auckland", 0, 700, 40000, "2400-02-29T11:00:00Z"),
+    ("America/New_York", 0, 5000, 40000, "2025-03-31T20:00:00Z")])
+def test_random_journals(db, run_worker, zone, starts, count, days, as_of):
     seed = int(os.environ.get("SEED", random.randrange(10**9)))
     print(f"SEED={seed}")
     with db.cursor() as cursor:
         cursor.execute("INSERT INTO account_settings (user_id, timezone, trading_day_start, starting_equity, market_holidays)"
                        " VALUES ('any', %s, %s, 100000, '{2025-01-01,2024-12-25}')", (zone, starts))
-    stocks, options = random_journal(random.Random(seed), "any", count, datetime.fromisoformat(as_of.replace("Z", "+00:00")))
-    insert(db, stocks, options)
+    insert(db, *random_journal(random.Random(seed), "any", count, datetime.fromisoformat(as_of.replace("Z", "+00:00")), days))
     texts = bodies(run_worker, "any", as_of)
     assert_clean(texts)
     documents = {key: parse(body) for key, body in texts.items()}
-    assert assert_user(db, documents, "any") > 0
+    assert (assert_user(db, documents, "any") > 0) == (count > 0)
     assert_engine(db, documents, "any", as_of)
 
 
@@ -143,7 +162,8 @@ def test_order_of_insertion(db, run_worker):
 def test_split_position(db, run_worker):
     as_of = "2025-03-31T20:00:00Z"
     last = datetime(2025, 3, 31, 20, tzinfo=timezone.utc)
-    rows = [("any", i, "ACME", "BUY", 4, 10, 10 + (-1) ** i * i % 7, 2, 0, last - timedelta(days=i), last - timedelta(days=i // 2)) for i in range(1, 60)]
+    rows = [("any", i, "ACME", "BUY", 4, 10, 10 + (-1) ** i * i % 7, 2, 0, 9, None, None, None, None, last - timedelta(days=i),
+             last - timedelta(days=i // 2)) for i in range(1, 60)]
     insert(db, rows, [])
     before = bodies(run_worker, "any", as_of)
     with db.cursor() as cursor:
@@ -162,20 +182,11 @@ def test_split_position(db, run_worker):
                 assert now[name] == was[name], (key, name)
 
 
-def test_documents_of_the_sample(servers, run_worker):
-    psql(servers, "-v", "whale=2000", "-f", ROOT / "sql/sample/generate.sql")
-    for user in ("beginner", "active", "whale"):
-        assert_clean(bodies(run_worker, user, datetime.now(timezone.utc).isoformat()))
-
-
 @pytest.mark.skipif("REAL_DATA" not in os.environ, reason="REAL_DATA names no folder of CSV files")
-def test_documents_of_real_data(servers, db, run_worker):
-    subprocess.run([ROOT / "tools/load_sample.sh", os.environ["REAL_DATA"]], check=True, stdin=subprocess.DEVNULL,
-                   env=dict(os.environ, DATABASE_URL=servers.owner_url))
-    with db.cursor() as cursor:
-        cursor.execute("SELECT user_id, max(exit_date) FROM (SELECT user_id, exit_date FROM stocks UNION ALL"
-                       " SELECT user_id, exit_date FROM options) AS t GROUP BY user_id")
-        journals = cursor.fetchall()
-    assert journals
-    for user, as_of in journals:
-        assert_clean(bodies(run_worker, user, as_of.isoformat()))
+def test_engine_on_real_data(servers, db, run_worker):
+    load_real_data(servers)
+    for user, *instants in real_journals(db):
+        for as_of in instants:
+            texts = bodies(run_worker, user, as_of.isoformat())
+            assert_clean(texts)
+            assert_engine(db, {key: parse(body) for key, body in texts.items()}, user, as_of)

@@ -201,17 +201,26 @@ def test_generated_sample_in_redis(servers, db, run_worker):
         assert all(documents[f"analytics:stocks:{{{user}}}:{r}:core"]["data"]["total_trades"] > 0 for r in RANGES)
 
 
-@pytest.mark.skipif("REAL_DATA" not in os.environ, reason="REAL_DATA names no folder of CSV files")
-def test_real_data(servers, db, run_worker):
+def load_real_data(servers):
     subprocess.run([ROOT / "tools/load_sample.sh", os.environ["REAL_DATA"]], check=True, stdin=subprocess.DEVNULL,
                    env=dict(os.environ, DATABASE_URL=servers.owner_url))
+
+
+def real_journals(db):
+    """Each user with the instants of its first, middle and last exit."""
     with db.cursor() as cursor:
         cursor.execute("SELECT user_id, min(exit_date), percentile_disc(0.5) WITHIN GROUP (ORDER BY exit_date), max(exit_date)"
                        " FROM (SELECT user_id, exit_date FROM stocks UNION ALL SELECT user_id, exit_date FROM options) AS t"
                        " GROUP BY user_id")
         journals = cursor.fetchall()
     assert journals
-    for user, *instants in journals:
+    return journals
+
+
+@pytest.mark.skipif("REAL_DATA" not in os.environ, reason="REAL_DATA names no folder of CSV files")
+def test_real_data(servers, db, run_worker):
+    load_real_data(servers)
+    for user, *instants in real_journals(db):
         for as_of in instants:
             documents = printed(run_worker, "--user", user, "--as-of", as_of.isoformat())
             assert assert_user(db, documents, user) > 0
