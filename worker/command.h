@@ -12,12 +12,13 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 3 };
 struct command {
     const char *name;
     const char *arguments; /* for the usage line */
-    const char *summary;
+    const char *summary;   /* NULL: not for people, not listed */
     /* argv begins after the command's name. Returns the exit status. */
     int (*run)(int argc, char *const *argv);
 };
 
 int command_check(int argc, char *const *argv);
+int command_compute(int argc, char *const *argv);
 int command_job(int argc, char *const *argv);
 int command_jobs(int argc, char *const *argv);
 int command_run(int argc, char *const *argv);

@@ -18,6 +18,7 @@
 
 #define SUMMARY_EVERY_MS 60000
 #define LOOP_MS 1000
+#define RELEASE_MS 500 /* before the end of STOP_TIMEOUT: time to give work back */
 
 /* --- for the threads --------------------------------------------------------------------------------- */
 
@@ -45,6 +46,10 @@ void generation_wait(const struct generation *g, int64_t ms)
 
 /* --- one generation ---------------------------------------------------------------------------------- */
 
+struct daemon_totals {
+    uint64_t events, jobs_done, jobs_failed, jobs_buried;
+};
+
 struct daemon {
     struct settings *settings;
     struct generation generation;
@@ -52,6 +57,8 @@ struct daemon {
     struct job_consumer *consumers;
     pthread_t *threads;
     size_t n_threads, n_consumers;
+    struct daemon_counters counters;
+    struct daemon_totals reported; /* what the log has told */
     int64_t summary_ms;
 };
 
@@ -80,13 +87,18 @@ static bool join_until(pthread_t thread, int64_t deadline_ms)
     return true;
 }
 
-/* A thread that does not end in time (a query that hangs) is left behind with the process: its job stays with
- * the stream, its outbox rows with PostgreSQL, and other workers take them over. within_s -1: wait for ever. */
+/* Consumers give their work back a little before the end. A thread that does not end even so is left behind with the
+ * process: its job stays with the stream, its outbox rows with PostgreSQL, and other workers take them over. within_s -1: wait
+ * for ever. */
 static void stop_threads(struct daemon *d, int64_t within_s)
 {
-    int64_t deadline_ms = within_s < 0 ? INT64_MAX : clock_monotonic_ms() + within_s * 1000;
+    int64_t now_ms = clock_monotonic_ms(), within_ms = within_s * 1000;
+    int64_t deadline_ms = within_s < 0 ? INT64_MAX : now_ms + within_ms;
     uint64_t one = 1;
 
+    if (within_s >= 0)
+        atomic_store(&d->generation.release_by_ms,
+                     deadline_ms - (within_ms / 2 < RELEASE_MS ? within_ms / 2 : RELEASE_MS));
     atomic_store(&d->generation.stop, true);
     if (write(d->generation.stop_fd, &one, sizeof one) < 0)
         log_warn("threads notice the stop late", LOG_STR("reason", strerror(errno)));
@@ -114,7 +126,10 @@ static enum status begin_generation(struct daemon *d, struct err *err)
 {
     enum status status;
 
-    d->generation = (struct generation){.settings = d->settings, .stop_fd = eventfd(0, EFD_CLOEXEC)};
+    d->generation = (struct generation){.settings = d->settings,
+                                        .stop_fd = eventfd(0, EFD_CLOEXEC),
+                                        .release_by_ms = INT64_MAX,
+                                        .counters = &d->counters};
     if (d->generation.stop_fd < 0)
         return err_fail(err, STATUS_LIMIT, "no eventfd: %s", strerror(errno));
     d->n_consumers = (size_t)d->settings->worker_concurrency;
@@ -149,22 +164,32 @@ static bool all_threads_beat(struct daemon *d, int64_t within_ms)
     return atomic_load(&d->listener.beat) >= since;
 }
 
+static struct daemon_totals totals(struct daemon *d)
+{
+    return (struct daemon_totals){atomic_load(&d->counters.events), atomic_load(&d->counters.jobs_done),
+                                  atomic_load(&d->counters.jobs_failed), atomic_load(&d->counters.jobs_buried)};
+}
+
+static void log_totals(const char *message, const struct daemon_totals *since, const struct daemon_totals *now)
+{
+    log_info(message, LOG_INT("events", (int64_t)(now->events - since->events)),
+             LOG_INT("jobs", (int64_t)(now->jobs_done - since->jobs_done)),
+             LOG_INT("failures", (int64_t)(now->jobs_failed - since->jobs_failed)),
+             LOG_INT("given_up", (int64_t)(now->jobs_buried - since->jobs_buried)));
+}
+
 static void log_summary(struct daemon *d)
 {
-    struct daemon_counters *c = &d->generation.counters;
     int64_t now_ms = clock_monotonic_ms();
-    uint64_t events, done, failed, buried;
+    struct daemon_totals now;
 
     if (now_ms - d->summary_ms < SUMMARY_EVERY_MS)
         return;
+    now = totals(d);
     d->summary_ms = now_ms;
-    events = atomic_exchange(&c->events, 0);
-    done = atomic_exchange(&c->jobs_done, 0);
-    failed = atomic_exchange(&c->jobs_failed, 0);
-    buried = atomic_exchange(&c->jobs_buried, 0);
-    if (events + done + failed + buried > 0)
-        log_info("the last minute", LOG_INT("events", (int64_t)events), LOG_INT("jobs", (int64_t)done),
-                 LOG_INT("failures", (int64_t)failed), LOG_INT("given_up", (int64_t)buried));
+    if (memcmp(&now, &d->reported, sizeof now) != 0)
+        log_totals("the last minute", &d->reported, &now);
+    d->reported = now;
 }
 
 /* STATUS_OK: the new settings are in force. Otherwise the old ones still are. */
@@ -214,6 +239,7 @@ static void watch(struct daemon *d, const sigset_t *signals)
 int daemon_run(struct settings *settings)
 {
     struct daemon d = {.settings = settings, .summary_ms = clock_monotonic_ms()};
+    struct daemon_totals now;
     struct err err = {{0}};
     sigset_t signals;
     enum status status;
@@ -234,7 +260,8 @@ int daemon_run(struct settings *settings)
     service_notify("STOPPING=1");
     log_info("stopping");
     end_generation(&d, d.settings->stop_timeout_s);
-    log_info("stopped");
+    now = totals(&d);
+    log_totals("stopped", &(struct daemon_totals){0}, &now);
     settings_free(&d.settings);
     return EXIT_DONE;
 }

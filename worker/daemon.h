@@ -8,6 +8,7 @@
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
 
+/* Since the program's start. */
 struct daemon_counters {
     atomic_uint_fast64_t events; /* outbox rows carried out */
     atomic_uint_fast64_t jobs_done, jobs_failed, jobs_buried;
@@ -17,8 +18,9 @@ struct generation {
     const struct settings *settings;
     struct cache *cache;
     atomic_bool stop;
-    int stop_fd; /* eventfd, readable once `stop` is set */
-    struct daemon_counters counters;
+    int stop_fd;                       /* eventfd, readable once `stop` is set */
+    atomic_int_fast64_t release_by_ms; /* monotonic: work that has not ended then is given back; INT64_MAX: none is */
+    struct daemon_counters *counters;
 };
 
 /* One per thread: when it last showed that it is not stuck (monotonic ms). */

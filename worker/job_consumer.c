@@ -3,129 +3,73 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-#include "jobs/precompute.h"
 #include "lib/base/log.h"
 #include "lib/store/job_stream.h"
+#include "worker/compute_process.h"
 #include "worker/connections.h"
 #include "worker/outage.h"
-#include "worker/report_log.h"
+#include "worker/user_turn.h"
 
-#define TAKE_MAX 4 /* few, so that idle threads and workers get their share */
+#define BATCH_MAX 32 /* not more, so that idle threads and workers get their share */
 #define WAITING_MAX 64
 #define BLOCK_MAX_MS 400
+#define CLAIM_EVERY_MS 1000
+#define CLAIM_IDLE_MAX_MS 15000
+#define RESUME_EVERY_MS 250
 #define TURN_WAIT_MIN_MS 5
 #define TURN_WAIT_MAX_MS 200
-#define TURN_TTL_MS 10000 /* of the lock: what a dead worker costs its user; a longer computation merely loses it */
-#define RETRY_WAIT_MS 100
+#define TURNS_MAX 300 /* a minute of waiting for a lock whose TTL is 10 s: something else is under its key */
+#define RETRY_FIRST_MS 250
+#define RETRY_MAX_MS 60000
+#define DELIVERIES_MAX 100
 #define HEARTBEAT_MS 1000
+#define START_MS 10000 /* for a computing process to start and connect, on top of the servers' own time-outs */
 
-struct waiting_job {
+_Static_assert(BATCH_MAX <= COMPUTE_USERS_MAX, "a batch is one computation");
+
+struct held_job {
     struct job job;
-    int failures; /* computations that failed */
-    int turns;    /* times somebody else was at it */
+    int turns; /* times somebody else was at it */
     int64_t due_ms;
 };
 
-struct user_failure {
-    bool happened;
-    enum status status;
-    char reason[512];
+struct batch {
+    size_t n;
+    struct held_job held[BATCH_MAX];
+    const struct job *jobs[BATCH_MAX]; /* the same, as the functions below want them */
+    const char *users[BATCH_MAX];
+    int64_t began_ms;
 };
 
 struct consumer {
     struct generation *generation;
     heartbeat *beat;
     char name[128];
-    struct db *db;
     struct redis *redis;
-    struct precompute *precompute;
-    struct user_failure failure; /* of the user in work */
+    struct compute_process *process;
+    struct batch batch; /* in work */
     size_t n_waiting;
-    struct waiting_job waiting[WAITING_MAX];
-    int64_t heartbeat_ms;
+    struct held_job waiting[WAITING_MAX]; /* for their turn; one a user */
+    int64_t heartbeat_ms, claim_ms, resume_ms, keep_ms;
     bool prepared; /* stream and group exist, as far as we know */
 };
 
-/* --- the user's turn --------------------------------------------------------------------------------- */
-
-struct turn {
-    struct buf key;
-    int64_t taken_ms, ttl_ms;
-};
-
-static void turn_init(struct turn *turn, const struct consumer *c, const char *user_id)
+/* A computation may take so long. */
+static int64_t compute_timeout_ms(const struct consumer *c)
 {
-    buf_init(&turn->key);
-    cache_append_prefix(c->generation->cache, &turn->key);
-    buf_append_string(&turn->key, "lock:job:{");
-    cache_append_user(&turn->key, user_id);
-    buf_append_char(&turn->key, '}');
-    turn->ttl_ms = c->generation->settings->job_timeout_s * 2000;
-    if (turn->ttl_ms > TURN_TTL_MS)
-        turn->ttl_ms = TURN_TTL_MS;
+    return c->generation->settings->job_timeout_s * 2000;
 }
 
-/* STATUS_CONFLICT: somebody else works on this user. */
-static enum status turn_take(struct turn *turn, const struct consumer *c, struct err *err)
+/* Whoever lives renews what it holds several times within this, see keep_all(). */
+static int64_t claim_idle_ms(const struct consumer *c)
 {
-    const struct redis_reply *reply;
-    char ttl[24];
-    enum status status = buf_status(&turn->key);
-
-    if (status != STATUS_OK)
-        return status;
-    (void)snprintf(ttl, sizeof ttl, "%lld", (long long)turn->ttl_ms);
-    turn->taken_ms = clock_monotonic_ms();
-    status = redis_command(c->redis, &reply, err, "SET", turn->key.data, c->name, "NX", "PX", ttl, NULL);
-    if (status == STATUS_LIMIT)
-        return STATUS_OK; /* Redis is full: better done twice than not at all */
-    if (status == STATUS_OK && redis_reply_type_of(reply) == REDIS_NIL)
-        status = STATUS_CONFLICT;
-    return status;
+    return compute_timeout_ms(c) < CLAIM_IDLE_MAX_MS ? compute_timeout_ms(c) : CLAIM_IDLE_MAX_MS;
 }
 
-/* Deleted only while it cannot have run out, so it is surely still ours. */
-static void turn_give_back(struct turn *turn, const struct consumer *c)
-{
-    const struct redis_reply *reply;
-
-    if (clock_monotonic_ms() - turn->taken_ms < turn->ttl_ms / 2 &&
-        redis_command(c->redis, &reply, NULL, "DEL", turn->key.data, NULL) != STATUS_OK)
-        log_debug("lock left to run out", LOG_STR("key", turn->key.data));
-}
-
-/* --- computing --------------------------------------------------------------------------------------- */
-
-static void note_failure(void *context, const char *user_id, enum status status, const char *reason)
-{
-    struct consumer *c = context;
-
-    (void)user_id;
-    c->failure.happened = true;
-    c->failure.status = status;
-    (void)snprintf(c->failure.reason, sizeof c->failure.reason, "%s", reason);
-}
-
-static void name_skipped(void *context, const char *user_id, const struct journal *journal)
-{
-    (void)context;
-    log_skipped_rows(user_id, journal);
-}
-
-static enum status compute(struct consumer *c, const char *user_id, struct err *err)
-{
-    enum status status;
-
-    c->failure.happened = false;
-    status = precompute_users(c->precompute, 1, &user_id, err);
-    if (status == STATUS_OK && c->failure.happened)
-        return err_fail(err, c->failure.status, "%s", c->failure.reason);
-    return status;
-}
-
-/* --- the ends of a job ------------------------------------------------------------------------------- */
+/* --- the ends of a job ---------------------------------------------------------------------------- */
 
 static void bury(struct consumer *c, const struct job *job, const char *reason)
 {
@@ -133,188 +77,355 @@ static void bury(struct consumer *c, const struct job *job, const char *reason)
 
     log_error("job given up", LOG_STR("id", job->id), LOG_STR("user", job->user_id), LOG_STR("cause", job->reason),
               LOG_INT("attempts", job->attempts), LOG_STR("reason", reason));
-    atomic_fetch_add(&c->generation->counters.jobs_buried, 1);
+    atomic_fetch_add(&c->generation->counters->jobs_buried, 1);
     if (job_stream_bury(c->generation->cache, c->redis, job, reason, &err) != STATUS_OK)
         log_warn("job could not be moved to jobs:dead, it will come again", LOG_STR("id", job->id),
                  LOG_STR("reason", err.text));
 }
 
-/* Back into the stream as a new job, for any worker. When even that fails it stays with its consumer, and
- * another worker takes it over after the claim time. */
+/* When even that fails it stays with its consumer, and another worker takes it over after the claim time. */
 static void put_back(struct consumer *c, const struct job *job)
 {
-    struct cache *cache = c->generation->cache;
-
-    if (job_stream_add(cache, c->redis, job->kind, job->user_id, job->reason, NULL) != STATUS_OK ||
-        job_stream_finish(cache, c->redis, job, NULL) != STATUS_OK)
+    if (job_stream_put_back(c->generation->cache, c->redis, job, NULL) != STATUS_OK)
         log_debug("job left for another worker", LOG_STR("id", job->id));
 }
 
-static void wait_again(struct consumer *c, const struct waiting_job *job, int64_t wait_ms)
-{
-    if (c->n_waiting == WAITING_MAX) {
-        put_back(c, &job->job);
-        return;
-    }
-    c->waiting[c->n_waiting] = *job;
-    c->waiting[c->n_waiting++].due_ms = clock_monotonic_ms() + wait_ms;
-}
-
-static void wait_for_turn(struct consumer *c, struct waiting_job *waiting)
-{
-    int64_t wait_ms = TURN_WAIT_MIN_MS << (waiting->turns < 6 ? waiting->turns : 6);
-
-    waiting->turns++;
-    wait_again(c, waiting, wait_ms < TURN_WAIT_MAX_MS ? wait_ms : TURN_WAIT_MAX_MS);
-}
-
-static void finish(struct consumer *c, const struct job *job)
+static void finish(struct consumer *c, const struct job *const *jobs, size_t n)
 {
     struct err err = {{0}};
 
-    atomic_fetch_add(&c->generation->counters.jobs_done, 1);
-    if (job_stream_finish(c->generation->cache, c->redis, job, &err) != STATUS_OK)
-        log_debug("finished job will come again", LOG_STR("id", job->id), LOG_STR("reason", err.text));
+    if (n == 0)
+        return;
+    atomic_fetch_add(&c->generation->counters->jobs_done, n);
+    if (job_stream_finish(c->generation->cache, c->redis, jobs, n, &err) != STATUS_OK)
+        log_debug("finished jobs will come again", LOG_STR("first", jobs[0]->id), LOG_STR("reason", err.text));
+    for (size_t i = 0; i < n; i++) /* a change is a sign of life too: scheduled jobs keep such users fresh */
+        if (active_users_touch(c->generation->cache, c->redis, jobs[i]->user_id, NULL) != STATUS_OK)
+            log_debug("activity not noted", LOG_STR("user", jobs[i]->user_id));
 }
 
-/* The computation that just succeeded began after these were taken, so it has done them too. */
-static void finish_waiting_of(struct consumer *c, const char *user_id)
+/* 250 ms, then four times as long each time up to a minute; half of it is random, so that what failed together does not come
+ * back together. */
+static int64_t retry_wait_ms(int64_t attempts)
 {
+    int64_t wait_ms = attempts <= 4 ? (int64_t)RETRY_FIRST_MS << (2 * (attempts - 1)) : RETRY_MAX_MS;
+    uint32_t random_bits = 0;
+
+    (void)!getrandom(&random_bits, sizeof random_bits, GRND_NONBLOCK);
+    return wait_ms / 2 + (int64_t)(random_bits % (uint32_t)(wait_ms / 2 + 1));
+}
+
+static void attempt_failed(struct consumer *c, struct job *job, bool worth_another, const char *reason)
+{
+    struct err err = {{0}};
+    int64_t wait_ms;
+
+    atomic_fetch_add(&c->generation->counters->jobs_failed, 1);
+    job->attempts++;
+    if (!worth_another || job->attempts >= c->generation->settings->job_attempts) {
+        bury(c, job, reason);
+        return;
+    }
+    wait_ms = retry_wait_ms(job->attempts);
+    log_warn("job failed, trying again", LOG_STR("id", job->id), LOG_STR("user", job->user_id),
+             LOG_INT("attempts", job->attempts), LOG_INT("in_ms", wait_ms), LOG_STR("reason", reason));
+    if (job_stream_retry_later(c->generation->cache, c->redis, job, reason, clock_now().us / 1000 + wait_ms, &err) !=
+        STATUS_OK)
+        log_warn("failed job stays with this worker", LOG_STR("id", job->id), LOG_STR("reason", err.text));
+}
+
+/* --- waiting for a turn --------------------------------------------------------------------------- */
+
+static struct held_job *find_held(struct held_job *held, size_t n, const char *user_id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(held[i].job.user_id, user_id) == 0)
+            return &held[i];
+    return NULL;
+}
+
+static void wait_for_turn(struct consumer *c, const struct held_job *held)
+{
+    int64_t wait_ms = TURN_WAIT_MIN_MS << (held->turns < 6 ? held->turns : 6);
+    struct held_job *waiting = &c->waiting[c->n_waiting];
+
+    if (c->n_waiting == WAITING_MAX) {
+        put_back(c, &held->job);
+        return;
+    }
+    *waiting = *held;
+    waiting->turns++;
+    waiting->due_ms = clock_monotonic_ms() + (wait_ms < TURN_WAIT_MAX_MS ? wait_ms : TURN_WAIT_MAX_MS);
+    c->n_waiting++;
+}
+
+static void take_due(struct consumer *c)
+{
+    int64_t now_ms = clock_monotonic_ms();
     size_t kept = 0;
 
     for (size_t i = 0; i < c->n_waiting; i++) {
-        if (strcmp(c->waiting[i].job.user_id, user_id) == 0)
-            finish(c, &c->waiting[i].job);
+        if (c->waiting[i].due_ms <= now_ms && c->batch.n < BATCH_MAX)
+            c->batch.held[c->batch.n++] = c->waiting[i];
         else
             c->waiting[kept++] = c->waiting[i];
     }
     c->n_waiting = kept;
 }
 
-/* STATUS_UNAVAILABLE: a server is away; the job was put back. */
-static enum status job_failed(struct consumer *c, struct waiting_job *waiting, enum status status, struct err *err)
+static int64_t next_due_ms(const struct consumer *c)
 {
-    const struct settings *settings = c->generation->settings;
-    const struct job *job = &waiting->job;
+    int64_t now_ms = clock_monotonic_ms(), next_ms = BLOCK_MAX_MS;
 
-    atomic_fetch_add(&c->generation->counters.jobs_failed, 1);
-    if (status == STATUS_UNAVAILABLE) {
-        put_back(c, job);
+    for (size_t i = 0; i < c->n_waiting; i++)
+        if (c->waiting[i].due_ms - now_ms < next_ms)
+            next_ms = c->waiting[i].due_ms - now_ms;
+    return next_ms > 1 ? next_ms : 1;
+}
+
+/* What we hold stays ours: nobody claims it, nobody else begins with its user. */
+static void keep_all(struct consumer *c)
+{
+    const struct job *waiting[WAITING_MAX];
+    int64_t now_ms = clock_monotonic_ms(), every_ms = claim_idle_ms(c) / 4;
+    struct cache *cache = c->generation->cache;
+
+    if (every_ms > USER_TURN_TTL_MS / 4)
+        every_ms = USER_TURN_TTL_MS / 4;
+    if (now_ms - c->keep_ms < every_ms)
+        return;
+    c->keep_ms = now_ms;
+    for (size_t i = 0; i < c->n_waiting; i++)
+        waiting[i] = &c->waiting[i].job;
+    if ((c->n_waiting > 0 && job_stream_keep(cache, c->redis, c->name, waiting, c->n_waiting, NULL) != STATUS_OK) ||
+        (c->batch.n > 0 && (job_stream_keep(cache, c->redis, c->name, c->batch.jobs, c->batch.n, NULL) != STATUS_OK ||
+                            user_turns_keep(cache, c->redis, c->batch.n, c->batch.users, NULL) != STATUS_OK)))
+        log_debug("jobs in hand may be claimed by others");
+}
+
+/* --- the work ------------------------------------------------------------------------------------- */
+
+static bool go_on(void *context)
+{
+    struct consumer *c = context;
+
+    heartbeat_beat(c->beat);
+    keep_all(c);
+    return clock_monotonic_ms() < atomic_load(&c->generation->release_by_ms);
+}
+
+static void batch_keep(struct batch *b, const bool *keep)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < b->n; i++)
+        if (keep[i])
+            b->held[kept++] = b->held[i];
+    b->n = kept;
+}
+
+static void batch_list(struct batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        b->jobs[i] = &b->held[i].job;
+        b->users[i] = b->held[i].job.user_id;
+    }
+}
+
+/* Whose turn it is not waits; the batch becomes those whose it is. */
+static enum status take_turns(struct consumer *c, struct err *err)
+{
+    struct batch *b = &c->batch;
+    bool ours[BATCH_MAX];
+    enum status status;
+
+    batch_list(b);
+    status = user_turns_take(c->generation->cache, c->redis, c->name, b->n, b->users, ours, err);
+    if (status != STATUS_OK)
         return status;
+    for (size_t i = 0; i < b->n; i++) {
+        ours[i] = ours[i] || b->held[i].turns > TURNS_MAX;
+        if (!ours[i])
+            wait_for_turn(c, &b->held[i]);
     }
-    waiting->failures++;
-    waiting->turns = 0;
-    if (!status_is_transient(status) || waiting->failures >= settings->job_attempts) {
-        bury(c, job, err->text);
-        return STATUS_OK;
-    }
-    log_warn("job failed, trying again", LOG_STR("id", job->id), LOG_STR("user", job->user_id),
-             LOG_INT("failures", waiting->failures), LOG_STR("reason", err->text));
-    wait_again(c, waiting, RETRY_WAIT_MS << (waiting->failures < 8 ? waiting->failures : 8));
+    batch_keep(b, ours);
+    batch_list(b);
+    b->began_ms = clock_monotonic_ms();
     return STATUS_OK;
 }
 
-static enum status work_on(struct consumer *c, struct waiting_job *waiting, struct err *err)
+static void end_turns(struct consumer *c, const struct batch *b, int64_t rest_ms)
 {
-    const struct job *job = &waiting->job;
-    int64_t began_us = clock_monotonic_us();
-    struct turn turn;
+    if (user_turns_end(c->generation->cache, c->redis, b->n, b->users, rest_ms, NULL) != STATUS_OK)
+        log_debug("locks left to run out", LOG_STR("first", b->users[0]));
+}
+
+/* Computed, but for those with a failure of their own, which would fail the same way again. */
+static void settle(struct consumer *c, struct batch *b, const struct compute_failure *failures)
+{
+    const struct job *done[BATCH_MAX];
+    int64_t took_ms = clock_monotonic_ms() - b->began_ms;
+    size_t n_done = 0;
+
+    for (size_t i = 0; i < b->n; i++) {
+        if (failures[i].status == STATUS_OK)
+            done[n_done++] = b->jobs[i];
+        else
+            attempt_failed(c, &b->held[i].job, status_is_transient(failures[i].status), failures[i].reason);
+    }
+    end_turns(c, b, took_ms / (int64_t)b->n);
+    finish(c, done, n_done);
+    for (size_t i = 0; i < n_done; i++)
+        log_debug("job done", LOG_STR("id", done[i]->id), LOG_STR("user", done[i]->user_id),
+                  LOG_STR("cause", done[i]->reason), LOG_INT("of", (int64_t)b->n), LOG_INT("ms", took_ms));
+}
+
+static enum compute_end compute(struct consumer *c, size_t n, const char *const *users,
+                                struct compute_failure *failures, enum status *ret_status, struct err *err)
+{
+    const struct settings *settings = c->generation->settings;
+    struct compute_watch watch = {.timeout_ms = compute_timeout_ms(c), .go_on = go_on, .context = c};
+
+    if (n == 0)
+        watch.timeout_ms = settings->database_timeout_ms + settings->redis_timeout_ms + START_MS;
+    return compute_process_run(c->process, n, users, failures, &watch, ret_status, err);
+}
+
+static void put_back_all(struct consumer *c, const struct batch *b)
+{
+    end_turns(c, b, 0);
+    for (size_t i = 0; i < b->n; i++)
+        put_back(c, b->jobs[i]);
+}
+
+/* STATUS_UNAVAILABLE: a server is away; the jobs were put back. */
+static enum status work_on(struct consumer *c, struct batch *b, struct err *err)
+{
+    struct compute_failure failures[BATCH_MAX];
+    enum status status = STATUS_OK;
+    enum compute_end end = compute(c, b->n, b->users, failures, &status, err);
+
+    if (end == COMPUTE_DONE) {
+        settle(c, b, failures);
+        return STATUS_OK;
+    }
+    if (end == COMPUTE_ABANDONED || (end == COMPUTE_FAILED && status == STATUS_UNAVAILABLE)) {
+        put_back_all(c, b);
+        return end == COMPUTE_ABANDONED ? STATUS_OK : status;
+    }
+    if (b->n > 1)
+        return STATUS_CONFLICT;
+    end_turns(c, b, 0);
+    attempt_failed(c, &b->held[0].job, true, err->text);
+    return STATUS_OK;
+}
+
+/* The batch as one computation; when that fails, each job as one. */
+static enum status work_on_batch(struct consumer *c, struct err *err)
+{
+    struct batch *b = &c->batch;
     enum status status;
 
-    turn_init(&turn, c, job->user_id);
-    status = turn_take(&turn, c, err);
+    if (b->n == 0)
+        return STATUS_OK;
+    status = work_on(c, b, err);
     if (status == STATUS_CONFLICT) {
-        wait_for_turn(c, waiting);
+        log_warn("a computation failed, trying its users one by one", LOG_INT("users", (int64_t)b->n),
+                 LOG_STR("reason", err->text));
         status = STATUS_OK;
-        goto out;
+        for (size_t i = 0; i < b->n; i++) {
+            struct batch one = {.n = 1, .held = {b->held[i]}, .began_ms = clock_monotonic_ms()};
+
+            batch_list(&one);
+            if (status == STATUS_OK)
+                status = work_on(c, &one, err);
+            else
+                put_back_all(c, &one);
+        }
     }
-    if (status == STATUS_OK) {
-        status = compute(c, job->user_id, err);
-        turn_give_back(&turn, c);
-    }
-    if (status != STATUS_OK) {
-        status = job_failed(c, waiting, status, err);
-        goto out;
-    }
-    finish(c, job);
-    finish_waiting_of(c, job->user_id);
-    log_debug("job done", LOG_STR("id", job->id), LOG_STR("user", job->user_id), LOG_STR("cause", job->reason),
-              LOG_INT("us", clock_monotonic_us() - began_us));
-    /* A change is a sign of life too: scheduled jobs keep such users fresh. */
-    if (active_users_touch(c->generation->cache, c->redis, job->user_id, NULL) != STATUS_OK)
-        log_debug("activity not noted", LOG_STR("user", job->user_id));
-out:
-    buf_release(&turn.key);
+    b->n = 0;
     return status;
 }
 
-/* A job as it comes from the stream. */
-static enum status accept(struct consumer *c, const struct job *job, struct err *err)
+/* --- the loop ------------------------------------------------------------------------------------- */
+
+/* A job as it comes from the stream. Its user's earlier job, not yet begun, does it too. */
+static void accept(struct consumer *c, const struct job *job)
 {
-    if (strcmp(job->kind, "analytics") != 0 || !user_id_is_valid(job->user_id)) {
-        bury(c, job, "unknown kind of job or unusable user id");
-        return STATUS_OK;
+    struct held_job *same = find_held(c->batch.held, c->batch.n, job->user_id);
+
+    if (strcmp(job->kind, "analytics") != 0) {
+        bury(c, job, "unknown kind of job");
+        return;
     }
-    if (job->attempts > c->generation->settings->job_attempts) {
-        bury(c, job, "taken too often without an end: its workers died or were too slow");
-        return STATUS_OK;
+    if (job->deliveries > DELIVERIES_MAX) {
+        bury(c, job, "taken too often without an end: its workers died");
+        return;
     }
-    return work_on(c, &(struct waiting_job){.job = *job}, err);
+    if (same == NULL)
+        same = find_held(c->waiting, c->n_waiting, job->user_id);
+    if (same == NULL) {
+        c->batch.held[c->batch.n++] = (struct held_job){.job = *job};
+        return;
+    }
+    if (same->job.attempts < job->attempts)
+        same->job.attempts = job->attempts;
+    finish(c, &job, 1);
 }
 
-/* --- the loop ---------------------------------------------------------------------------------------- */
-
-/* The waiting jobs that are due; *ret_next_ms: until the next one is. */
-static enum status work_on_waiting(struct consumer *c, int64_t *ret_next_ms, struct err *err)
+static enum status resume_due(struct consumer *c, struct err *err)
 {
-    enum status status = STATUS_OK;
-    int64_t now_ms = clock_monotonic_ms();
+    int64_t now_ms = clock_monotonic_ms(), next_ms;
 
-    /* Backwards, because a job that has to wait again goes to the end. */
-    for (size_t i = c->n_waiting; i-- > 0 && status == STATUS_OK;) {
-        struct waiting_job due;
+    if (now_ms < c->resume_ms)
+        return STATUS_OK;
+    c->resume_ms = now_ms + RESUME_EVERY_MS;
+    return job_stream_resume(c->generation->cache, c->redis, clock_now().us / 1000, &next_ms, err);
+}
 
-        if (i >= c->n_waiting || c->waiting[i].due_ms > now_ms)
-            continue;
-        due = c->waiting[i];
-        c->waiting[i] = c->waiting[--c->n_waiting];
-        status = work_on(c, &due, err);
+/* New jobs join the due ones. With any in hand nothing is waited for. */
+static enum status take_new(struct consumer *c, struct err *err)
+{
+    int64_t now_ms = clock_monotonic_ms(), block_ms = c->batch.n > 0 ? 0 : next_due_ms(c);
+    size_t room = WAITING_MAX - c->n_waiting, max = BATCH_MAX - c->batch.n, n;
+    bool claims = now_ms - c->claim_ms >= CLAIM_EVERY_MS;
+    struct job jobs[BATCH_MAX];
+    enum status status;
+
+    if (max > room)
+        max = room;
+    if (max == 0) {
+        generation_wait(c->generation, block_ms);
+        return STATUS_OK;
     }
-    *ret_next_ms = BLOCK_MAX_MS;
-    now_ms = clock_monotonic_ms();
-    for (size_t i = 0; i < c->n_waiting; i++)
-        if (c->waiting[i].due_ms - now_ms < *ret_next_ms)
-            *ret_next_ms = c->waiting[i].due_ms - now_ms;
-    if (*ret_next_ms < 1)
-        *ret_next_ms = 1;
+    if (block_ms > c->generation->settings->redis_timeout_ms / 2)
+        block_ms = c->generation->settings->redis_timeout_ms / 2;
+    if (claims)
+        c->claim_ms = now_ms;
+    status = job_stream_take(c->generation->cache, c->redis, c->name, claims ? claim_idle_ms(c) : -1, block_ms, jobs,
+                             max, &n, err);
+    for (size_t i = 0; status == STATUS_OK && i < n; i++)
+        accept(c, &jobs[i]);
     return status;
 }
 
 static enum status take_and_work(struct consumer *c, struct err *err)
 {
-    const struct settings *settings = c->generation->settings;
-    struct job jobs[TAKE_MAX];
-    enum status status;
-    int64_t block_ms;
-    size_t n, i;
+    enum status status = resume_due(c, err);
 
-    status = work_on_waiting(c, &block_ms, err);
-    if (status != STATUS_OK)
-        return status;
-    if (block_ms > settings->redis_timeout_ms / 2)
-        block_ms = settings->redis_timeout_ms / 2;
-    status = job_stream_take(c->generation->cache, c->redis, c->name, settings->job_timeout_s * 2000, block_ms, jobs,
-                             c->n_waiting < WAITING_MAX / 2 ? TAKE_MAX : 1, &n, err);
-    if (status != STATUS_OK) {
-        c->prepared = false; /* a restarted Redis has neither stream nor group */
-        return status;
-    }
-    for (i = 0; i < n && status == STATUS_OK; i++) {
-        heartbeat_beat(c->beat);
-        status = accept(c, &jobs[i], err);
-    }
-    for (; i < n; i++)
-        put_back(c, &jobs[i]);
+    keep_all(c);
+    take_due(c);
+    if (status == STATUS_OK)
+        status = take_new(c, err);
+    if (status == STATUS_OK)
+        status = take_turns(c, err);
+    heartbeat_beat(c->beat);
+    if (status == STATUS_OK)
+        return work_on_batch(c, err);
+    c->prepared = false; /* a restarted Redis has neither stream nor group */
+    for (size_t i = 0; i < c->batch.n; i++)
+        wait_for_turn(c, &c->batch.held[i]);
+    c->batch.n = 0;
     return status;
 }
 
@@ -322,11 +433,13 @@ static enum status take_and_work(struct consumer *c, struct err *err)
 static enum status make_ready(struct consumer *c, struct err *err)
 {
     int64_t now_ms = clock_monotonic_ms();
-    enum status status = db_connect(c->db, err);
+    enum status status = STATUS_OK;
 
-    if (status == STATUS_OK && now_ms - c->heartbeat_ms >= HEARTBEAT_MS) {
+    if (now_ms - c->heartbeat_ms >= HEARTBEAT_MS) {
         status = redis_heartbeat(c->redis, err);
-        c->heartbeat_ms = now_ms;
+        if (status == STATUS_OK && compute(c, 0, NULL, NULL, &status, err) != COMPUTE_DONE && status == STATUS_OK)
+            status = STATUS_UNAVAILABLE;
+        c->heartbeat_ms = status == STATUS_OK ? now_ms : 0;
     }
     if (status == STATUS_OK && !c->prepared) {
         status = job_stream_prepare(c->generation->cache, c->redis, err);
@@ -347,37 +460,17 @@ static void consume(struct consumer *c)
         status = make_ready(c, &err);
         if (status == STATUS_OK)
             status = take_and_work(c, &err);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
             outage_over(&outage);
-        else
+        } else {
+            c->heartbeat_ms = 0;
             generation_wait(c->generation, outage_failed(&outage, err.text));
+        }
     }
     for (size_t i = 0; i < c->n_waiting; i++)
         put_back(c, &c->waiting[i].job);
-}
-
-static enum status open_consumer(struct consumer *c, struct err *err)
-{
-    const struct settings *settings = c->generation->settings;
-    enum status status;
-
-    status = open_db(settings, true, settings->job_timeout_s * 1000, &c->db, err);
-    if (status == STATUS_OK)
-        status = open_redis(settings, &c->redis, err);
-    if (status == STATUS_OK)
-        status = precompute_new(
-            &(struct precompute_options){
-                .settings = settings,
-                .db = c->db,
-                .cache = c->generation->cache,
-                .redis = c->redis,
-                .on_skipped = name_skipped,
-                .on_failed = note_failure,
-                .context = c,
-                .only_invalid = true,
-            },
-            &c->precompute, err);
-    return status;
+    if (job_stream_leave(c->generation->cache, c->redis, c->name, NULL) != STATUS_OK)
+        log_debug("the group keeps a consumer that is gone", LOG_STR("name", c->name));
 }
 
 void *job_consumer_run(void *argument)
@@ -395,13 +488,13 @@ void *job_consumer_run(void *argument)
     c->beat = &job_consumer->beat;
     (void)gethostname(host, sizeof host - 1);
     (void)snprintf(c->name, sizeof c->name, "%s:%ld:%d", host, (long)getpid(), job_consumer->number);
-    if (open_consumer(c, &err) == STATUS_OK)
+    if (compute_process_new(c->generation->settings, &c->process, &err) == STATUS_OK &&
+        open_redis(c->generation->settings, &c->redis, &err) == STATUS_OK)
         consume(c);
     else
         log_error("no jobs are worked on", LOG_STR("reason", err.text));
-    precompute_free(&c->precompute);
+    compute_process_free(&c->process);
     redis_free(&c->redis);
-    db_free(&c->db);
     free(c);
     return NULL;
 }

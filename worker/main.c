@@ -9,8 +9,9 @@
 static const struct command commands[] = {
     {"run", "", "drain the outbox, work on queued jobs; until SIGTERM", command_run},
     {"job", "NAME [OPTION]...", "run one job to its end; job --list names them", command_job},
-    {"jobs", "", "show the state of the job queue", command_jobs},
+    {"jobs", "[list [--dead] | retry | drop]", "show the job queue; settle jobs that were given up", command_jobs},
     {"check", "", "check settings, PostgreSQL and Redis", command_check},
+    {"compute", NULL, NULL, command_compute}, /* of `run`, for itself */
     {"token", "--user ID [--role ROLE] [--ttl SECONDS]", "print a token for trying the API", command_token},
     {"settings", "[--example | --markdown | --man]", "print the settings in force, or their documentation",
      command_settings},
@@ -24,8 +25,9 @@ static void print_usage(void)
 
     puts("Usage: pnlcache-worker COMMAND [OPTION]...\n\nCommands:");
     for (size_t i = 0; i < N_COMMANDS; i++)
-        printf("  %s%s%s\n        %s\n", commands[i].name, commands[i].arguments[0] != '\0' ? " " : "",
-               commands[i].arguments, commands[i].summary);
+        if (commands[i].summary != NULL)
+            printf("  %s%s%s\n        %s\n", commands[i].name, commands[i].arguments[0] != '\0' ? " " : "",
+                   commands[i].arguments, commands[i].summary);
     puts(
         "\n'pnlcache-worker COMMAND --help' tells more; --version prints the version.\n"
         "\nExit status: 0 done; 1 failed; 2 wrong command line or settings; 3 another run of the job is at work; 128+N stopped by signal N.\n"

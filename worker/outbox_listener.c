@@ -203,7 +203,7 @@ static enum status drain_once(struct drain *d, size_t *ret_n, struct err *err)
     finished = outbox_finish(d->db, &batch, status == STATUS_OK ? err : NULL);
     if (finished == STATUS_OK) {
         *ret_n = n;
-        atomic_fetch_add(&d->generation->counters.events, n);
+        atomic_fetch_add(&d->generation->counters->events, n);
     }
     return status == STATUS_OK ? finished : status;
 }

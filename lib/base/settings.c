@@ -348,14 +348,18 @@ static bool is_known(const char *name, size_t len, bool secret_only)
     return false;
 }
 
+bool settings_is_name(const char *name, size_t len)
+{
+    return is_known(name, len, false) ||
+           (len > 5 && strncmp(name + len - 5, "_FILE", 5) == 0 && is_known(name, len - 5, true));
+}
+
 static enum status check_names(const char *path, const struct env_file *file, struct err *err)
 {
     for (size_t i = 0; i < file->n; i++) {
         const char *name = file->entries[i].name;
-        size_t len = strlen(name);
 
-        if (!is_known(name, len, false) &&
-            !(len > 5 && strcmp(name + len - 5, "_FILE") == 0 && is_known(name, len - 5, true)))
+        if (!settings_is_name(name, strlen(name)))
             return err_fail(err, STATUS_INVALID, "%s:%d: there is no setting '%s' (--help lists them)", path,
                             file->entries[i].line, name);
     }

@@ -37,4 +37,10 @@ void settings_append_man(struct buf *out); /* mdoc list for the man page */
 /* Settings in force, one NAME=value a line, secrets as "(set)" or "(not set)". */
 void settings_append_effective(const struct settings *settings, struct buf *out);
 
+/* For a program that starts another one with the settings it runs with itself: all of them, secrets included, as a
+ * file for PNLCACHE_CONF. The other's environment must hold none of them, see settings_is_name(). */
+void settings_append_file(const struct settings *settings, struct buf *out);
+/* Whether the first `len` bytes name something settings_load() reads from the environment. */
+bool settings_is_name(const char *name, size_t len);
+
 #endif

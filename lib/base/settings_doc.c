@@ -1,4 +1,6 @@
 /* The table of settings as documentation: help, example file, Markdown, manual page. */
+#include <string.h>
+
 #include "lib/base/settings.h"
 #include "lib/base/settings_internal.h"
 
@@ -124,6 +126,18 @@ void settings_append_man(struct buf *out)
     buf_append_string(out, ".El\n");
 }
 
+static void append_value(const struct settings *settings, const struct setting_definition *d, struct buf *out)
+{
+    const void *field = (const char *)settings + d->offset;
+
+    if (d->kind == SETTING_TEXT || d->kind == SETTING_SECRET)
+        buf_append_string(out, *(char *const *)field);
+    else if (d->kind == SETTING_BOOLEAN)
+        buf_append_string(out, *(const bool *)field ? "true" : "false");
+    else
+        buf_append_int(out, *(const int64_t *)field);
+}
+
 void settings_append_effective(const struct settings *settings, struct buf *out)
 {
     for (size_t i = 0; i < n_setting_definitions; i++) {
@@ -133,12 +147,26 @@ void settings_append_effective(const struct settings *settings, struct buf *out)
         buf_append_format(out, "%s=", d->name);
         if (d->kind == SETTING_SECRET)
             buf_append_string(out, (*(char *const *)field)[0] != '\0' ? "(set)" : "(not set)");
-        else if (d->kind == SETTING_TEXT)
-            buf_append_string(out, *(char *const *)field);
-        else if (d->kind == SETTING_BOOLEAN)
-            buf_append_string(out, *(const bool *)field ? "true" : "false");
         else
-            buf_append_format(out, "%lld", (long long)*(const int64_t *)field);
+            append_value(settings, d, out);
         buf_append_char(out, '\n');
+    }
+}
+
+void settings_append_file(const struct settings *settings, struct buf *out)
+{
+    for (size_t i = 0; i < n_setting_definitions; i++) {
+        struct buf value = BUF_INIT;
+
+        append_value(settings, &setting_definitions[i], &value);
+        buf_append_format(out, "%s=\"", setting_definitions[i].name);
+        for (size_t j = 0; j < value.len; j++) {
+            if (strchr("\"\\`$", value.data[j]) != NULL)
+                buf_append_char(out, '\\');
+            buf_append_char(out, value.data[j]);
+        }
+        buf_append_string(out, "\"\n");
+        out->failed = out->failed || value.failed;
+        buf_release(&value);
     }
 }

@@ -62,8 +62,8 @@ SETTING(INTEGER, WARM_USERS, warm_users, "1000", 0, 100000,
 SETTING(SECONDS, DEAD_LETTER_AGE, dead_letter_age_s, "2592000", 60, 31536000, "dead letters older than this are pruned")
 SETTING(INTEGER, PRECOMPUTE_BATCH, precompute_batch, "500", 1, 10000, "users per database snapshot in a precompute job")
 SETTING(INTEGER, WORKER_CONCURRENCY, worker_concurrency, "2", 1, 64, "jobs one worker runs at once")
-SETTING(SECONDS, JOB_TIMEOUT, job_timeout_s, "60", 1, 86400, "a job idle for twice this long is taken over by another worker")
-SETTING(INTEGER, JOB_ATTEMPTS, job_attempts, "5", 1, 100, "a job that failed this often goes to jobs:dead")
+SETTING(SECONDS, JOB_TIMEOUT, job_timeout_s, "60", 1, 86400, "one query of a job; a computation that takes twice as long is ended and counts as a failed attempt")
+SETTING(INTEGER, JOB_ATTEMPTS, job_attempts, "5", 1, 100, "a job that failed or crashed this often goes to jobs:dead")
 SETTING(MILLISECONDS, OUTBOX_POLL, outbox_poll_ms, "1000", 50, 3600000, "how often the outbox is read when no notification comes")
 
 SETTING(TEXT, LOG_LEVEL, log_level, "info", 0, 0, "error, warn, info or debug")

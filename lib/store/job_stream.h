@@ -1,5 +1,8 @@
-/* The job queue: the Redis stream `jobs` with the consumer group `workers` (design section 5). A job
- * names a user and why; it carries no data, so losing one costs a miss, never a wrong number. */
+/* The job queue (design section 5): the Redis stream `jobs` with the consumer group `workers`; `jobs:later`, a sorted set of
+ * jobs that failed and wait for their next attempt; and the stream `jobs:dead` of those that were given up. A job names
+ * a user and why; it carries no data, so losing one costs a miss, never a wrong number.
+ *
+ * What is known of a job travels with it (attempts, age), so neither a worker's death nor putting it back forgets that. */
 #ifndef PNLCACHE_STORE_JOB_STREAM_H
 #define PNLCACHE_STORE_JOB_STREAM_H
 
@@ -8,34 +11,85 @@
 struct job {
     char id[48]; /* stream id */
     char user_id[USER_ID_MAX + 1];
-    char kind[32];    /* "analytics" */
-    char reason[64];  /* what caused it, for logs: "webhook trade.created", "outbox" */
-    int64_t attempts; /* deliveries so far, this one included */
+    char kind[32];      /* "analytics" */
+    char reason[64];    /* what caused it, for logs: "webhook trade.created", "outbox" */
+    int64_t attempts;   /* that failed */
+    int64_t deliveries; /* of this entry, this one included; more than one: a worker died with it */
+    int64_t born_ms;    /* wall clock, when it was first queued */
 };
 
 /* Appends a job (XADD, MAXLEN ~ 1,000,000). */
 enum status job_stream_add(struct cache *cache, struct redis *redis, const char *kind, const char *user_id,
                            const char *reason, struct err *err) MUST_CHECK;
-/* Creates stream and group if missing. */
+/* Creates stream and group if missing. STATUS_INTERNAL: another type is in the way. */
 enum status job_stream_prepare(struct cache *cache, struct redis *redis, struct err *err) MUST_CHECK;
-/* Takes up to `max` jobs for `consumer`: first those idle for more than claim_idle_ms (a dead worker's), then new
+/* Takes up to `max` jobs for `consumer`: first those idle for more than claim_idle_ms (a dead worker's; < 0: none), then new
  * ones, waiting up to block_ms (which must be below the Redis time-out). *ret_n may be 0. */
 enum status job_stream_take(struct cache *cache, struct redis *redis, const char *consumer, int64_t claim_idle_ms,
                             int64_t block_ms, struct job *ret_jobs, size_t max, size_t *ret_n,
                             struct err *err) MUST_CHECK;
+/* The consumer still works on these: their idle time begins anew, so nobody claims them. */
+enum status job_stream_keep(struct cache *cache, struct redis *redis, const char *consumer,
+                            const struct job *const *jobs, size_t n, struct err *err) MUST_CHECK;
 /* Done: XACK + XDEL. */
-enum status job_stream_finish(struct cache *cache, struct redis *redis, const struct job *job,
+enum status job_stream_finish(struct cache *cache, struct redis *redis, const struct job *const *jobs, size_t n,
+                              struct err *err) MUST_CHECK;
+/* Back into the stream, for any worker. On failure it stays with its consumer until it is claimed. */
+enum status job_stream_put_back(struct cache *cache, struct redis *redis, const struct job *job,
+                                struct err *err) MUST_CHECK;
+/* The consumer has ended and holds no job: it is forgotten. One that holds jobs stays, for they would go with it. */
+enum status job_stream_leave(struct cache *cache, struct redis *redis, const char *consumer,
+                             struct err *err) MUST_CHECK;
+
+/* Failed: into jobs:later until due_ms (wall clock); job->attempts counts this one already. */
+enum status job_stream_retry_later(struct cache *cache, struct redis *redis, const struct job *job, const char *error,
+                                   int64_t due_ms, struct err *err) MUST_CHECK;
+/* Moves what is due by now_ms from jobs:later into the stream. *ret_next_ms: when the next one is due, INT64_MAX: none waits. */
+enum status job_stream_resume(struct cache *cache, struct redis *redis, int64_t now_ms, int64_t *ret_next_ms,
                               struct err *err) MUST_CHECK;
 /* Failed for good: to jobs:dead with the error, then finished. */
 enum status job_stream_bury(struct cache *cache, struct redis *redis, const struct job *job, const char *error,
                             struct err *err) MUST_CHECK;
 
+/* --- for the operator ------------------------------------------------------------------------ */
+
+#define JOB_KINDS_MAX 16
+
 struct job_stream_state {
-    int64_t depth, in_flight, dead;
+    int64_t depth;     /* jobs not yet finished: queued, in flight, or waiting for their next attempt */
+    int64_t in_flight; /* taken by a worker */
+    int64_t retrying;  /* failed, waiting for their next attempt */
+    int64_t dead;
     int64_t oldest_age_ms; /* of the oldest job not yet finished; 0 when none */
+    size_t n_kinds;
+    struct {
+        char name[32];
+        int64_t jobs;
+    } kinds[JOB_KINDS_MAX]; /* of depth; a kind beyond JOB_KINDS_MAX is counted in the last, "other" */
 };
+/* Reads the whole queue in steps: for people and monitoring, not for a request. */
 enum status job_stream_inspect(struct cache *cache, struct redis *redis, struct job_stream_state *ret_state,
                                struct err *err) MUST_CHECK;
+
+enum job_place { JOB_QUEUED, JOB_IN_FLIGHT, JOB_RETRYING, JOB_DEAD };
+struct job_entry {
+    enum job_place place;
+    struct job job;     /* of a retrying one id is "" */
+    char consumer[128]; /* in flight: who has it */
+    char error[512];    /* retrying, dead: why it failed */
+    int64_t due_ms;     /* retrying: wall clock of the next attempt */
+    char dead_id[48];   /* dead: names the letter for job_dead_retry() and job_dead_drop() */
+};
+typedef void (*job_visit)(void *context, const struct job_entry *entry);
+/* Everything not finished, the oldest first; with `dead` the dead letters instead. */
+enum status job_stream_visit(struct cache *cache, struct redis *redis, bool dead, job_visit visit, void *context,
+                             struct err *err) MUST_CHECK;
+/* One dead letter, by its id in jobs:dead, back into the stream with no attempt counted, or away. STATUS_NOT_FOUND: no such
+ * letter; STATUS_INVALID: not an id. */
+enum status job_dead_retry(struct cache *cache, struct redis *redis, const char *dead_id, struct err *err) MUST_CHECK;
+enum status job_dead_drop(struct cache *cache, struct redis *redis, const char *dead_id, struct err *err) MUST_CHECK;
+
+/* --- who is active ------------------------------------------------------------------------- */
 
 /* The sorted set `active:users`: who was seen when. */
 enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id,

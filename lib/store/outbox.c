@@ -156,3 +156,21 @@ enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const 
     buf_release(&array);
     return status;
 }
+
+enum status outbox_inspect(struct db *db, struct outbox_state *ret_state, struct err *err)
+{
+    struct outbox_state state = {0};
+    struct db_result *result = NULL;
+    enum status status = db_query(db, "outbox_inspect",
+                                  "SELECT count(*), greatest(coalesce((extract(epoch FROM clock_timestamp() - "
+                                  "min(noted_at)) * 1000)::bigint, 0), 0) FROM pnlcache.change_log",
+                                  0, NULL, &result, err);
+
+    if (status == STATUS_OK && (db_field_int64(db_result_field(result, 0, 0), &state.depth) != STATUS_OK ||
+                                db_field_int64(db_result_field(result, 0, 1), &state.oldest_age_ms) != STATUS_OK))
+        status = err_fail(err, STATUS_INTERNAL, "pnlcache.change_log: its state cannot be read");
+    db_result_free(&result);
+    if (status == STATUS_OK)
+        *ret_state = state;
+    return status;
+}

@@ -32,4 +32,10 @@ void outbox_abandon(struct db *db, struct outbox_batch *batch);
 enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags,
                        struct err *err) MUST_CHECK;
 
+struct outbox_state {
+    int64_t depth;         /* rows, those being carried out included */
+    int64_t oldest_age_ms; /* by the database's clock; 0 when there are none */
+};
+enum status outbox_inspect(struct db *db, struct outbox_state *ret_state, struct err *err) MUST_CHECK;
+
 #endif

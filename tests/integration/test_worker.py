@@ -58,7 +58,9 @@ def outbox_is_empty(db):
 
 
 def queue(run_worker):
-    return {name: int(number) for name, number in (line.split() for line in run_worker("jobs").stdout.splitlines())}
+    """What `jobs` says. The outbox part is left out where PostgreSQL is away."""
+    done = run_worker("jobs", check=False)
+    return {name: int(number) for name, number in (line.split() for line in done.stdout.splitlines())}
 
 
 def queue_is_empty(run_worker):
@@ -261,7 +263,7 @@ def test_sigterm_finishes_the_job_in_flight(servers, db, start_worker, run_worke
     assert queue_is_empty(run_worker)
 
 
-def test_sigterm_leaves_a_stuck_job_to_others(servers, db, start_worker, run_worker):
+def test_sigterm_gives_a_stuck_job_back(servers, db, start_worker, run_worker):
     add_stock(db, "ann", 1)
     worker = start_worker(STOP_TIMEOUT="1")
     wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
@@ -273,9 +275,12 @@ def test_sigterm_leaves_a_stuck_job_to_others(servers, db, start_worker, run_wor
     worker.expected_end = True
     worker.signal(signal.SIGTERM)
     assert worker.process.wait(30) == 0
-    assert queue(run_worker)["in_flight"] == 1
+    state = queue(run_worker)
+    assert state["depth"] == 1 and state["in_flight"] == 0
     blocker.rollback()
     blocker.close()
+    start_worker()
+    wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
 
 
 def test_sighup_keeps_the_old_settings_on_error(servers, db, start_worker, tmp_path):

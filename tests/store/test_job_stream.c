@@ -29,7 +29,8 @@ static int set_up(void **state)
     OK(cache_new(&settings, &f->cache, &err));
     OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
                  &f->redis, &err));
-    OK(redis_command(f->redis, &reply, &err, "DEL", "js:jobs", "js:jobs:dead", "js:active:users", NULL));
+    OK(redis_command(f->redis, &reply, &err, "DEL", "js:jobs", "js:jobs:dead", "js:jobs:later", "js:active:users",
+                     NULL));
     OK(job_stream_prepare(f->cache, f->redis, &err));
     *state = f;
     return 0;
@@ -61,6 +62,22 @@ static void add(struct fixture *f, const char *user)
     OK(job_stream_add(f->cache, f->redis, "analytics", user, "a test", &err));
 }
 
+static void finish(struct fixture *f, const struct job *job)
+{
+    struct err err = {0};
+
+    OK(job_stream_finish(f->cache, f->redis, &job, 1, &err));
+}
+
+static struct job_stream_state inspect(struct fixture *f)
+{
+    struct job_stream_state s;
+    struct err err = {0};
+
+    OK(job_stream_inspect(f->cache, f->redis, &s, &err));
+    return s;
+}
+
 static void test_take_hands_out_each_job_once_until_finished(void **state)
 {
     struct fixture *f = *state;
@@ -75,40 +92,198 @@ static void test_take_hands_out_each_job_once_until_finished(void **state)
     assert_string_equal(jobs[0].user_id, "a b");
     assert_string_equal(jobs[0].kind, "analytics");
     assert_string_equal(jobs[0].reason, "a test");
-    assert_int_equal(jobs[0].attempts, 1);
+    assert_true(jobs[0].attempts == 0 && jobs[0].deliveries == 1);
     assert_int_equal(take(f, "two", 60000, others), 0);
     OK(job_stream_inspect(f->cache, f->redis, &s, &err));
     assert_true(s.depth == 2 && s.in_flight == 2 && s.dead == 0 && s.oldest_age_ms < 60000);
-    OK(job_stream_finish(f->cache, f->redis, &jobs[0], &err));
+    finish(f, &jobs[0]);
     OK(job_stream_inspect(f->cache, f->redis, &s, &err));
     assert_true(s.depth == 1 && s.in_flight == 1);
 }
 
-static void test_take_claims_a_dead_workers_job_and_counts_attempts(void **state)
+static void test_take_claims_a_dead_workers_job_which_is_no_attempt(void **state)
 {
     struct fixture *f = *state;
     struct job jobs[4];
 
     add(f, "u");
     assert_int_equal(take(f, "dead", 60000, jobs), 1);
-    for (int attempts = 2; attempts < 5; attempts++) {
+    assert_int_equal(take(f, "alive", -1, jobs), 0);
+    for (int deliveries = 2; deliveries < 5; deliveries++) {
         assert_int_equal(take(f, "alive", 0, jobs), 1);
-        assert_int_equal(jobs[0].attempts, attempts);
+        assert_true(jobs[0].attempts == 0 && jobs[0].deliveries == deliveries);
     }
 }
 
+static void test_put_back_keeps_attempts_and_age(void **state)
+{
+    struct fixture *f = *state;
+    struct job jobs[4];
+    struct err err = {0};
+
+    add(f, "u");
+    assert_int_equal(take(f, "one", 60000, jobs), 1);
+    jobs[0].attempts = 3;
+    jobs[0].born_ms = 12345;
+    OK(job_stream_put_back(f->cache, f->redis, &jobs[0], &err));
+    assert_true(inspect(f).depth == 1 && inspect(f).in_flight == 0);
+    assert_int_equal(take(f, "two", 60000, jobs), 1);
+    assert_true(jobs[0].attempts == 3 && jobs[0].born_ms == 12345 && jobs[0].deliveries == 1);
+    assert_string_equal(jobs[0].reason, "a test");
+}
+
+static void test_failed_job_comes_again_when_due_and_not_before(void **state)
+{
+    struct fixture *f = *state;
+    struct job_stream_state s;
+    struct job jobs[4];
+    struct err err = {0};
+    int64_t next_ms;
+
+    add(f, "a b");
+    assert_int_equal(take(f, "one", 60000, jobs), 1);
+    jobs[0].attempts = 2;
+    OK(job_stream_retry_later(f->cache, f->redis, &jobs[0], "two\nlines", 5000, &err));
+    s = inspect(f);
+    assert_true(s.depth == 1 && s.in_flight == 0 && s.retrying == 1);
+    OK(job_stream_resume(f->cache, f->redis, 4999, &next_ms, &err));
+    assert_int_equal(next_ms, 5000);
+    assert_int_equal(take(f, "two", 60000, jobs), 0);
+    OK(job_stream_resume(f->cache, f->redis, 5000, &next_ms, &err));
+    assert_int_equal(take(f, "two", 60000, jobs), 1);
+    assert_string_equal(jobs[0].user_id, "a b");
+    assert_string_equal(jobs[0].reason, "a test");
+    assert_int_equal(jobs[0].attempts, 2);
+    OK(job_stream_resume(f->cache, f->redis, INT64_MAX / 2, &next_ms, &err));
+    assert_true(next_ms == INT64_MAX);
+    assert_int_equal(take(f, "two", 60000, jobs), 0);
+}
+
+static void test_kept_job_is_not_claimed(void **state)
+{
+    struct fixture *f = *state;
+    struct job jobs[4], others[4];
+    const struct job *kept = &jobs[0];
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    add(f, "u");
+    assert_int_equal(take(f, "slow", 60000, jobs), 1);
+    /* Idle for a minute, by Redis's own account. */
+    OK(redis_command(f->redis, &reply, &err, "XCLAIM", "js:jobs", "workers", "slow", "0", jobs[0].id, "IDLE", "60000",
+                     "JUSTID", NULL));
+    OK(job_stream_keep(f->cache, f->redis, "slow", &kept, 1, &err));
+    assert_int_equal(take(f, "other", 30000, others), 0);
+    assert_int_equal(take(f, "other", 0, others), 1);
+    assert_int_equal(others[0].deliveries, 2);
+}
+
+static void test_leaving_forgets_a_consumer_without_jobs_only(void **state)
+{
+    struct fixture *f = *state;
+    const struct redis_reply *reply;
+    struct job jobs[4];
+    struct err err = {0};
+
+    add(f, "u");
+    assert_int_equal(take(f, "one", 60000, jobs), 1);
+    OK(job_stream_leave(f->cache, f->redis, "one", &err));
+    assert_int_equal(inspect(f).in_flight, 1);
+    finish(f, &jobs[0]);
+    OK(job_stream_leave(f->cache, f->redis, "one", &err));
+    OK(redis_command(f->redis, &reply, &err, "XINFO", "CONSUMERS", "js:jobs", "workers", NULL));
+    assert_int_equal(redis_reply_length(reply), 0);
+}
+
+static void keep_letter(void *context, const struct job_entry *entry)
+{
+    *(struct job_entry *)context = *entry;
+}
+
+static struct job_entry bury_one(struct fixture *f)
+{
+    struct job_entry letter = {.dead_id = ""};
+    struct job jobs[4];
+    struct err err = {0};
+
+    add(f, "u");
+    assert_int_equal(take(f, "one", 60000, jobs), 1);
+    jobs[0].attempts = 5;
+    OK(job_stream_bury(f->cache, f->redis, &jobs[0], "division by zero", &err));
+    OK(job_stream_visit(f->cache, f->redis, true, keep_letter, &letter, &err));
+    return letter;
+}
+
 static void test_bury_moves_the_job_to_the_dead(void **state)
+{
+    struct fixture *f = *state;
+    struct job_entry letter = bury_one(f);
+    struct job_stream_state s = inspect(f);
+
+    assert_true(s.depth == 0 && s.in_flight == 0 && s.dead == 1 && s.oldest_age_ms == 0);
+    assert_int_equal(letter.place, JOB_DEAD);
+    assert_string_equal(letter.job.user_id, "u");
+    assert_int_equal(letter.job.attempts, 5);
+    assert_string_equal(letter.error, "division by zero");
+}
+
+static void test_retried_letter_starts_with_no_attempt(void **state)
+{
+    struct fixture *f = *state;
+    struct job_entry letter = bury_one(f);
+    struct job jobs[4];
+    struct err err = {0};
+
+    OK(job_dead_retry(f->cache, f->redis, letter.dead_id, &err));
+    assert_true(inspect(f).dead == 0);
+    assert_int_equal(take(f, "one", 60000, jobs), 1);
+    assert_int_equal(jobs[0].attempts, 0);
+    assert_int_equal(job_dead_retry(f->cache, f->redis, letter.dead_id, &err), STATUS_NOT_FOUND);
+    assert_int_equal(job_dead_retry(f->cache, f->redis, "tomorrow", &err), STATUS_INVALID);
+}
+
+static void test_dropped_letter_is_gone_and_a_foreign_entry_too(void **state)
+{
+    struct fixture *f = *state;
+    struct job_entry letter = bury_one(f);
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    OK(redis_command(f->redis, &reply, &err, "XADD", "js:jobs:dead", "9999999999999-0", "foo", "bar", NULL));
+    assert_int_equal(job_dead_retry(f->cache, f->redis, "9999999999999-0", &err), STATUS_INTERNAL);
+    OK(job_dead_drop(f->cache, f->redis, "9999999999999-0", &err));
+    assert_int_equal(inspect(f).dead, 1);
+    OK(job_dead_drop(f->cache, f->redis, letter.dead_id, &err));
+    assert_int_equal(inspect(f).dead, 0);
+    assert_int_equal(job_dead_drop(f->cache, f->redis, letter.dead_id, &err), STATUS_NOT_FOUND);
+}
+
+static void test_inspect_counts_kinds_beyond_one_step(void **state)
 {
     struct fixture *f = *state;
     struct job_stream_state s;
     struct job jobs[4];
     struct err err = {0};
 
-    add(f, "u");
-    assert_int_equal(take(f, "one", 60000, jobs), 1);
-    OK(job_stream_bury(f->cache, f->redis, &jobs[0], "division by zero", &err));
-    OK(job_stream_inspect(f->cache, f->redis, &s, &err));
-    assert_true(s.depth == 0 && s.in_flight == 0 && s.dead == 1 && s.oldest_age_ms == 0);
+    for (int i = 0; i < 1200; i++)
+        OK(job_stream_add(f->cache, f->redis, i % 3 == 0 ? "erase" : "analytics", "u", "a test", &err));
+    assert_int_equal(take(f, "one", 60000, jobs), 4);
+    s = inspect(f);
+    assert_true(s.depth == 1200 && s.in_flight == 4 && s.n_kinds == 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(s.kinds[i].jobs, strcmp(s.kinds[i].name, "erase") == 0 ? 400 : 800);
+}
+
+static void test_other_type_under_the_key_is_named(void **state)
+{
+    struct fixture *f = *state;
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    OK(redis_command(f->redis, &reply, &err, "DEL", "js:jobs", NULL));
+    OK(redis_command(f->redis, &reply, &err, "SET", "js:jobs", "mine", NULL));
+    assert_int_equal(job_stream_prepare(f->cache, f->redis, &err), STATUS_INTERNAL);
+    assert_non_null(strstr(err.text, "js:jobs"));
 }
 
 static void test_take_drops_what_is_no_job_and_what_was_trimmed(void **state)
@@ -166,8 +341,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_take_hands_out_each_job_once_until_finished, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_take_claims_a_dead_workers_job_and_counts_attempts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_take_claims_a_dead_workers_job_which_is_no_attempt, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_put_back_keeps_attempts_and_age, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_job_comes_again_when_due_and_not_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_kept_job_is_not_claimed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_leaving_forgets_a_consumer_without_jobs_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bury_moves_the_job_to_the_dead, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_retried_letter_starts_with_no_attempt, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_dropped_letter_is_gone_and_a_foreign_entry_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_inspect_counts_kinds_beyond_one_step, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_other_type_under_the_key_is_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_take_drops_what_is_no_job_and_what_was_trimmed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_take_after_a_flush_recreates_the_group, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_active_users_list_newest_first_within_the_window, set_up, tear_down),

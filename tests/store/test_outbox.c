@@ -173,6 +173,22 @@ static void test_add_of_a_bad_tag_notes_nothing(void **state)
     db_free(&db);
 }
 
+static void test_inspect_tells_depth_and_age(void **state)
+{
+    struct db *db = open_role(true);
+    struct outbox_state s;
+
+    (void)state;
+    assert_status(outbox_inspect(db, &s, &err), STATUS_OK, &err);
+    assert_true(s.depth == 0 && s.oldest_age_ms == 0);
+    database_run("INSERT INTO pnlcache.change_log (user_id, tag, noted_at) VALUES ('u', 'stocks', now() - interval '1 "
+                 "hour'), ('u', 'options', now()), ('u', 'notes', now() + interval '1 day')");
+    assert_status(outbox_inspect(db, &s, &err), STATUS_OK, &err);
+    assert_int_equal(s.depth, 3);
+    assert_in_range(s.oldest_age_ms, 3600000, 3660000);
+    db_free(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +199,7 @@ int main(void)
         cmocka_unit_test_setup(test_worker_that_dies_loses_no_row, set_up),
         cmocka_unit_test_setup(test_add_on_a_read_only_connection_notes_and_wakes, set_up),
         cmocka_unit_test_setup(test_add_of_a_bad_tag_notes_nothing, set_up),
+        cmocka_unit_test_setup(test_inspect_tells_depth_and_age, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -231,6 +231,46 @@ static void test_settings_append_example_uncommented_loads(void **state)
     buf_release(&out);
 }
 
+static void test_settings_append_file_loads_to_the_same_set(void **state)
+{
+    struct settings *first, *second;
+    struct buf text = BUF_INIT;
+    struct err err = {{0}};
+
+    (void)state;
+    assert_int_equal(setenv("DATABASE_URL", "host=/a b\\c user='$x`\"' #", 1), 0);
+    assert_int_equal(setenv("JWT_SECRET", "line one\n  line two \\", 1), 0);
+    assert_int_equal(setenv("KEY_PREFIX", "p:", 1), 0);
+    assert_int_equal(setenv("CACHE_ENABLED", "no", 1), 0);
+    assert_int_equal(setenv("MAX_BODY", "64k", 1), 0);
+    assert_int_equal(settings_load(&first, &err), STATUS_OK);
+    settings_append_file(first, &text);
+    assert_int_equal(clean(NULL), 0);
+    write_file("conf", text.data);
+    if (settings_load(&second, &err) != STATUS_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(second->database_url, first->database_url);
+    assert_string_equal(second->jwt_secret, first->jwt_secret);
+    assert_string_equal(second->key_prefix, "p:");
+    assert_false(second->cache_enabled);
+    assert_int_equal(second->max_body, 65536);
+    assert_string_equal(second->listen_group, "");
+    settings_free(&first);
+    settings_free(&second);
+    buf_release(&text);
+}
+
+static void test_settings_is_name_knows_settings_spellings_and_secrets_files(void **state)
+{
+    (void)state;
+    assert_true(settings_is_name("REDIS_URL=x", 9));
+    assert_true(settings_is_name("REDIS_URL_FILE", 14));
+    assert_true(settings_is_name("UPSTASH_REDIS_REST_TOKEN", 24));
+    assert_false(settings_is_name("LOG_LEVEL_FILE", 14));
+    assert_false(settings_is_name("REDIS_URL=x", 11));
+    assert_false(settings_is_name("PATH", 4));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +282,8 @@ int main(void)
         cmocka_unit_test_setup(test_settings_load_other_spellings_of_the_redis_url, clean),
         cmocka_unit_test_setup(test_settings_append_effective_hides_secrets, clean),
         cmocka_unit_test_setup(test_settings_append_example_uncommented_loads, clean),
+        cmocka_unit_test_setup(test_settings_append_file_loads_to_the_same_set, clean),
+        cmocka_unit_test_setup(test_settings_is_name_knows_settings_spellings_and_secrets_files, clean),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
