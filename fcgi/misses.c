@@ -4,30 +4,16 @@
 #include <string.h>
 
 #include "fcgi/document_response.h"
+#include "fcgi/miss_queue.h"
 #include "lib/base/log.h"
 #include "lib/store/outbox.h"
 
-#define BUCKETS 1024
 #define HEARTBEAT_MS 1000
-
-struct flight {
-    struct buf key; /* the document's key after a letter for the kind of answer; empty: not shared */
-    struct exchange *first, *last;
-    size_t n;
-    bool begun; /* nobody may join any more */
-    struct flight *successor;
-    struct flight *next_queued, *next_in_bucket;
-};
 
 struct misses {
     struct responder *responder;
     void (*on_done)(struct exchange *x);
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    bool stopping;
-    size_t n_waiting, max_waiting;
-    struct flight *queue_head, *queue_tail;
-    struct flight *buckets[BUCKETS];
+    struct miss_queue *queue;
     size_t n_threads;
     pthread_t *threads;
 };
@@ -41,161 +27,9 @@ struct miss_thread {
     struct buf out;
 };
 
-/* --- the queue ------------------------------------------------------------------------------ */
-
-static size_t bucket_of(const struct buf *key)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < key->len; i++)
-        hash = (hash ^ (unsigned char)key->data[i]) * 16777619u;
-    return hash % BUCKETS;
-}
-
-static struct flight **find(struct misses *m, const struct buf *key)
-{
-    struct flight **p = &m->buckets[bucket_of(key)];
-    while (*p && ((*p)->key.len != key->len || memcmp((*p)->key.data, key->data, key->len) != 0))
-        p = &(*p)->next_in_bucket;
-    return p;
-}
-
-static void enqueue(struct misses *m, struct flight *f)
-{
-    f->next_queued = NULL;
-    if (m->queue_tail)
-        m->queue_tail->next_queued = f;
-    else
-        m->queue_head = f;
-    m->queue_tail = f;
-    pthread_cond_signal(&m->work);
-}
-
-static struct flight *dequeue(struct misses *m)
-{
-    struct flight *f = m->queue_head;
-    m->queue_head = f->next_queued;
-    if (!m->queue_head)
-        m->queue_tail = NULL;
-    return f;
-}
-
-/* Takes the key from the caller. NULL: out of memory. */
-static struct flight *flight_new(struct buf *key)
-{
-    struct flight *f = calloc(1, sizeof(*f));
-    if (!f)
-        return NULL;
-    f->key = *key;
-    buf_init(key);
-    return f;
-}
-
-static void flight_free(struct flight *f)
-{
-    buf_release(&f->key);
-    free(f);
-}
-
-static void flight_add(struct flight *f, struct exchange *x)
-{
-    x->next = NULL;
-    if (f->last)
-        f->last->next = x;
-    else
-        f->first = x;
-    f->last = x;
-    f->n++;
-}
-
-/* The flight that a request with this key may join, made if there is none. */
-static struct flight *joinable(struct misses *m, struct buf *key)
-{
-    struct flight **place = find(m, key), *f = *place;
-    if (f && !f->begun)
-        return f;
-    if (f) {
-        if (!f->successor)
-            f->successor = flight_new(key);
-        return f->successor;
-    }
-    f = flight_new(key);
-    if (f) {
-        *place = f;
-        enqueue(m, f);
-    }
-    return f;
-}
-
-static enum status submit_locked(struct misses *m, struct exchange *x, struct buf *key)
-{
-    struct flight *f;
-
-    if (m->n_waiting >= m->max_waiting)
-        return STATUS_LIMIT;
-    if (key->len > 0) {
-        f = joinable(m, key);
-    } else {
-        f = flight_new(key);
-        if (f)
-            enqueue(m, f);
-    }
-    if (!f)
-        return STATUS_NO_MEMORY;
-    flight_add(f, x);
-    m->n_waiting++;
-    return STATUS_OK;
-}
-
 enum status misses_submit(struct misses *m, struct exchange *x)
 {
-    struct buf key = BUF_INIT;
-
-    if (x->work == WORK_DOCUMENT) {
-        buf_append_char(&key, x->bypass ? 'b' : x->recompute ? 'r' : 'n');
-        buf_append(&key, x->key.data, x->key.len);
-        if (buf_status(&key) != STATUS_OK)
-            return STATUS_NO_MEMORY;
-    }
-    pthread_mutex_lock(&m->lock);
-    enum status status = submit_locked(m, x, &key);
-    pthread_mutex_unlock(&m->lock);
-    buf_release(&key);
-    return status;
-}
-
-/* The next flight, begun; NULL: the threads are to end. */
-static struct flight *take(struct misses *m)
-{
-    pthread_mutex_lock(&m->lock);
-    while (!m->queue_head && !m->stopping)
-        pthread_cond_wait(&m->work, &m->lock);
-    struct flight *f = m->queue_head ? dequeue(m) : NULL;
-    if (f)
-        f->begun = true;
-    pthread_mutex_unlock(&m->lock);
-    return f;
-}
-
-/* Out of the table; its successor takes its place there and in the queue. */
-static void land(struct misses *m, struct flight *f)
-{
-    pthread_mutex_lock(&m->lock);
-    m->n_waiting -= f->n;
-    if (f->key.len > 0) {
-        struct flight **place = find(m, &f->key);
-        *place = f->next_in_bucket;
-        if (f->successor) {
-            f->successor->next_in_bucket = *place;
-            *place = f->successor;
-            enqueue(m, f->successor);
-        }
-    }
-    pthread_mutex_unlock(&m->lock);
-    for (struct exchange *x = f->first, *next; x; x = next) {
-        next = x->next;
-        m->on_done(x);
-    }
-    flight_free(f);
+    return miss_queue_submit(m->queue, x);
 }
 
 /* --- the work ------------------------------------------------------------------------------- */
@@ -364,12 +198,12 @@ static void *run(void *arg)
         status = responder_new_redis(t.misses->responder, "pnlcache.fcgi miss", &t.redis, &err);
     if (status != STATUS_OK)
         log_error("a miss thread cannot start", LOG_STR("error", err.text));
-    while ((f = take(t.misses))) {
+    while ((f = miss_queue_take(t.misses->queue))) {
         if (status == STATUS_OK)
             serve(&t, f);
         else
             fail_all(f, status, NULL, NULL);
-        land(t.misses, f);
+        miss_queue_land(t.misses->queue, f, t.misses->on_done);
     }
     buf_release(&t.out);
     redis_free(&t.redis);
@@ -382,22 +216,25 @@ enum status misses_start(struct responder *responder, void (*on_done)(struct exc
 {
     size_t n = (size_t)responder->settings->miss_threads;
     struct misses *m = calloc(1, sizeof(*m));
+    enum status status = STATUS_OK;
+
     if (!m || !(m->threads = calloc(n, sizeof(*m->threads)))) {
         free(m);
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     }
     m->responder = responder;
     m->on_done = on_done;
-    m->max_waiting = (size_t)responder->settings->miss_queue;
-    pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->work, NULL);
-    for (; m->n_threads < n; m->n_threads++)
+    status = miss_queue_new((size_t)responder->settings->miss_queue, &m->queue, err);
+    for (; status == STATUS_OK && m->n_threads < n; m->n_threads++)
         if (pthread_create(&m->threads[m->n_threads], NULL, run, m) != 0) {
-            misses_stop(&m);
-            return err_fail(err, STATUS_UNAVAILABLE, "cannot start %zu miss threads", n);
+            status = err_fail(err, STATUS_UNAVAILABLE, "cannot start %zu miss threads", n);
+            break;
         }
-    *ret_misses = m;
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        *ret_misses = m;
+    else
+        misses_stop(&m);
+    return status;
 }
 
 void misses_stop(struct misses **misses)
@@ -405,14 +242,11 @@ void misses_stop(struct misses **misses)
     struct misses *m = *misses;
     if (!m)
         return;
-    pthread_mutex_lock(&m->lock);
-    m->stopping = true;
-    pthread_cond_broadcast(&m->work);
-    pthread_mutex_unlock(&m->lock);
+    if (m->queue)
+        miss_queue_stop(m->queue);
     for (size_t i = 0; i < m->n_threads; i++)
         pthread_join(m->threads[i], NULL);
-    pthread_mutex_destroy(&m->lock);
-    pthread_cond_destroy(&m->work);
+    miss_queue_free(&m->queue);
     free(m->threads);
     free(m);
     *misses = NULL;

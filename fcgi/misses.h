@@ -1,9 +1,5 @@
-/* Work that needs the database: misses, webhooks that Redis refused. It runs on its own threads behind
- * a bounded queue, so that a slow database never delays a hit.
- *
- * Misses of one key share one computation. A request may join a flight only while it has not begun: then its epochs and
- * its snapshot are younger than the request, whatever was invalidated before. One that comes later joins the flight's
- * successor, which waits for it and mostly finds its result in Redis, valid by the read rule. */
+/* Work that needs the database: misses, webhooks that Redis refused. It runs on its own threads behind a bounded
+ * queue (miss_queue.h: who shares whose computation, whose turn it is), so that a slow database never delays a hit. */
 #ifndef PNLCACHE_FCGI_MISSES_H
 #define PNLCACHE_FCGI_MISSES_H
 
@@ -18,7 +14,7 @@ enum status misses_start(struct responder *responder, void (*on_done)(struct exc
 /* Ends the threads once the queue is empty, and frees everything. */
 void misses_stop(struct misses **misses);
 
-/* Hands the exchange over until on_done. STATUS_LIMIT: MISS_QUEUE are waiting already. */
+/* Hands the exchange over until on_done. STATUS_LIMIT: MISS_QUEUE computations wait or run already. */
 enum status misses_submit(struct misses *misses, struct exchange *x) MUST_CHECK;
 
 #endif

@@ -23,7 +23,7 @@ SETTING(INTEGER, LISTEN_BACKLOG, listen_backlog, "4096", 1, 65535, "connections 
 SETTING(INTEGER, THREADS, threads, "2", 1, 256, "responder threads that serve hits")
 SETTING(INTEGER, MISS_THREADS, miss_threads, "4", 1, 256,
         "responder threads that compute misses; each may hold one database connection")
-SETTING(INTEGER, MISS_QUEUE, miss_queue, "256", 1, 1000000, "misses that may wait; one more is answered 503")
+SETTING(INTEGER, MISS_QUEUE, miss_queue, "256", 1, 1000000, "misses that may wait or be computed, equal ones counting once; one more is answered 503")
 SETTING(INTEGER, MAX_CONNECTIONS, max_connections, "10000", 1, 1000000, "FastCGI connections open at once")
 SETTING(BYTES, MAX_BODY, max_body, "256k", 1024, 16777216, "largest request body")
 SETTING(MILLISECONDS, REQUEST_TIMEOUT, request_timeout_ms, "10000", 100, 600000,
