@@ -5,6 +5,7 @@
 
 #include "fcgi/document_response.h"
 #include "fcgi/miss_queue.h"
+#include "jobs/document_text.h"
 #include "lib/base/log.h"
 #include "lib/store/outbox.h"
 
@@ -86,6 +87,8 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
         .epochs = epochs ? epochs : &none,
         .body = body,
         .ttl_s = document_ttl_s(r->settings, &leader->document),
+        .user_id = leader->user_id,
+        .section = document_section_name(leader->document.section),
     };
     enum cache_source source = leader->bypass ? SOURCE_BYPASS : SOURCE_MISS;
     struct err err;

@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "jobs/document_text.h"
 
 /* A group is a few users' documents: large enough that round trips do not count, small enough that a
  * handful of groups in memory does not either. */
@@ -9,11 +12,12 @@
 #define GROUP_DOCUMENTS 512
 
 struct item {
-    size_t key, body; /* offsets, because the buffers move while they grow */
+    size_t key, user_id, body; /* offsets, because the buffers move while they grow */
     struct cache_body about;
     struct cache_epochs epochs;
     const struct cache_tags *tags;
     int64_t ttl_s;
+    const char *section;
 };
 
 struct group {
@@ -95,6 +99,8 @@ static enum status group_store(struct document_writer *w, struct group *g, struc
             .epochs = &item->epochs,
             .body = &item->about,
             .ttl_s = item->ttl_s,
+            .user_id = g->keys.data + item->user_id,
+            .section = item->section,
         };
     }
     status = g->n == 0 ? STATUS_OK : cache_store_many(w->cache, w->redis, g->stores, g->n, err);
@@ -267,9 +273,12 @@ enum status document_writer_add(struct document_writer *w, const struct document
         .epochs = document_pick_epochs(request, epochs),
         .tags = document_tags(request),
         .ttl_s = document_ttl_s(w->settings, request),
+        .section = document_section_name(request->section),
     };
     document_append_key(w->cache, request, user_id, &g->keys);
     buf_append_char(&g->keys, '\0');
+    item->user_id = g->keys.len;
+    buf_append(&g->keys, user_id, strlen(user_id) + 1);
     if (buf_status(&g->keys) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
     g->n++;

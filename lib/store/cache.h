@@ -172,6 +172,8 @@ struct cache_store {
     const struct cache_epochs *epochs; /* as opened before the snapshot */
     const struct cache_body *body;
     int64_t ttl_s; /* jittered by up to -10 %, cut at valid_until */
+    /* Both given: a store that changes the body is announced on pnlcache:updated (docs/events.md). */
+    const char *user_id, *section;
     /* out */
     bool unchanged; /* the stored body was kept, only its header was renewed */
     enum status status;
@@ -181,7 +183,8 @@ struct cache_store {
 /* Stores n values in at most two pipelined round trips: first the present headers (GETRANGE), then
  * SET, or, where the content is the same, the new header only (SETRANGE). Values over CACHE_MAX_VALUE
  * are not stored (STATUS_LIMIT in their `status`), nor are those nobody could be served: an epoch is absent, Redis is
- * another instance than the epochs', valid_until has passed (STATUS_CONFLICT). The result is the first failure of the transport. */
+ * another instance than the epochs', valid_until has passed (STATUS_CONFLICT). The result is the first failure of the transport.
+ * Stores of one user that are adjacent are announced in one message. */
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err) MUST_CHECK;
 /* The header such a body would be stored with; for answers that are not stored. */

@@ -39,6 +39,10 @@ static inline size_t cache_count_tags(const struct cache_tags *tags, bool shared
         n += tags->tags[i].shared == shared;
     return n;
 }
+/* Appends a PUBLISH on pnlcache:updated for each user whose documents change with these stores; stores of one user are
+ * adjacent. */
+void cache_append_announcements(const struct cache *cache, struct redis *redis, const struct cache_store *stores,
+                                size_t n);
 /* Appends COMMAND key tag... for the user's or the shared tags; nothing when there is none. */
 void cache_append_tag_command(struct redis *redis, const char *command, const char *key, const struct cache_tags *tags,
                               bool shared);

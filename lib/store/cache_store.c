@@ -243,6 +243,7 @@ static enum status write_all(struct cache *cache, struct redis *redis, struct ca
         }
         reply += 2;
     }
+    cache_append_announcements(cache, redis, stores, n);
     status = redis_flush(redis, err);
     reply = 0;
     for (size_t i = 0; i < n && status == STATUS_OK; i++) {
