@@ -4,34 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fcgi/hmac.h"
+#include "fcgi/jwt_keys.h"
 #include "lib/base/text.h"
 #include "lib/json/json_reader.h"
 
 struct jwt_verifier {
-    struct hmac_key *key;
+    struct jwt_keys *keys;
     char *audience, *issuer;
 };
 
 enum status jwt_verifier_new(const struct jwt_options *options, struct jwt_verifier **ret_verifier, struct err *err)
 {
-    size_t len = strlen(options->secret);
-    if (len < JWT_MIN_SECRET)
-        return err_fail(err, STATUS_INVALID,
-                        "JWT_SECRET has %zu bytes; set the HS256 secret of your tokens, at least %d bytes", len,
-                        JWT_MIN_SECRET);
     struct jwt_verifier *v = calloc(1, sizeof(*v));
     if (!v || !(v->audience = strdup(options->audience)) || !(v->issuer = strdup(options->issuer))) {
         jwt_verifier_free(&v);
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     }
-    enum status status = hmac_key_new(options->secret, len, &v->key, err);
-    if (status != STATUS_OK) {
+    enum status status = jwt_keys_new(options->secret, options->keys, &v->keys, err);
+    if (status == STATUS_OK)
+        *ret_verifier = v;
+    else
         jwt_verifier_free(&v);
-        return status;
-    }
-    *ret_verifier = v;
-    return STATUS_OK;
+    return status;
 }
 
 void jwt_verifier_free(struct jwt_verifier **verifier)
@@ -39,7 +33,7 @@ void jwt_verifier_free(struct jwt_verifier **verifier)
     struct jwt_verifier *v = *verifier;
     if (!v)
         return;
-    hmac_key_free(&v->key);
+    jwt_keys_free(&v->keys);
     free(v->audience);
     free(v->issuer);
     free(v);
@@ -68,26 +62,6 @@ static bool split(const char *token, size_t len, struct parts *p)
     return true;
 }
 
-static enum status check_signature(const struct jwt_verifier *v, const char *token, const struct parts *p,
-                                   struct err *err)
-{
-    struct buf given = BUF_INIT;
-    unsigned char expected[HMAC_SIZE];
-    struct hmac_part text = {token, p->signed_len};
-
-    enum status status = base64url_decode(p->signature, p->signature_len, &given);
-    if (status != STATUS_OK) {
-        status = err_fail(err, status, "the signature is not base64url");
-        goto out;
-    }
-    status = hmac_sign(v->key, &text, 1, expected, err);
-    if (status == STATUS_OK && (given.len != HMAC_SIZE || !hmac_equal(given.data, expected, HMAC_SIZE)))
-        status = err_fail(err, STATUS_INVALID, "the signature is wrong");
-out:
-    buf_release(&given);
-    return status;
-}
-
 static enum status parse_part(const char *text, size_t len, const char *what, struct json_document **ret_document,
                               struct err *err)
 {
@@ -114,7 +88,22 @@ out:
     return status;
 }
 
-static enum status check_header(const struct parts *p, struct err *err)
+static enum status check_signature(const struct jwt_verifier *v, const char *token, const struct parts *p,
+                                   const char *algorithm, const char *key_id, struct err *err)
+{
+    struct buf given = BUF_INIT;
+
+    enum status status = base64url_decode(p->signature, p->signature_len, &given);
+    if (status == STATUS_OK)
+        status = jwt_keys_verify(v->keys, algorithm, key_id, token, p->signed_len, given.data, given.len, err);
+    else
+        status = err_fail(err, status, "the signature is not base64url");
+    buf_release(&given);
+    return status;
+}
+
+/* The header, and the signature by the key it asks for. */
+static enum status check_signed(const struct jwt_verifier *v, const char *token, const struct parts *p, struct err *err)
 {
     struct json_document *document = NULL;
 
@@ -122,14 +111,18 @@ static enum status check_header(const struct parts *p, struct err *err)
     if (status != STATUS_OK)
         return status;
     const struct json_value *root = json_root(document);
-    const struct json_value *algorithm = json_member(root, "alg"), *type = json_member(root, "typ");
-    const char *name = algorithm ? json_get_string(algorithm) : NULL;
-    if (!name || strcmp(name, "HS256") != 0)
-        status = err_fail(err, STATUS_INVALID, "the algorithm is not HS256");
+    const struct json_value *type = json_member(root, "typ"), *id = json_member(root, "kid");
+    const char *algorithm = json_get_string(json_member(root, "alg")), *key_id = json_get_string(id);
+    if (!algorithm)
+        status = err_fail(err, STATUS_INVALID, "the header has no 'alg'");
     else if (json_member(root, "crit"))
         status = err_fail(err, STATUS_INVALID, "the token has critical extensions");
     else if (type && !json_get_string(type))
         status = err_fail(err, STATUS_INVALID, "'typ' is not a string");
+    else if (id && (!key_id || strlen(key_id) > JWT_MAX_KEY_ID))
+        status = err_fail(err, STATUS_INVALID, "'kid' is not a text of at most %d bytes", JWT_MAX_KEY_ID);
+    else
+        status = check_signature(v, token, p, algorithm, key_id, err);
     json_document_free(&document);
     return status;
 }
@@ -219,9 +212,7 @@ enum status jwt_verify(const struct jwt_verifier *verifier, const char *token, s
         return err_fail(err, STATUS_INVALID, "the token is over %d bytes", JWT_MAX_SIZE);
     if (!split(token, len, &parts))
         return err_fail(err, STATUS_INVALID, "the token has not three parts");
-    enum status status = check_signature(verifier, token, &parts, err);
-    if (status == STATUS_OK)
-        status = check_header(&parts, err);
+    enum status status = check_signed(verifier, token, &parts, err);
     if (status == STATUS_OK)
         status = parse_part(parts.payload, parts.payload_len, "payload", &payload, err);
     if (status != STATUS_OK)

@@ -1,5 +1,5 @@
-/* JSON Web Tokens, verified strictly (RFC 7519, RFC 8725). The key decides the algorithm, never the token: with a
- * secret only HS256 is accepted. */
+/* JSON Web Tokens, verified strictly (RFC 7519, RFC 8725). The key decides the algorithm, never the token: see
+ * fcgi/jwt_keys.h. */
 #ifndef PNLCACHE_FCGI_JWT_H
 #define PNLCACHE_FCGI_JWT_H
 
@@ -8,17 +8,17 @@
 #include "lib/store/cache.h"
 
 #define JWT_MAX_SIZE 8192
-#define JWT_MIN_SECRET 32
 #define JWT_LEEWAY_SECONDS 60
 
 struct jwt_verifier; /* immutable; shared by threads */
 
 struct jwt_options {
-    const char *secret;   /* copied; at least JWT_MIN_SECRET bytes */
+    const char *secret;   /* copied; HS256; "": none */
+    const char *keys;     /* path of a file of public keys, read now; "": none */
     const char *audience; /* copied; "": any */
     const char *issuer;   /* copied; "": any */
 };
-/* STATUS_INVALID: the secret is too short; the text says what to do. */
+/* STATUS_INVALID: as jwt_keys_new(). */
 enum status jwt_verifier_new(const struct jwt_options *options, struct jwt_verifier **ret_verifier,
                              struct err *err) MUST_CHECK;
 void jwt_verifier_free(struct jwt_verifier **verifier);
@@ -32,7 +32,7 @@ struct claims {
 };
 
 /* Signature and claims, at `now`. STATUS_INVALID: refused; the text is for the log, not for the caller.
- * Refused are: anything but three parts of strict base64url, duplicate members, an algorithm that is not the key's, `crit`,
+ * Refused are: anything but three parts of strict base64url, duplicate members, an algorithm or `kid` that no key has, `crit`,
  * a missing or fractional `exp`, `exp` or `nbf` outside the leeway, a wrong `aud` or `iss`, a `sub` that is no user id. */
 enum status jwt_verify(const struct jwt_verifier *verifier, const char *token, size_t len, struct instant now,
                        struct claims *ret_claims, struct err *err) MUST_CHECK;

@@ -103,6 +103,19 @@ static void reload(struct responder *responder)
     service_notify("READY=1"); /* also with the old settings: the reload is over */
 }
 
+/* Keys are rotated by replacing their file. A version that cannot be used is complained about once. */
+static void follow_key_file(struct responder *responder, struct file_mark *seen)
+{
+    struct secrets *secrets = secrets_get(responder);
+    struct file_mark mark = file_mark_take(secrets->key_file);
+
+    secrets_put(&secrets);
+    if (file_mark_equal(&mark, seen))
+        return;
+    *seen = mark;
+    reload(responder);
+}
+
 /* The loops prove progress: each begins a turn at least once a second. A thread that computes a miss may take its time. */
 static bool loops_beat(struct loop *const *loops, int64_t n, int64_t within_ms)
 {
@@ -113,12 +126,14 @@ static bool loops_beat(struct loop *const *loops, int64_t n, int64_t within_ms)
     return true;
 }
 
-/* Waits for the signal to stop; once a second carries out what Redis refused and feeds the service manager's watchdog. */
+/* Waits for the signal to stop; once a second carries out what Redis refused, looks at the key file and feeds the service
+ * manager's watchdog. */
 static void watch(struct responder *responder, struct loop *const *loops, int64_t n_loops, const sigset_t *awaited)
 {
     const int64_t watchdog_ms = service_watchdog_ms();
     const int64_t step_ms = watchdog_ms > 0 && watchdog_ms / 3 < 1000 ? watchdog_ms / 3 : 1000;
     const struct timespec step = {step_ms / 1000, step_ms % 1000 * 1000000};
+    struct file_mark keys = responder->secrets->key_mark;
     struct redis *redis = NULL;
     struct err err;
 
@@ -132,6 +147,7 @@ static void watch(struct responder *responder, struct loop *const *loops, int64_
             reload(responder);
         if (watchdog_ms > 0 && loops_beat(loops, n_loops, watchdog_ms))
             service_notify("WATCHDOG=1");
+        follow_key_file(responder, &keys);
         if (redis && pending_carry_out(responder->pending, responder->cache, redis, &err) != STATUS_OK)
             log_debug("invalidations are pending", LOG_STR("error", err.text));
     }

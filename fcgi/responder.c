@@ -10,8 +10,11 @@ static enum status secrets_new(const struct settings *settings, struct secrets *
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     s->references = 1;
     s->webhook_tolerance_s = settings->webhook_tolerance_s;
-    struct jwt_options options = {settings->jwt_secret, settings->jwt_audience, settings->jwt_issuer};
-    enum status status = jwt_verifier_new(&options, &s->jwt, err);
+    struct jwt_options options = {settings->jwt_secret, settings->jwt_keys, settings->jwt_audience,
+                                  settings->jwt_issuer};
+    s->key_file = strdup(settings->jwt_keys);
+    s->key_mark = file_mark_take(settings->jwt_keys);
+    enum status status = s->key_file ? jwt_verifier_new(&options, &s->jwt, err) : STATUS_NO_MEMORY;
     if (status == STATUS_OK)
         status = webhook_keys_new(settings->webhook_secrets, &s->webhooks, err);
     if (status == STATUS_OK)
@@ -37,6 +40,7 @@ void secrets_put(struct secrets **secrets)
     if (!s || atomic_fetch_sub(&s->references, 1) > 1)
         return;
     jwt_verifier_free(&s->jwt);
+    free(s->key_file);
     webhook_keys_free(&s->webhooks);
     free(s);
 }

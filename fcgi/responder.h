@@ -9,6 +9,7 @@
 #include "fcgi/jwt.h"
 #include "fcgi/pending.h"
 #include "fcgi/webhook_signature.h"
+#include "lib/base/file.h"
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
 #include "lib/store/db.h"
@@ -19,6 +20,8 @@ struct secrets {
     _Atomic int references;
     uint64_t generation;
     struct jwt_verifier *jwt;
+    char *key_file;            /* JWT_KEYS; "": none */
+    struct file_mark key_mark; /* of the version that was read, or of one before it */
     struct webhook_keys *webhooks;
     int64_t webhook_tolerance_s;
 };

@@ -10,11 +10,11 @@
 #include <strings.h>
 
 #include "lib/base/env_file.h"
+#include "lib/base/file.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/settings_internal.h"
 
 #define DEFAULT_FILE "/etc/pnlcache/pnlcache.conf"
-#define MAX_FILE_BYTES (1 << 20)
 
 const struct setting_definition setting_definitions[] = {
 #define SETTING(kind, name, field, value, min, max, help)                                                              \
@@ -157,33 +157,10 @@ static enum status set_value(struct settings *s, const struct setting_definition
 
 /* --- where values come from ------------------------------------------------------------------------ */
 
-static enum status read_whole_file(const char *path, struct buf *out, struct err *err)
-{
-    FILE *file = fopen(path, "re");
-    char block[4096];
-    size_t got;
-    bool failed;
-
-    if (file == NULL)
-        return err_fail(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_INVALID, "cannot read %s: %s", path,
-                        strerror(errno));
-    while ((got = fread(block, 1, sizeof block, file)) > 0 && out->len <= MAX_FILE_BYTES)
-        buf_append(out, block, got);
-    failed = ferror(file) != 0;
-    (void)fclose(file);
-    if (failed)
-        return err_fail(err, STATUS_INVALID, "cannot read %s", path);
-    if (out->len > MAX_FILE_BYTES)
-        return err_fail(err, STATUS_INVALID, "%s is larger than 1 MiB", path);
-    if (buf_status(out) != STATUS_OK)
-        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    return STATUS_OK;
-}
-
 /* A secret's file: its contents without the line end. */
 static enum status read_secret(const char *path, struct buf *out, struct err *err)
 {
-    enum status status = read_whole_file(path, out, err);
+    enum status status = file_read(path, out, err);
 
     while (status == STATUS_OK && out->len > 0 && strchr("\r\n", out->data[out->len - 1]) != NULL)
         out->data[--out->len] = '\0';
@@ -370,7 +347,7 @@ static enum status load_file(struct env_file *ret_file, struct err *err)
 {
     const char *named = non_empty(getenv("PNLCACHE_CONF")), *path = named != NULL ? named : DEFAULT_FILE;
     struct buf text = BUF_INIT;
-    enum status status = read_whole_file(path, &text, err);
+    enum status status = file_read(path, &text, err);
 
     if (status == STATUS_OK)
         status = env_file_parse(path, text.data, text.len, ret_file, err);

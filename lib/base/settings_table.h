@@ -49,6 +49,8 @@ SETTING(SECONDS, HTTP_MAX_AGE_PRIVATE, http_max_age_private_s, "0", 0, 86400,
 
 SETTING(TEXT, AUTH_MODE, auth_mode, "jwt", 0, 0, "how callers prove who they are: jwt")
 SETTING(SECRET, JWT_SECRET, jwt_secret, "", 0, 0, "HS256 secret, at least 32 bytes")
+SETTING(TEXT, JWT_KEYS, jwt_keys, "", 0, 0,
+        "file of the public keys of RS256 and ES256 tokens: PEM or a JWK set; read again when it changes")
 SETTING(TEXT, JWT_AUDIENCE, jwt_audience, "", 0, 0, "required 'aud'; empty: not checked")
 SETTING(TEXT, JWT_ISSUER, jwt_issuer, "", 0, 0, "required 'iss'; empty: not checked")
 SETTING(SECRET, WEBHOOK_SECRETS, webhook_secrets, "", 0, 0,

@@ -16,7 +16,7 @@
 
 static struct jwt_verifier *new_verifier(const char *audience, const char *issuer)
 {
-    struct jwt_options options = {SECRET, audience, issuer};
+    struct jwt_options options = {SECRET, "", audience, issuer};
     struct jwt_verifier *v = NULL;
     assert_int_equal(jwt_verifier_new(&options, &v, NULL), STATUS_OK);
     return v;
@@ -146,7 +146,7 @@ static void test_verify_audience_and_issuer(void **state)
 
 static void test_verifier_refuses_a_short_secret(void **state)
 {
-    struct jwt_options options = {"0123456789abcdef0123456789abcde", "", ""};
+    struct jwt_options options = {"0123456789abcdef0123456789abcde", "", "", ""};
     struct jwt_verifier *v = NULL;
     struct err err;
 
