@@ -4,15 +4,9 @@
 
 #include <stdint.h>
 
-static uint64_t random_state; /* the seed; not 0 */
+extern uint64_t random_state; /* the seed; not 0 */
 
 /* 0 .. bound - 1 */
-static inline int64_t below(int64_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int64_t)((random_state >> 11) % (uint64_t)bound);
-}
+int64_t below(int64_t bound);
 
 #endif
