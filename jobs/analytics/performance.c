@@ -9,9 +9,10 @@ static wide_int size_of(int64_t v)
     return v < 0 ? -(wide_int)v : v;
 }
 
-static int r_class(double r)
+/* Not from the rounded quotient: of large amounts, -0.99999999999999999 R would be -1 R. Twice a risk fits. */
+static int r_class(int64_t net_e8, int64_t risk_e8)
 {
-    return r <= -1 ? 0 : 1 + (r >= 0) + (r >= 1) + (r >= 2);
+    return net_e8 <= -risk_e8 ? 0 : 1 + (net_e8 >= 0) + (net_e8 >= risk_e8) + (net_e8 >= 2 * risk_e8);
 }
 
 void performance_add(struct performance_sums *sums, const struct trade_values *v)
@@ -38,7 +39,7 @@ void performance_add(struct performance_sums *sums, const struct trade_values *v
     if (t->risk_e8 != 0) {
         sums->n_positive_r += v->outcome == OUTCOME_WIN;
         sums->n_negative_r += v->outcome == OUTCOME_LOSS;
-        sums->r_distribution[r_class(v->r)]++;
+        sums->r_distribution[r_class(v->net_e8, t->risk_e8)]++;
     }
 }
 

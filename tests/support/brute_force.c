@@ -235,7 +235,7 @@ void check_random_journals(check_range *check)
     buf_release(&written);
 }
 
-void check_a_large_journal(check_range *check)
+void check_a_large_journal(int64_t scale, check_range *check)
 {
     struct journal j;
     struct report *report;
@@ -244,7 +244,7 @@ void check_a_large_journal(check_range *check)
     journal_init(&j);
     assert_int_equal(report_new(&report, NULL), STATUS_OK);
     set_account("America/New_York", 0, "2025-03-12T20:00:00Z", 100000);
-    make_journal(MAX_TRADES, 500, MONEY_SCALE / 100);
+    make_journal(MAX_TRADES, 500, scale);
     check_journal(report, &j, check);
     report_free(&report);
     journal_release(&j);

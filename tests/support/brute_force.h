@@ -53,7 +53,9 @@ typedef void check_range(struct report *report, size_t range, const struct sums 
 /* Checks every asset, preset and a random custom range of journals of 0 to 300 trades under six accounts: known and unknown
  * equity, days that start in the evening, clocks put back across midnight, a day that did not happen. */
 void check_random_journals(check_range *check);
-/* The same of one journal of MAX_TRADES trades. */
-void check_a_large_journal(check_range *check);
+/* The same of one journal of MAX_TRADES trades. scale: as for make_journal(). */
+void check_a_large_journal(int64_t scale, check_range *check);
+/* The largest scale that make_journal() can take: sums of its amounts leave 64 bits. */
+#define LARGEST_SCALE (INT64_C(1000000) * MONEY_SCALE)
 
 #endif

@@ -10,6 +10,8 @@
 #include <cmocka.h>
 
 #include "tests/support/brute_force.h"
+#include "tests/support/journal_csv.h"
+#include "tests/support/json_text.h"
 
 static void check_median(const char *key, wide_int *v, size_t n, wide_int unit, int decimals)
 {
@@ -118,7 +120,39 @@ static void test_random_journals_agree_with_brute_force(void **state)
 static void test_a_large_random_journal_agrees_with_brute_force(void **state)
 {
     (void)state;
-    check_a_large_journal(check);
+    check_a_large_journal(MONEY_SCALE / 100, check);
+}
+
+static void test_the_largest_amounts_agree_with_brute_force(void **state)
+{
+    (void)state;
+    check_a_large_journal(LARGEST_SCALE, check);
+}
+
+/* net / risk is -1, 1 and 2 as a double, and just above, below and below that in truth. */
+static void test_the_class_of_an_r_is_exact(void **state)
+{
+    static const char csv[] =
+        "id,symbol,trade_type,number_shares,entry_price,exit_price,initial_risk,entry_date,exit_date\n"
+        "1,X,BUY,1,2000000000,1100000000.00000001,900000000,2025-04-01T14:00:00Z,2025-04-01T15:00:00Z\n"
+        "2,X,BUY,1,2000000000,2899999999.99999999,900000000,2025-04-01T14:00:00Z,2025-04-02T15:00:00Z\n"
+        "3,X,BUY,1,2000000000,3799999999.99999999,900000000,2025-04-01T14:00:00Z,2025-04-03T15:00:00Z\n";
+    struct time_range all = {.name = RANGE_ALL_TIME};
+    struct journal j;
+    struct report *report;
+
+    (void)state;
+    journal_from_csv(&j, false, csv, "2025-04-30T20:00:00Z", NULL);
+    all.end = j.today;
+    assert_int_equal(report_new(&report, NULL), STATUS_OK);
+    assert_int_equal(report_compute(report, &j, ASSET_ALL, &all, 1, NULL), STATUS_OK);
+    look_at(report_write_performance_metrics, report, 0);
+    assert_string_equal(
+        member(document, "r_distribution"),
+        "[{\"label\":\"<=-1R\",\"count\":0},{\"label\":\"-1..0R\",\"count\":1},{\"label\":\"0..1R\",\"count\":1},"
+        "{\"label\":\"1..2R\",\"count\":1},{\"label\":\">=2R\",\"count\":0}]");
+    report_free(&report);
+    journal_release(&j);
 }
 
 int main(void)
@@ -126,6 +160,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_journals_agree_with_brute_force),
         cmocka_unit_test(test_a_large_random_journal_agrees_with_brute_force),
+        cmocka_unit_test(test_the_largest_amounts_agree_with_brute_force),
+        cmocka_unit_test(test_the_class_of_an_r_is_exact),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,7 +255,13 @@ static void test_random_journals_agree_with_brute_force(void **state)
 static void test_a_large_random_journal_agrees_with_brute_force(void **state)
 {
     (void)state;
-    check_a_large_journal(check);
+    check_a_large_journal(MONEY_SCALE / 100, check);
+}
+
+static void test_the_largest_amounts_agree_with_brute_force(void **state)
+{
+    (void)state;
+    check_a_large_journal(LARGEST_SCALE, check);
 }
 
 int main(void)
@@ -263,6 +269,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_journals_agree_with_brute_force),
         cmocka_unit_test(test_a_large_random_journal_agrees_with_brute_force),
+        cmocka_unit_test(test_the_largest_amounts_agree_with_brute_force),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

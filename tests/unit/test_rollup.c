@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/support/brute_force.h"
+#include "tests/support/json_text.h"
 #include "tests/support/random_numbers.h"
 
 static void all_sections(struct report *report, struct journal *j, struct buf *out)
@@ -95,11 +96,93 @@ static void test_ratios_do_not_depend_on_the_currency_unit(void **state)
     journal_release(&j);
 }
 
+/* --- the limits of metrics.md 1.2 ------------------------------------------------------------------ */
+
+static void add_largest_loss(struct journal *j, int64_t id)
+{
+    const int64_t largest = TRADE_AMOUNT_LIMIT_E8 - 1;
+    struct trade_row row = rows[0];
+
+    row.id = id;
+    row.quantity = (struct number){NUMBER_FINITE, MONEY_SCALE};
+    row.entry_price = row.commissions = row.fees = (struct number){NUMBER_FINITE, largest};
+    row.exit_price = (struct number){NUMBER_FINITE, 0};
+    row.stop_loss = (struct number){NUMBER_NULL, 0};
+    assert_int_equal(journal_add(j, &row, NULL), STATUS_OK);
+}
+
+static void test_sums_of_the_largest_amounts_do_not_wrap(void **state)
+{
+    static const struct expected expected[] = {
+        {"total_pnl", "\"-2999999999999999.9970\""}, /* 100,000 x -29999999999.99999997: past 64 bits */
+        {"avg_loss", "\"-30000000000.0000\""},
+        {"profit_factor", "\"0.000000\""},
+        {"avg_position_size", "\"10000000000.0000\""},
+        {"gross_loss", "-2999999999999999.997"},
+        {"total_costs", "1999999999999999.998"},
+        {"edge", "-1"},
+        {"maximum_drawdown", "2999999999999999.997"},
+        {"recovery_factor", "-1"},
+        {"gain_to_pain_ratio", "-1"},
+        {"commission_impact_percentage", "200"},
+    };
+    struct journal j;
+    struct report *report;
+    struct buf out = BUF_INIT;
+    struct json_writer w;
+    struct time_range all = {.name = RANGE_ALL_TIME};
+
+    (void)state;
+    random_state = 3;
+    journal_init(&j);
+    assert_int_equal(report_new(&report, NULL), STATUS_OK);
+    set_account("UTC", 0, "2025-03-12T20:00:00Z", 0);
+    do
+        make_journal(1, 1, MONEY_SCALE);
+    while (trades[0].option || strcmp(rows[0].side.bytes, "BUY") != 0);
+    journal_begin(&j, &account, as_of);
+    for (int64_t id = 1; id <= 100000; id++)
+        add_largest_loss(&j, id);
+    journal_finish(&j);
+    all.end = j.today;
+    assert_int_equal(report_compute(report, &j, ASSET_STOCKS, &all, 1, NULL), STATUS_OK);
+    json_init(&w, &out);
+    report_write_summary(report, 0, &w);
+    assert_int_equal(check_members(out.data, expected, sizeof expected / sizeof expected[0]), 0);
+    assert_null(strstr(out.data, "nan"));
+    assert_null(strstr(out.data, "inf"));
+    buf_release(&out);
+    report_free(&report);
+    journal_release(&j);
+}
+
+/* One trade more than the sums are made for is refused, not added. */
+static void test_more_trades_than_sums_can_hold_are_refused(void **state)
+{
+    struct journal j;
+    struct err err = {.text = ""};
+
+    (void)state;
+    random_state = 3;
+    set_account("UTC", 0, "2025-03-12T20:00:00Z", 0);
+    make_journal(1, 1, MONEY_SCALE);
+    journal_init(&j);
+    journal_begin(&j, &account, as_of);
+    rows[0].exit = INSTANT_NEVER; /* an open one, whose array alone looks this large */
+    j.n_open = j.cap_open = JOURNAL_MAX_TRADES;
+    assert_int_equal(journal_add(&j, &rows[0], &err), STATUS_LIMIT);
+    assert_non_null(strstr(err.text, "trades"));
+    j.n_open = j.cap_open = 0;
+    journal_release(&j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_order_of_rows_does_not_matter),
         cmocka_unit_test(test_ratios_do_not_depend_on_the_currency_unit),
+        cmocka_unit_test(test_sums_of_the_largest_amounts_do_not_wrap),
+        cmocka_unit_test(test_more_trades_than_sums_can_hold_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
