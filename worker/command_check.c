@@ -71,6 +71,20 @@ static void check_outbox(struct check *check, struct db *db)
     db_result_free(&result);
 }
 
+/* It works, but later: worth knowing. */
+static void check_pooler(struct check *check, const struct db *db, const struct settings *settings)
+{
+    char name[128];
+
+    if (!db_is_pooled(db))
+        return;
+    db_name_pooler(db, name, sizeof name);
+    say(check, "warning",
+        "DATABASE_URL leads through %s: no notifications, so changes are noticed every OUTBOX_POLL (%lld ms); give the "
+        "worker the address of PostgreSQL itself to notice them at once",
+        name, (long long)settings->outbox_poll_ms);
+}
+
 static void check_database(struct check *check, const struct settings *settings)
 {
     struct db *db = NULL;
@@ -86,6 +100,7 @@ static void check_database(struct check *check, const struct settings *settings)
     version = db_server_version(db);
     say(check, version >= 140000 ? "ok" : "warning", "PostgreSQL %d.%d%s", version / 10000, version % 10000,
         version >= 140000 ? "" : ": not tried with servers before 14");
+    check_pooler(check, db, settings);
     check_readable(check, db, "stock_trades");
     check_readable(check, db, "option_trades");
     check_readable(check, db, "account_settings");

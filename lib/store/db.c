@@ -224,7 +224,7 @@ enum status db_send_simple(struct db *db, const char *sql, int64_t deadline_ms, 
     return flush_output(db, deadline_ms, err);
 }
 
-static enum status run_simple(struct db *db, const char *sql, int64_t deadline_ms, PGresult **ret_last, struct err *err)
+enum status db_run_simple(struct db *db, const char *sql, int64_t deadline_ms, PGresult **ret_last, struct err *err)
 {
     enum status status = db_send_simple(db, sql, deadline_ms, err);
 
@@ -299,19 +299,32 @@ static void append_identifier(struct buf *out, const char *name)
 /* JIT is off because compiling a plan takes longer than any of our reads gains by it. random_page_cost is that of
  * cached or solid-state data: at the default of 4 a user's trades are fetched and sorted although an index has
  * them in order (measured: 2.0 against 0.8 ms for 1,000 trades). */
-static void append_session_settings(const struct db *db, struct buf *sql)
+void db_append_settings(const struct db *db, bool local, struct buf *sql)
 {
+    static const char *const fixed[] = {
+        "TimeZone = 'UTC'",
+        "DateStyle = 'ISO'",
+        "search_path = pnlcache, pg_temp",
+        "standard_conforming_strings = on",
+        "client_min_messages = error",
+        "jit = off",
+        "random_page_cost = 1.1",
+    };
+    const char *set = local ? "SET LOCAL" : "SET";
     int64_t statement_ms = statement_timeout_ms(db);
     int64_t idle_ms = db->query_timeout_ms > IDLE_TRANSACTION_MIN_MS ? db->query_timeout_ms : IDLE_TRANSACTION_MIN_MS;
 
-    buf_append_format(sql,
-                      "SET statement_timeout = %lld; SET lock_timeout = %lld; "
-                      "SET idle_in_transaction_session_timeout = %lld; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; "
-                      "SET search_path = pnlcache, pg_temp; SET standard_conforming_strings = on; "
-                      "SET client_min_messages = error; SET jit = off; SET random_page_cost = 1.1; SET "
-                      "default_transaction_read_only = %s;",
-                      (long long)statement_ms, (long long)min64(statement_ms, LOCK_TIMEOUT_MAX_MS), (long long)idle_ms,
-                      db->read_only ? "on" : "off");
+    buf_append_format(sql, "%s statement_timeout = %lld; %s lock_timeout = %lld; ", set, (long long)statement_ms, set,
+                      (long long)min64(statement_ms, LOCK_TIMEOUT_MAX_MS));
+    buf_append_format(sql, "%s idle_in_transaction_session_timeout = %lld; ", set, (long long)idle_ms);
+    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
+        buf_append_format(sql, "%s %s; ", set, fixed[i]);
+}
+
+static void append_session_settings(const struct db *db, struct buf *sql)
+{
+    db_append_settings(db, false, sql);
+    buf_append_format(sql, "SET default_transaction_read_only = %s;", db->read_only ? "on" : "off");
     if (db->channel[0] != '\0') {
         buf_append_string(sql, " LISTEN ");
         append_identifier(sql, db->channel);
@@ -321,17 +334,19 @@ static void append_session_settings(const struct db *db, struct buf *sql)
 static enum status set_up_session(struct db *db, int64_t deadline_ms, struct err *err)
 {
     struct buf sql = BUF_INIT;
-    enum status status;
+    enum status status = db_detect_pooler(db, deadline_ms, err);
 
+    if (status != STATUS_OK || db->pooled) /* there settings go with each transaction */
+        return status;
     append_session_settings(db, &sql);
     status = buf_status(&sql);
     if (status == STATUS_OK)
-        status = run_simple(db, sql.data, deadline_ms, NULL, err);
+        status = db_run_simple(db, sql.data, deadline_ms, NULL, err);
     buf_release(&sql);
     /* Lets the server notice that we dropped the connection in the middle of a query. Some platforms
      * cannot and refuse the setting; statement_timeout then has to do. */
     if (status == STATUS_OK && PQserverVersion(db->conn) >= 140000 &&
-        run_simple(db, "SET client_connection_check_interval = 1000", deadline_ms, NULL, NULL) != STATUS_OK &&
+        db_run_simple(db, "SET client_connection_check_interval = 1000", deadline_ms, NULL, NULL) != STATUS_OK &&
         db->conn == NULL)
         status = err_fail(err, STATUS_UNAVAILABLE, "PostgreSQL: the connection was lost while it was set up");
     return status;
@@ -560,16 +575,37 @@ static enum status forget_stale_plan(struct db *db, enum status status, struct e
     return STATUS_CONFLICT;
 }
 
-enum status db_query(struct db *db, const char *name, const char *sql, size_t n_params, const char *const *params,
-                     struct db_result **ret_result, struct err *err)
+/* BEGIN, what a pooler makes part of it, and a first statement: one round trip. */
+static enum status begin(struct db *db, const char *sql, const char *then, PGresult **ret_last, struct err *err)
 {
-    enum status status = db_require(db, err);
-    int64_t deadline_ms = db_query_deadline(db);
-    struct db_result *result = NULL;
+    struct buf whole = BUF_INIT;
+    enum status status;
 
+    assert(!db->in_transaction);
+    status = db_require(db, err);
     if (status != STATUS_OK)
         return status;
-    result = calloc(1, sizeof *result);
+    buf_append_format(&whole, "%s; ", sql);
+    if (db->pooled)
+        db_append_settings(db, true, &whole);
+    buf_append_string(&whole, then);
+    db->in_transaction = true;
+    status = buf_status(&whole);
+    if (status == STATUS_OK)
+        status = db_run_simple(db, whole.data, db_query_deadline(db), ret_last, err);
+    buf_release(&whole);
+    if (status != STATUS_OK)
+        db_end(db);
+    return status;
+}
+
+static enum status query(struct db *db, const char *name, const char *sql, size_t n_params, const char *const *params,
+                         struct db_result **ret_result, struct err *err)
+{
+    int64_t deadline_ms = db_query_deadline(db);
+    struct db_result *result = calloc(1, sizeof *result);
+    enum status status;
+
     if (result == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     status = send_query(db, name, sql, n_params, params, deadline_ms, err);
@@ -583,11 +619,48 @@ enum status db_query(struct db *db, const char *name, const char *sql, size_t n_
     return STATUS_OK;
 }
 
+/* Through a pooler: unprepared, because the next transaction may meet another server connection; and in a transaction,
+ * because the settings hold in one only. */
+static enum status query_pooled(struct db *db, const char *sql, size_t n_params, const char *const *params,
+                                struct db_result **ret_result, struct err *err)
+{
+    struct db_result *result = NULL;
+    enum status status;
+
+    if (db->in_transaction)
+        return query(db, "", sql, n_params, params, ret_result, err);
+    status = begin(db, db->read_only ? "BEGIN READ ONLY" : "BEGIN READ WRITE", "", NULL, err);
+    if (status != STATUS_OK)
+        return status;
+    status = query(db, "", sql, n_params, params, &result, err);
+    if (status == STATUS_OK)
+        status = db_commit(db, err);
+    else
+        db_end(db);
+    if (status == STATUS_OK)
+        *ret_result = result;
+    else
+        db_result_free(&result);
+    return status;
+}
+
+enum status db_query(struct db *db, const char *name, const char *sql, size_t n_params, const char *const *params,
+                     struct db_result **ret_result, struct err *err)
+{
+    enum status status = db_require(db, err);
+
+    if (status != STATUS_OK)
+        return status;
+    if (db->pooled)
+        return query_pooled(db, sql, n_params, params, ret_result, err);
+    return query(db, name, sql, n_params, params, ret_result, err);
+}
+
 enum status db_execute(struct db *db, const char *sql, struct err *err)
 {
     enum status status = db_require(db, err);
 
-    return status == STATUS_OK ? run_simple(db, sql, db_query_deadline(db), NULL, err) : status;
+    return status == STATUS_OK ? db_run_simple(db, sql, db_query_deadline(db), NULL, err) : status;
 }
 
 void db_result_free(struct db_result **result)
@@ -627,29 +700,12 @@ struct db_field db_result_field(const struct db_result *result, size_t row, size
 
 /* --- transactions -------------------------------------------------------------------------- */
 
-static enum status begin(struct db *db, const char *sql, PGresult **ret_last, struct err *err)
-{
-    enum status status;
-
-    assert(!db->in_transaction);
-    status = db_require(db, err);
-    if (status != STATUS_OK)
-        return status;
-    db->in_transaction = true;
-    status = run_simple(db, sql, db_query_deadline(db), ret_last, err);
-    if (status != STATUS_OK)
-        db_end(db);
-    return status;
-}
-
 enum status db_begin_snapshot(struct db *db, struct instant *ret_as_of, struct err *err)
 {
     PGresult *result = NULL;
     /* The SELECT is what takes the snapshot; in the same round trip. */
-    enum status status = begin(db,
-                               "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-                               "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
-                               &result, err);
+    enum status status = begin(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                               "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &result, err);
 
     if (status != STATUS_OK)
         return status;
@@ -665,7 +721,7 @@ enum status db_begin_snapshot(struct db *db, struct instant *ret_as_of, struct e
 
 enum status db_begin(struct db *db, struct err *err)
 {
-    return begin(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", NULL, err);
+    return begin(db, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", "", NULL, err);
 }
 
 enum status db_commit(struct db *db, struct err *err)
@@ -676,7 +732,7 @@ enum status db_commit(struct db *db, struct err *err)
     assert(db->in_transaction);
     status = db_require(db, err);
     if (status == STATUS_OK)
-        status = run_simple(db, "COMMIT", db_query_deadline(db), &result, err);
+        status = db_run_simple(db, "COMMIT", db_query_deadline(db), &result, err);
     db->in_transaction = false;
     /* A failed transaction answers COMMIT with ROLLBACK, and that is no error. */
     if (status == STATUS_OK && strcmp(PQcmdStatus(result), "COMMIT") != 0)
@@ -693,7 +749,7 @@ void db_end(struct db *db)
     if (!db->in_transaction)
         return;
     db->in_transaction = false;
-    if (db->conn != NULL && run_simple(db, "ROLLBACK", db_query_deadline(db), NULL, NULL) != STATUS_OK)
+    if (db->conn != NULL && db_run_simple(db, "ROLLBACK", db_query_deadline(db), NULL, NULL) != STATUS_OK)
         db_disconnect(db);
 }
 
@@ -735,6 +791,11 @@ enum status db_listen(struct db *db, const char *channel, struct err *err)
 
     if (strlen(channel) > DB_CHANNEL_MAX)
         return err_fail(err, STATUS_INVALID, "channel name too long: %s", channel);
+    status = db_require(db, err);
+    if (status != STATUS_OK)
+        return status;
+    if (db->pooled)
+        return err_fail(err, STATUS_INVALID, "a connection pooler is in between, which passes no notifications on");
     buf_append_string(&sql, "UNLISTEN *; LISTEN ");
     append_identifier(&sql, channel);
     status = buf_status(&sql);

@@ -44,6 +44,13 @@ void db_disconnect(struct db *db);
 int db_socket(const struct db *db);
 int db_server_version(const struct db *db); /* as 150020; 0 when not connected */
 
+/* Whether a connection pooler is in between (noticed when connecting): then nothing is kept in the session. Statements run
+ * unprepared, each transaction carries its settings, and there are no notifications. Works with poolers in any mode. */
+bool db_is_pooled(const struct db *db);
+/* For people: asks the pooler what it is, over a connection of its own; "PgBouncer 1.18.0", or what can be said otherwise.
+ * May take some seconds. */
+void db_name_pooler(const struct db *db, char *name, size_t size);
+
 struct db_result;
 
 /* Runs one statement (extended protocol, text parameters, BINARY results), with the given name
@@ -89,7 +96,7 @@ void db_append_literal(struct buf *out, const char *text);
 /* Appends the text form of an array, {"a","b"}: for a parameter, or for db_append_literal(). */
 void db_append_text_array(struct buf *out, size_t n, const char *const *texts);
 
-/* LISTEN/NOTIFY on one channel per connection object; reconnecting listens again. */
+/* LISTEN/NOTIFY on one channel per connection object; reconnecting listens again. STATUS_INVALID: not through a pooler. */
 enum status db_listen(struct db *db, const char *channel, struct err *err) MUST_CHECK;
 /* Reads what has arrived, without waiting; true when at least one notification did, and once after each
  * reconnect, because some may have been missed. Notifications can also arrive during any other call, and then

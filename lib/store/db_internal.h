@@ -18,6 +18,7 @@ struct db {
     PGconn *conn;        /* NULL: not connected */
     bool in_transaction; /* between begin and end, also when the connection is gone */
     bool copying;        /* a struct db_copy owns the connection */
+    bool pooled;         /* a pooler is in between, see db_pooler.c */
 
     char **prepared; /* names known to the present connection */
     size_t n_prepared, cap_prepared;
@@ -39,7 +40,14 @@ enum status db_sqlstate_status(const char *sqlstate);
 enum status db_require(struct db *db, struct err *err) MUST_CHECK;
 int64_t db_query_deadline(const struct db *db);
 
+/* What every statement is to run under: "SET name = value;"..., or "SET LOCAL" for one transaction. */
+void db_append_settings(const struct db *db, bool local, struct buf *sql);
+/* Whether the connection just made goes through a pooler. */
+enum status db_detect_pooler(struct db *db, int64_t deadline_ms, struct err *err) MUST_CHECK;
+
 /* All of these drop the connection when it is lost or the deadline (monotonic ms) passes. */
+enum status db_run_simple(struct db *db, const char *sql, int64_t deadline_ms, PGresult **ret_last,
+                          struct err *err) MUST_CHECK;
 enum status db_send_simple(struct db *db, const char *sql, int64_t deadline_ms, struct err *err) MUST_CHECK;
 /* Waits for input and hands it to libpq. */
 enum status db_wait_input(struct db *db, int64_t deadline_ms, struct err *err) MUST_CHECK;
