@@ -1,9 +1,9 @@
 #!/bin/bash
-# apache_conf.sh RUN_DIR PORT WEB_DIR: prints a configuration for a private Apache: conf/apache-proxy-fcgi.conf.example,
-# as an operator would use it, with our port, socket and folder, inside a minimal frame.
+# apache_conf.sh RUN_DIR PORT WEB_DIR EXAMPLE: prints a configuration for a private Apache: conf/EXAMPLE, as an operator would
+# use it, with our port, socket and folder, inside a minimal frame.
 set -euo pipefail
 conf=$(cd "$(dirname "$0")/../conf" && pwd)
-run=$1 port=$2 web=$3
+run=$1 port=$2 web=$3 example=$4
 
 cat <<END
 ServerRoot /usr/lib/apache2
@@ -14,11 +14,16 @@ DefaultRuntimeDir $run
 ErrorLog /dev/stderr
 LogLevel warn
 END
-for module in mpm_event authz_core authz_host mime dir headers alias proxy proxy_fcgi; do
+modules='mpm_event authz_core authz_host mime dir headers alias'
+case $example in
+*fcgid*) modules+=' fcgid' ;;
+*) modules+=' proxy proxy_fcgi' ;;
+esac
+for module in $modules; do
     echo "LoadModule ${module}_module modules/mod_$module.so"
 done
 # Root hands over to a user of its own; the responder's socket is made reachable for it.
 [ "$(id -u)" != 0 ] || printf 'User www-data\nGroup www-data\n'
 printf 'TypesConfig /dev/null\nAddType text/html .html\n'
 sed -e "s|unix:/run/pnlcache/pnlcache.sock|unix:$run/pnlcache.sock|" -e "s|/usr/local/share/pnlcache/web|$web|" \
-    "$conf/apache-proxy-fcgi.conf.example"
+    "$conf/$example"

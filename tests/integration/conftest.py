@@ -61,25 +61,95 @@ def web(servers, web_dir):
     assert servers.pid("nginx"), "nginx did not survive the tests"
 
 
-@pytest.fixture(scope="session")
-def apache_web(servers, web_dir):
-    port = free_port()
-    conf = servers.state / "apache.conf"
-    conf.write_text(subprocess.run([ROOT / "tools/apache_conf.sh", servers.run_dir, str(port), web_dir],
-                                   capture_output=True, text=True, check=True).stdout)
-    servers.spawn("apache", "/usr/sbin/apache2", "-D", "FOREGROUND", "-f", conf)
-    client = Web(port)
-
+def _first_answer(servers, name, client):
     def answers():
-        assert servers.pid("apache"), (servers.state / "log/apache.log").read_text()
+        assert servers.pid(name), (servers.state / f"log/{name}.log").read_text()
         try:
             return client.get("/").status == 200
         except OSError:
             return False
 
-    wait_until(answers, what="Apache's first answer")
-    yield client
-    assert servers.pid("apache"), "Apache did not survive the tests"
+    wait_until(answers, what=f"{name}'s first answer")
+
+
+@pytest.fixture(scope="session")
+def start_web_server(servers):
+    """start_web_server(name, port, command...): a web server of our own, which must survive the tests."""
+    names = []
+
+    def start(name, port, *command):
+        servers.spawn(name, *command)
+        names.append(name)
+        client = Web(port)
+        _first_answer(servers, name, client)
+        return client
+
+    yield start
+    for name in names:
+        assert servers.pid(name), f"{name} did not survive the tests"
+
+
+@pytest.fixture(scope="session")
+def start_apache(servers, web_dir, start_web_server):
+    """start_apache(name, example, change): Apache with that file of conf/, its text passed through `change`."""
+
+    def start(name, example, change=lambda text: text):
+        port, run_dir = free_port(), servers.run_dir / name
+        run_dir.mkdir(mode=0o755)
+        if os.getuid() == 0:
+            shutil.chown(run_dir, "www-data")  # whom Apache hands over to
+        text = subprocess.run([ROOT / "tools/apache_conf.sh", run_dir, str(port), web_dir, example],
+                              capture_output=True, text=True, check=True).stdout
+        conf = servers.state / f"{name}.conf"
+        conf.write_text(change(text.replace(f"{run_dir}/pnlcache.sock", servers.listen)))
+        return start_web_server(name, port, "/usr/sbin/apache2", "-D", "FOREGROUND", "-f", conf)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def apache_web(start_apache):
+    return start_apache("apache", "apache-proxy-fcgi.conf.example")
+
+
+@pytest.fixture(scope="session")
+def apache_connecting_web(start_apache):
+    """A connection a request, which is Apache's default."""
+    return start_apache("apache-connecting", "apache-proxy-fcgi.conf.example", lambda text: text.replace("enablereuse=on ttl=60 ", ""))
+
+
+@pytest.fixture(scope="session")
+def apache_fcgid_web(servers, start_apache):
+    """Apache starts the responder itself, as its own user."""
+    libexec = servers.state / "libexec"
+    libexec.mkdir()
+    shutil.copy(BUILD / "pnlcache.fcgi", libexec)
+    settings = libexec / "pnlcache.conf"
+    settings.write_text("".join(f"{name}={value}\n" for name, value in servers.settings().items()
+                                if name.endswith(("_URL", "_SECRET", "_SECRETS", "_TIMEOUT"))))
+    return start_apache("apache-fcgid", "apache-fcgid.conf.example", lambda text: (
+        text.replace("/usr/local/libexec/pnlcache", str(libexec)).replace("/etc/pnlcache/pnlcache.conf", str(settings)) +
+        f"FcgidIPCDir {servers.run_dir}/apache-fcgid\nFcgidProcessTableFile {servers.run_dir}/apache-fcgid/table\n"))
+
+
+@pytest.fixture(scope="session")
+def lighttpd_web(servers, web_dir, start_web_server):
+    port, conf = free_port(), servers.state / "lighttpd.conf"
+    text = (ROOT / "conf/lighttpd.conf.example").read_text()
+    conf.write_text(f'server.port = {port}\nserver.bind = "127.0.0.1"\nmimetype.assign = ( ".html" => "text/html" )\n' +
+                    f'server.upload-dirs = ( "{servers.run_dir}" )\n' +
+                    text.replace("/run/pnlcache/pnlcache.sock", servers.listen).replace("/usr/local/share/pnlcache/web", str(web_dir)))
+    return start_web_server("lighttpd", port, "/usr/sbin/lighttpd", "-D", "-f", conf)
+
+
+@pytest.fixture(scope="session")
+def caddy_web(servers, web_dir, start_web_server):
+    port, conf = free_port(), servers.state / "Caddyfile"
+    text = (ROOT / "conf/Caddyfile.example").read_text()
+    conf.write_text("{\n\tadmin off\n}\n" +
+                    text.replace("http://example.org", f"http://127.0.0.1:{port}").replace("/run/pnlcache/pnlcache.sock", servers.listen)
+                    .replace("/usr/local/share/pnlcache/web", str(web_dir)))
+    return start_web_server("caddy", port, "env", f"HOME={servers.state}", "/usr/bin/caddy", "run", "--adapter", "caddyfile", "--config", conf)
 
 
 def _tables(cursor):
