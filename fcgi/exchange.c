@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "lib/json/json_writer.h"
-
 #define KEEP_BYTES (256 * 1024)
 
 enum status exchange_new(struct exchange **ret_exchange, struct err *err)
@@ -51,22 +49,4 @@ void exchange_clear(struct exchange *x)
     x->recompute = x->bypass = false;
     x->connection = NULL;
     x->next = NULL;
-}
-
-void exchange_accept_event(struct exchange *x, size_t n_tags, int jobs)
-{
-    struct json_writer w;
-
-    response_begin(&x->response, &x->request, 202);
-    response_header(&x->response, "Cache-Control", "no-store");
-    json_init(&w, &x->response.storage);
-    json_object_begin(&w);
-    json_key(&w, "accepted");
-    json_int(&w, 1);
-    json_key(&w, "invalidated");
-    json_int(&w, (int64_t)n_tags);
-    json_key(&w, "jobs");
-    json_int(&w, jobs);
-    json_object_end(&w);
-    response_finish(&x->response, "application/json", x->response.storage.data, x->response.storage.len, true);
 }

@@ -1,5 +1,5 @@
 /* One request and its response on their way through the responder. A loop thread owns it, lends it to a miss
- * thread when the answer needs the database, and reuses it afterwards with its memory. */
+ * thread when the answer needs the database (to the webhook lane when it is an event), and reuses it afterwards with its memory. */
 #ifndef PNLCACHE_FCGI_EXCHANGE_H
 #define PNLCACHE_FCGI_EXCHANGE_H
 
@@ -11,9 +11,9 @@
 enum next_step {
     NEXT_SEND,   /* the response is complete */
     NEXT_LOOKUP, /* look `key` up in Redis, together with the turn's other lookups */
-    NEXT_DEFER,  /* `work` needs a miss thread */
+    NEXT_DEFER,  /* `work` needs a miss thread, or the webhook lane */
 };
-enum deferred_work { WORK_DOCUMENT, WORK_OUTBOX };
+enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK };
 
 struct exchange {
     struct request request;
@@ -21,12 +21,11 @@ struct exchange {
     struct buf body; /* a document's body, when it cannot be borrowed */
 
     enum deferred_work work;
-    char user_id[USER_ID_MAX + 1]; /* whose document, or whose event; "": every user's */
+    char user_id[USER_ID_MAX + 1]; /* whose document */
     struct document_request document;
     struct buf key;
-    bool recompute;         /* a service or an admin asked for a fresh computation */
-    bool bypass;            /* an invalidation of this user has not reached Redis yet */
-    struct cache_tags tags; /* WORK_OUTBOX */
+    bool recompute; /* a service or an admin asked for a fresh computation */
+    bool bypass;    /* an invalidation of this user has not reached Redis yet */
 
     struct connection *connection; /* who gets the response */
     struct exchange *next;         /* in whatever list it is */
@@ -36,7 +35,4 @@ enum status exchange_new(struct exchange **ret_exchange, struct err *err) MUST_C
 void exchange_free(struct exchange **exchange);
 /* Ready for the next request; gives back memory beyond what a usual request needs. */
 void exchange_clear(struct exchange *x);
-/* The 202 answer to a webhook (api.md 7). */
-void exchange_accept_event(struct exchange *x, size_t n_tags, int jobs);
-
 #endif

@@ -14,6 +14,7 @@
 #include "fcgi/document_response.h"
 #include "fcgi/misses.h"
 #include "fcgi/router.h"
+#include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/store/job_stream.h"
 
@@ -211,13 +212,17 @@ static void send_answer(struct loop *loop, struct exchange *x)
 
 static void defer(struct loop *loop, struct exchange *x)
 {
-    enum status status = misses_submit(loop->options.responder->misses, x);
+    struct responder *r = loop->options.responder;
+    bool is_webhook = x->work == WORK_WEBHOOK;
+    enum status status = is_webhook ? webhook_lane_submit(r->webhook_lane, x) : misses_submit(r->misses, x);
     if (status == STATUS_OK) {
         loop->n_deferred++;
-        loop->n_misses++;
+        loop->n_misses += !is_webhook;
         return;
     }
-    response_problem(&x->response, &x->request, 503, "too many requests wait for the database", NULL, NULL);
+    response_problem(&x->response, &x->request, 503,
+                     is_webhook ? "too many webhooks wait; send it again" : "too many requests wait for the database",
+                     NULL, NULL);
     send_answer(loop, x);
 }
 

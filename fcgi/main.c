@@ -13,6 +13,7 @@
 #include "fcgi/loop.h"
 #include "fcgi/misses.h"
 #include "fcgi/request_reader.h"
+#include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/base/service_notify.h"
 
@@ -58,7 +59,8 @@ static enum status check(const struct settings *settings, struct err *err)
 static void raise_descriptor_limit(const struct settings *settings)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)settings->max_connections + (rlim_t)(settings->threads + settings->miss_threads) * 4 + 64;
+    rlim_t wanted = (rlim_t)settings->max_connections +
+                    (rlim_t)(settings->threads + settings->miss_threads + settings->webhook_threads) * 4 + 64;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
         return;
@@ -168,6 +170,8 @@ static enum status serve(struct responder *responder, struct listener *listener,
     enum status status = health_start(responder->health, responder, err);
     if (status == STATUS_OK)
         status = misses_start(responder, loop_complete, &responder->misses, err);
+    if (status == STATUS_OK)
+        status = webhook_lane_start(responder, loop_complete, &responder->webhook_lane, err);
     while (status == STATUS_OK && n < settings->threads) {
         status = loop_start(&options, &loops[n], err);
         n += status == STATUS_OK;
@@ -187,6 +191,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
     for (int64_t i = 0; i < n; i++)
         loop_join(&loops[i]);
     misses_stop(&responder->misses);
+    webhook_lane_stop(&responder->webhook_lane);
     health_stop(responder->health);
     free(loops);
     return status;

@@ -7,7 +7,6 @@
 #include "fcgi/miss_queue.h"
 #include "jobs/document_text.h"
 #include "lib/base/log.h"
-#include "lib/store/outbox.h"
 
 #define HEARTBEAT_MS 1000
 
@@ -143,26 +142,6 @@ static void serve_document(struct miss_thread *t, struct flight *f)
     compute(t, f, use_redis);
 }
 
-/* A webhook whose invalidation Redis did not acknowledge: durable in the outbox, and the cache is not trusted for
- * its user until the invalidation is carried out. In that order nothing is promised that may be lost. */
-static void serve_outbox(struct miss_thread *t, struct flight *f)
-{
-    struct exchange *x = f->first;
-    const char *names[CACHE_MAX_TAGS];
-    struct err err;
-
-    for (size_t i = 0; i < x->tags.n; i++)
-        names[i] = x->tags.tags[i].name;
-    enum status status = outbox_add(t->db, x->user_id[0] ? x->user_id : NULL, x->tags.n, names, &err);
-    if (status == STATUS_OK && t->redis) /* without Redis there is no cache to distrust */
-        status = pending_add(t->misses->responder->pending, x->user_id, &x->tags, &err);
-    if (status != STATUS_OK) {
-        fail(x, STATUS_UNAVAILABLE, "the event could not be stored; send it again", &err);
-        return;
-    }
-    exchange_accept_event(x, x->tags.n, 0); /* the worker that drains the outbox makes the job */
-}
-
 /* A failover may leave the connection alive and change the instance; the loops look every second, so do we. */
 static void keep_heartbeat(struct miss_thread *t)
 {
@@ -183,10 +162,7 @@ static void serve(struct miss_thread *t, struct flight *f)
         fail_all(f, STATUS_TIMEOUT, "the request waited too long", NULL);
         return;
     }
-    switch (f->first->work) {
-    case WORK_DOCUMENT: serve_document(t, f); break;
-    case WORK_OUTBOX: serve_outbox(t, f); break;
-    }
+    serve_document(t, f);
 }
 
 static void *run(void *arg)

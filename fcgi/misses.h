@@ -1,5 +1,5 @@
-/* Work that needs the database: misses, webhooks that Redis refused. It runs on its own threads behind a bounded
- * queue (miss_queue.h: who shares whose computation, whose turn it is), so that a slow database never delays a hit. */
+/* Misses. They run on their own threads behind a bounded queue (miss_queue.h: who shares whose computation, whose turn it
+ * is), so that a slow database never delays a hit. */
 #ifndef PNLCACHE_FCGI_MISSES_H
 #define PNLCACHE_FCGI_MISSES_H
 

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/event.h"
+
 #define BUCKETS 1024
 #define MAX_PENDING 100000
+#define CHUNK 256 /* carried out in one round trip */
 
 struct entry {
     struct entry *next;
@@ -65,29 +68,6 @@ static struct entry **find(struct pending *pending, const char *user_id)
     return p;
 }
 
-static bool holds(const struct cache_tags *tags, const struct cache_tag *tag)
-{
-    for (size_t i = 0; i < tags->n; i++)
-        if (tags->tags[i].shared == tag->shared && strcmp(tags->tags[i].name, tag->name) == 0)
-            return true;
-    return false;
-}
-
-/* Adds what is new; false: there is no room for all of it. */
-static bool add_tags(struct cache_tags *to, const struct cache_tags *from)
-{
-    struct cache_tags sum = *to;
-    for (size_t i = 0; i < from->n; i++) {
-        if (holds(&sum, &from->tags[i]))
-            continue;
-        if (sum.n == CACHE_MAX_TAGS)
-            return false;
-        sum.tags[sum.n++] = from->tags[i];
-    }
-    *to = sum;
-    return true;
-}
-
 enum status pending_add(struct pending *pending, const char *user_id, const struct cache_tags *tags, struct err *err)
 {
     enum status status = STATUS_OK;
@@ -99,7 +79,7 @@ enum status pending_add(struct pending *pending, const char *user_id, const stru
         *place = entry;
         atomic_fetch_add(&pending->n, 1);
     }
-    if (!entry || !add_tags(&entry->tags, tags))
+    if (!entry || !event_tags_add(&entry->tags, tags))
         status = err_fail(err, STATUS_LIMIT, "too many invalidations wait for Redis");
     else
         entry->version = ++pending->next_version;
@@ -117,49 +97,74 @@ bool pending_covers(struct pending *pending, const char *user_id)
     return covers;
 }
 
-/* A copy of a bucket's entry, counted from 0; false: there are not so many. */
-static bool copy_entry(struct pending *pending, size_t bucket, size_t index, struct entry *ret_entry)
+/* Copies of entries, from *bucket on, whole buckets until there are about CHUNK; moves *bucket on. */
+static size_t copy_entries(struct pending *pending, size_t *bucket, struct entry **ret_entries)
 {
+    struct entry *copies = NULL;
+    size_t n = 0, cap = 0;
+
     pthread_mutex_lock(&pending->lock);
-    const struct entry *entry = pending->buckets[bucket];
-    for (; entry && index > 0; index--)
-        entry = entry->next;
-    if (entry)
-        *ret_entry = *entry;
+    for (; *bucket < BUCKETS && n < CHUNK; ++*bucket)
+        for (const struct entry *entry = pending->buckets[*bucket]; entry; entry = entry->next) {
+            if (n == cap) {
+                struct entry *more = realloc(copies, (cap * 2 + CHUNK) * sizeof *copies);
+                if (!more)
+                    break; /* the rest stays pending until the next time */
+                copies = more;
+                cap = cap * 2 + CHUNK;
+            }
+            copies[n++] = *entry;
+        }
     pthread_mutex_unlock(&pending->lock);
-    return entry != NULL;
+    *ret_entries = copies;
+    return n;
 }
 
-/* False: tags were added meanwhile, so the entry stays. */
-static bool settle(struct pending *pending, const struct entry *done)
+/* Nothing happens to an entry that was given tags meanwhile: it stays. */
+static void settle(struct pending *pending, const struct entry *done)
 {
     pthread_mutex_lock(&pending->lock);
     struct entry **place = find(pending, done->user_id), *entry = *place;
-    bool settled = entry && entry->version == done->version;
-    if (settled) {
+    if (entry && entry->version == done->version) {
         *place = entry->next;
         free(entry);
         atomic_fetch_sub(&pending->n, 1);
     }
     pthread_mutex_unlock(&pending->lock);
-    return settled;
+}
+
+static enum status carry_out(struct pending *pending, struct cache *cache, struct redis *redis,
+                             const struct entry *entries, size_t n, struct err *err)
+{
+    struct cache_invalidation *list = calloc(n, sizeof *list);
+
+    if (!list)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct cache_invalidation){.user_id = entries[i].user_id[0] ? entries[i].user_id : NULL,
+                                              .tags = &entries[i].tags};
+    enum status status = cache_invalidate_many(cache, redis, list, n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].status == STATUS_OK)
+            settle(pending, &entries[i]);
+        else if (status == STATUS_OK)
+            status = list[i].status;
+    }
+    free(list);
+    return status;
 }
 
 enum status pending_carry_out(struct pending *pending, struct cache *cache, struct redis *redis, struct err *err)
 {
-    if (atomic_load(&pending->n) == 0)
-        return STATUS_OK;
-    for (size_t bucket = 0; bucket < BUCKETS; bucket++) {
-        struct entry entry;
-        size_t index = 0;
-        while (copy_entry(pending, bucket, index, &entry)) {
-            enum status status =
-                cache_invalidate(cache, redis, entry.user_id[0] ? entry.user_id : NULL, &entry.tags, err);
-            if (status != STATUS_OK)
-                return status;
-            if (!settle(pending, &entry))
-                index++;
-        }
+    enum status status = STATUS_OK;
+
+    for (size_t bucket = 0; bucket < BUCKETS && atomic_load(&pending->n) > 0 && status == STATUS_OK;) {
+        struct entry *entries;
+        size_t n = copy_entries(pending, &bucket, &entries);
+
+        if (n > 0)
+            status = carry_out(pending, cache, redis, entries, n, err);
+        free(entries);
     }
-    return STATUS_OK;
+    return status;
 }

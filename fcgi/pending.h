@@ -15,7 +15,8 @@ enum status pending_add(struct pending *pending, const char *user_id, const stru
                         struct err *err) MUST_CHECK;
 /* Cheap when nothing is pending. */
 bool pending_covers(struct pending *pending, const char *user_id);
-/* Tries every pending invalidation; those that Redis acknowledges are no longer pending. The first failure ends it. */
+/* Tries every pending invalidation, many in a round trip; those that Redis acknowledges are no longer pending. A failure
+ * ends it. */
 enum status pending_carry_out(struct pending *pending, struct cache *cache, struct redis *redis,
                               struct err *err) MUST_CHECK;
 

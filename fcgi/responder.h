@@ -27,6 +27,7 @@ struct secrets {
 };
 
 struct misses;
+struct webhook_lane;
 
 #define RESPONDER_TOUCH_SLOTS 4096
 
@@ -36,6 +37,7 @@ struct responder {
     struct health *health;
     struct pending *pending;
     struct misses *misses;
+    struct webhook_lane *webhook_lane;
     pthread_mutex_t secrets_lock;
     struct secrets *secrets;
     _Atomic uint64_t touched[RESPONDER_TOUCH_SLOTS]; /* a user's hash and the minute of the last touch */

@@ -124,23 +124,23 @@ void problem_add(struct problem_fields *fields, const char *field, const char *f
     fields->n++;
 }
 
-static void write_fields(struct json_writer *w, const struct problem_fields *fields)
+static void write_fields(struct json_writer *w, const struct problem_field *fields, size_t n)
 {
     json_key(w, "errors");
     json_array_begin(w);
-    for (size_t i = 0; i < fields->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         json_object_begin(w);
         json_key(w, "field");
-        json_string(w, fields->fields[i].field);
+        json_string(w, fields[i].field);
         json_key(w, "message");
-        json_string(w, fields->fields[i].message);
+        json_string(w, fields[i].message);
         json_object_end(w);
     }
     json_array_end(w);
 }
 
 static void write_problem(struct response *r, const struct request *request, int http_status, const char *detail,
-                          const struct problem_fields *fields)
+                          const struct problem_field *fields, size_t n)
 {
     const char *path = request_path(request);
     struct json_writer w;
@@ -165,13 +165,13 @@ static void write_problem(struct response *r, const struct request *request, int
     json_string(&w, detail);
     json_key(&w, "request_id");
     json_string(&w, request->id);
-    if (fields && fields->n > 0)
-        write_fields(&w, fields);
+    if (n > 0)
+        write_fields(&w, fields, n);
     json_object_end(&w);
 }
 
-void response_problem(struct response *r, const struct request *request, int http_status, const char *detail,
-                      const struct problem_fields *fields, const char *headers)
+static void finish_problem(struct response *r, const struct request *request, int http_status, const char *detail,
+                           const struct problem_field *fields, size_t n, const char *headers)
 {
     response_begin(r, request, http_status);
     response_header(r, "Cache-Control", "no-store");
@@ -179,6 +179,18 @@ void response_problem(struct response *r, const struct request *request, int htt
         response_header(r, "Retry-After", "1");
     if (headers)
         buf_append_string(&r->head, headers);
-    write_problem(r, request, http_status, detail ? detail : http_reason(http_status), fields);
+    write_problem(r, request, http_status, detail ? detail : http_reason(http_status), fields, n);
     response_finish(r, "application/problem+json", r->storage.data, r->storage.len, request->method != METHOD_HEAD);
+}
+
+void response_problem(struct response *r, const struct request *request, int http_status, const char *detail,
+                      const struct problem_fields *fields, const char *headers)
+{
+    finish_problem(r, request, http_status, detail, fields ? fields->fields : NULL, fields ? fields->n : 0, headers);
+}
+
+void response_problem_list(struct response *r, const struct request *request, int http_status, const char *detail,
+                           const struct problem_field *fields, size_t n)
+{
+    finish_problem(r, request, http_status, detail, fields, n, NULL);
 }

@@ -28,12 +28,13 @@ void response_finish_empty(struct response *r);
 
 /* Fields that a validation problem lists. */
 #define PROBLEM_MAX_FIELDS 16
+struct problem_field {
+    char field[64];
+    char message[128];
+};
 struct problem_fields {
     size_t n;
-    struct {
-        char field[64];
-        char message[128];
-    } fields[PROBLEM_MAX_FIELDS];
+    struct problem_field fields[PROBLEM_MAX_FIELDS];
 };
 /* Remembers one more offending field; past the last place it is left out. */
 void problem_add(struct problem_fields *fields, const char *field, const char *format, ...)
@@ -43,6 +44,9 @@ void problem_add(struct problem_fields *fields, const char *field, const char *f
  * header lines, each ended by CR LF; may be NULL. 503 and 429 say Retry-After: 1. */
 void response_problem(struct response *r, const struct request *request, int http_status, const char *detail,
                       const struct problem_fields *fields, const char *headers);
+/* The same with any number of fields. */
+void response_problem_list(struct response *r, const struct request *request, int http_status, const char *detail,
+                           const struct problem_field *fields, size_t n);
 /* ONE table: what a failure of ours means in HTTP. */
 int status_to_http(enum status status);
 const char *http_reason(int http_status);

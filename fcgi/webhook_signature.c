@@ -128,10 +128,11 @@ static bool any_fits(const struct webhook_keys *keys, const struct hmac_part *pa
 
 enum webhook_verdict webhook_verify(const struct webhook_keys *keys, const char *id, const char *timestamp,
                                     const char *signatures, const void *body, size_t body_len, struct instant now,
-                                    int64_t tolerance_s)
+                                    int64_t tolerance_s, int64_t *ret_ahead_s)
 {
     int64_t sent_s;
 
+    *ret_ahead_s = 0;
     if (!signatures || !*signatures)
         return WEBHOOK_FORGED;
     if (!id || !id_is_valid(id) || !timestamp || !timestamp_is_valid(timestamp, &sent_s))
@@ -139,6 +140,6 @@ enum webhook_verdict webhook_verify(const struct webhook_keys *keys, const char 
     struct hmac_part parts[] = {{id, strlen(id)}, {".", 1}, {timestamp, strlen(timestamp)}, {".", 1}, {body, body_len}};
     if (!any_fits(keys, parts, sizeof(parts) / sizeof(parts[0]), signatures))
         return WEBHOOK_FORGED;
-    int64_t off_s = now.us / US_PER_SECOND - sent_s;
-    return off_s > tolerance_s || off_s < -tolerance_s ? WEBHOOK_STALE : WEBHOOK_GOOD;
+    *ret_ahead_s = sent_s - now.us / US_PER_SECOND;
+    return *ret_ahead_s > tolerance_s || *ret_ahead_s < -tolerance_s ? WEBHOOK_STALE : WEBHOOK_GOOD;
 }

@@ -24,9 +24,10 @@ enum webhook_verdict {
     WEBHOOK_FORGED,    /* no signature fits any key: 401 */
     WEBHOOK_STALE,     /* well signed, but its time is off by more than the tolerance: 403 */
 };
-/* Every key is tried against every signature, in constant time. NULL headers are missing ones. */
+/* Every key is tried against every signature, in constant time. NULL headers are missing ones. *ret_ahead_s: by how much
+ * the sender's clock is ahead of `now` (behind: negative), once the signature fits; else 0. */
 enum webhook_verdict webhook_verify(const struct webhook_keys *keys, const char *id, const char *timestamp,
                                     const char *signatures, const void *body, size_t body_len, struct instant now,
-                                    int64_t tolerance_s);
+                                    int64_t tolerance_s, int64_t *ret_ahead_s);
 
 #endif

@@ -295,6 +295,7 @@ struct cache_epochs document_pick_epochs(const struct document_request *request,
     struct cache_epochs picked = {0};
 
     memcpy(picked.instance, all->instance, sizeof picked.instance);
+    memcpy(picked.user_id, all->user_id, sizeof picked.user_id);
     memset(picked.values, 0, sizeof picked.values);
     for (size_t i = 0; i < wanted->n; i++)
         for (size_t k = 0; k < known->n; k++)

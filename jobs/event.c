@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "jobs/document.h"
+
 static const struct cache_tag known_tags[] = {
     {"stocks", false}, {"options", false},  {"notes", false},    {"playbooks", false}, {"notebook", false},
     {"images", false}, {"calendar", false}, {"settings", false}, {"tags", false},      {"prices", true},
@@ -22,6 +24,7 @@ static const struct event_type event_types[] = {
     {.name = "data.changed", .names_its_tag = true, .tags = {0}},
     /* Everything a user's documents can depend on. */
     {.name = "user.deleted",
+     .erases = true,
      .tags = {9,
               {{"stocks", false},
                {"options", false},
@@ -59,5 +62,43 @@ bool event_tag_find(const char *name, struct cache_tag *ret_tag)
             *ret_tag = known_tags[i];
             return true;
         }
+    return false;
+}
+
+const struct cache_tags *event_user_tags(void)
+{
+    return &event_type_find("user.deleted")->tags;
+}
+
+bool event_tags_hold(const struct cache_tags *tags, const char *name)
+{
+    for (size_t i = 0; i < tags->n; i++)
+        if (strcmp(tags->tags[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+bool event_tags_add(struct cache_tags *to, const struct cache_tags *from)
+{
+    struct cache_tags sum = *to;
+
+    for (size_t i = 0; i < from->n; i++) {
+        if (event_tags_hold(&sum, from->tags[i].name))
+            continue;
+        if (sum.n == CACHE_MAX_TAGS)
+            return false;
+        sum.tags[sum.n++] = from->tags[i];
+    }
+    *to = sum;
+    return true;
+}
+
+bool event_tags_want_job(const struct cache_tags *tags)
+{
+    const struct cache_tags *analytics = document_all_tags();
+
+    for (size_t i = 0; i < tags->n; i++)
+        if (event_tags_hold(analytics, tags->tags[i].name))
+            return true;
     return false;
 }

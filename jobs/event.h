@@ -11,6 +11,7 @@ struct event_type {
     const char *name;   /* "trade.created" */
     bool by_asset;      /* the tags are those of data.asset (both when it is absent) */
     bool names_its_tag; /* "data.changed": the tag is data.tag, see event_tag_find() */
+    bool erases;        /* "user.deleted": nothing of the user may stay, see jobs/erase.h */
     struct cache_tags tags;
 };
 
@@ -21,5 +22,16 @@ const struct event_type *event_type_find(const char *name);
 void event_type_tags(const struct event_type *type, enum event_assets assets, struct cache_tags *ret_tags);
 /* The tag with that name as the triggers write it ("stocks", "options", "settings", ...); false: unknown. */
 bool event_tag_find(const char *name, struct cache_tag *ret_tag);
+
+/* Stands in the outbox for "user.deleted". It is no tag of rows: event_tag_find() does not know it. */
+#define EVENT_ERASE_TAG "erase"
+/* Everything a user's documents can depend on; static. */
+const struct cache_tags *event_user_tags(void);
+
+bool event_tags_hold(const struct cache_tags *tags, const char *name);
+/* Adds what is new. False: there is no room for all of it, and nothing was added. */
+bool event_tags_add(struct cache_tags *to, const struct cache_tags *from);
+/* True when a document that jobs keep fresh depends on one of the tags: a job is worth queueing. */
+bool event_tags_want_job(const struct cache_tags *tags);
 
 #endif

@@ -75,6 +75,23 @@ END
 $$;
 REVOKE ALL ON FUNCTION pnlcache.note_change() FROM PUBLIC;
 
+-- Tells pnlcache that a user was deleted, for applications that delete in the database and send no webhook: call it in the
+-- transaction of the deletion, or from a trigger AFTER DELETE on the table of users. A worker then removes everything
+-- Redis holds of the user, and for a day nothing of that id is stored again. The row's tag is `erase`.
+CREATE OR REPLACE FUNCTION pnlcache.erase_user(user_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF user_id IS NULL OR octet_length(user_id) NOT BETWEEN 1 AND 128 THEN
+        RAISE EXCEPTION 'user_id %: expected 1 to 128 bytes', quote_nullable(user_id) USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    INSERT INTO pnlcache.change_log (user_id, tag) VALUES (erase_user.user_id, 'erase') ON CONFLICT DO NOTHING;
+    IF lower(coalesce(current_setting('pnlcache.notify', true), '')) NOT IN ('off', 'false', 'no', '0') THEN
+        PERFORM pg_notify('pnlcache_change', '');
+    END IF;
+END
+$$;
+REVOKE ALL ON FUNCTION pnlcache.erase_user(text) FROM PUBLIC;
+
 -- Attaches the triggers to a table of any application; again is harmless. Needs the rights of the
 -- table's owner, USAGE on schema pnlcache and EXECUTE on both functions here.
 --

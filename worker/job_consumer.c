@@ -10,6 +10,7 @@
 #include "lib/store/job_stream.h"
 #include "worker/compute_process.h"
 #include "worker/connections.h"
+#include "worker/erase_job.h"
 #include "worker/outage.h"
 #include "worker/user_turn.h"
 
@@ -51,6 +52,8 @@ struct consumer {
     struct redis *redis;
     struct compute_process *process;
     struct batch batch; /* in work */
+    size_t n_erasures;
+    struct job erasures[BATCH_MAX]; /* taken, done after the batch */
     size_t n_waiting;
     struct held_job waiting[WAITING_MAX]; /* for their turn; one a user */
     int64_t heartbeat_ms, claim_ms, resume_ms, keep_ms;
@@ -186,7 +189,8 @@ static int64_t next_due_ms(const struct consumer *c)
 /* What we hold stays ours: nobody claims it, nobody else begins with its user. */
 static void keep_all(struct consumer *c)
 {
-    const struct job *waiting[WAITING_MAX];
+    const struct job *waiting[WAITING_MAX + BATCH_MAX];
+    size_t n = 0;
     int64_t now_ms = clock_monotonic_ms(), every_ms = claim_idle_ms(c) / 4;
     struct cache *cache = c->generation->cache;
 
@@ -196,8 +200,10 @@ static void keep_all(struct consumer *c)
         return;
     c->keep_ms = now_ms;
     for (size_t i = 0; i < c->n_waiting; i++)
-        waiting[i] = &c->waiting[i].job;
-    if ((c->n_waiting > 0 && job_stream_keep(cache, c->redis, c->name, waiting, c->n_waiting, NULL) != STATUS_OK) ||
+        waiting[n++] = &c->waiting[i].job;
+    for (size_t i = 0; i < c->n_erasures; i++)
+        waiting[n++] = &c->erasures[i];
+    if ((n > 0 && job_stream_keep(cache, c->redis, c->name, waiting, n, NULL) != STATUS_OK) ||
         (c->batch.n > 0 && (job_stream_keep(cache, c->redis, c->name, c->batch.jobs, c->batch.n, NULL) != STATUS_OK ||
                             user_turns_keep(cache, c->redis, c->batch.n, c->batch.users, NULL) != STATUS_OK)))
         log_debug("jobs in hand may be claimed by others");
@@ -347,6 +353,29 @@ static enum status work_on_batch(struct consumer *c, struct err *err)
     return status;
 }
 
+/* One after the other: each walks over all keys, and a computation needs no lock against it. */
+static enum status erase_users(struct consumer *c, struct err *err)
+{
+    enum status status = STATUS_OK;
+
+    while (c->n_erasures > 0) {
+        struct job *job = &c->erasures[c->n_erasures - 1];
+
+        if (status == STATUS_OK)
+            status = erase_job_run(c->generation, c->redis, job, go_on, c, err);
+        if (status == STATUS_OK)
+            finish(c, &(const struct job *){job}, 1);
+        else if (status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT)
+            put_back(c, job);
+        else
+            attempt_failed(c, job, status_is_transient(status), err->text);
+        if (status != STATUS_UNAVAILABLE && status != STATUS_TIMEOUT)
+            status = STATUS_OK;
+        c->n_erasures--;
+    }
+    return generation_stops(c->generation) ? STATUS_OK : status;
+}
+
 /* --- the loop ------------------------------------------------------------------------------------- */
 
 /* A job as it comes from the stream. Its user's earlier job, not yet begun, does it too. */
@@ -354,7 +383,11 @@ static void accept(struct consumer *c, const struct job *job)
 {
     struct held_job *same = find_held(c->batch.held, c->batch.n, job->user_id);
 
-    if (strcmp(job->kind, "analytics") != 0) {
+    if (is_erase_job(job) && job->deliveries <= DELIVERIES_MAX) {
+        c->erasures[c->n_erasures++] = *job;
+        return;
+    }
+    if (strcmp(job->kind, "analytics") != 0 && !is_erase_job(job)) {
         bury(c, job, "unknown kind of job");
         return;
     }
@@ -421,8 +454,13 @@ static enum status take_and_work(struct consumer *c, struct err *err)
         status = take_turns(c, err);
     heartbeat_beat(c->beat);
     if (status == STATUS_OK)
-        return work_on_batch(c, err);
-    c->prepared = false; /* a restarted Redis has neither stream nor group */
+        status = work_on_batch(c, err);
+    else
+        c->prepared = false; /* a restarted Redis has neither stream nor group */
+    if (status == STATUS_OK)
+        return erase_users(c, err);
+    while (c->n_erasures > 0)
+        put_back(c, &c->erasures[--c->n_erasures]);
     for (size_t i = 0; i < c->batch.n; i++)
         wait_for_turn(c, &c->batch.held[i]);
     c->batch.n = 0;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs/document.h"
+#include "jobs/erase.h"
 #include "jobs/event.h"
 #include "lib/base/log.h"
 #include "lib/store/job_stream.h"
@@ -30,9 +30,17 @@ static int compare_users(const char *a, const char *b)
     return strcmp(a, b);
 }
 
+static bool erases(const struct outbox_row *row)
+{
+    return strcmp(row->tag, EVENT_ERASE_TAG) == 0 && row->user_id != NULL;
+}
+
 static int compare_rows(const void *a, const void *b)
 {
-    return compare_users(((const struct outbox_row *)a)->user_id, ((const struct outbox_row *)b)->user_id);
+    const struct outbox_row *one = a, *other = b;
+    int order = erases(one) - erases(other);
+
+    return order != 0 ? order : compare_users(one->user_id, other->user_id);
 }
 
 void outbox_rows_sort(struct outbox_row *rows, size_t n)
@@ -40,42 +48,25 @@ void outbox_rows_sort(struct outbox_row *rows, size_t n)
     qsort(rows, n, sizeof *rows, compare_rows);
 }
 
-static bool has_tag(const struct cache_tags *tags, const char *name)
+size_t outbox_rows_merge(const struct outbox_row *rows, size_t n, struct cache_tags *ret_tags, bool *ret_erase,
+                         size_t *ret_unknown)
 {
-    for (size_t i = 0; i < tags->n; i++)
-        if (strcmp(tags->tags[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-size_t outbox_rows_merge(const struct outbox_row *rows, size_t n, struct cache_tags *ret_tags, size_t *ret_unknown)
-{
-    struct cache_tag tag;
+    struct cache_tags one = {.n = 1};
     size_t taken = 0;
 
     *ret_tags = (struct cache_tags){.n = 0};
+    *ret_erase = n > 0 && erases(&rows[0]);
     *ret_unknown = 0;
-    while (taken < n && compare_users(rows[taken].user_id, rows[0].user_id) == 0) {
-        if (!event_tag_find(rows[taken].tag, &tag)) {
+    if (*ret_erase)
+        *ret_tags = *event_user_tags();
+    while (taken < n && compare_rows(&rows[taken], &rows[0]) == 0) {
+        if (!*ret_erase && !event_tag_find(rows[taken].tag, &one.tags[0]))
             ++*ret_unknown;
-        } else if (!has_tag(ret_tags, tag.name)) {
-            if (ret_tags->n == CACHE_MAX_TAGS)
-                break; /* the rest of this user makes a group of its own */
-            ret_tags->tags[ret_tags->n++] = tag;
-        }
+        else if (!*ret_erase && !event_tags_add(ret_tags, &one))
+            break; /* the rest of this user makes a group of its own */
         taken++;
     }
     return taken;
-}
-
-bool tags_touch_analytics(const struct cache_tags *tags)
-{
-    const struct cache_tags *analytics = document_all_tags();
-
-    for (size_t i = 0; i < tags->n; i++)
-        if (has_tag(analytics, tags->tags[i].name))
-            return true;
-    return false;
 }
 
 /* --- carrying out ------------------------------------------------------------------------------------ */
@@ -96,8 +87,22 @@ static enum status carry_out_user(struct drain *d, const char *user_id, const st
 {
     enum status status = cache_invalidate(d->generation->cache, d->redis, user_id, tags, err);
 
-    if (status == STATUS_OK && tags_touch_analytics(tags))
+    if (status == STATUS_OK && event_tags_want_job(tags))
         status = queue_job(d, user_id, err);
+    return status;
+}
+
+/* Unlike other jobs this one must not be lost: its row waits until the queue takes it. */
+static enum status carry_out_erasure(struct drain *d, const char *user_id, const struct cache_tags *tags,
+                                     struct err *err)
+{
+    struct cache_invalidation one = {.user_id = user_id, .tags = tags, .erased = true};
+    enum status status = cache_invalidate_many(d->generation->cache, d->redis, &one, 1, err);
+
+    if (status == STATUS_OK)
+        status = one.status;
+    if (status == STATUS_OK)
+        status = job_stream_add(d->generation->cache, d->redis, ERASE_JOB, user_id, "outbox", err);
     return status;
 }
 
@@ -140,14 +145,14 @@ static enum status carry_out_everybody(struct drain *d, const struct cache_tags 
     if (status != STATUS_OK || own.n == 0)
         return status;
     status = epoch_walk_invalidate(d->generation, d->redis, &own, err);
-    if (status == STATUS_OK && tags_touch_analytics(&own))
+    if (status == STATUS_OK && event_tags_want_job(&own))
         status = queue_active_users(d, err);
     return status;
 }
 
 /* One user's rows (or those without a user). */
 static enum status carry_out_group(struct drain *d, const struct outbox_row *row, const struct cache_tags *tags,
-                                   size_t unknown, struct err *err)
+                                   bool erase, size_t unknown, struct err *err)
 {
     if (unknown > 0)
         log_warn("outbox rows with an unknown tag dropped", LOG_INT("rows", (int64_t)unknown), LOG_STR("tag", row->tag),
@@ -160,7 +165,7 @@ static enum status carry_out_group(struct drain *d, const struct outbox_row *row
         log_warn("outbox row of an unusable user id dropped", LOG_INT("id", row->id), LOG_STR("tag", row->tag));
         return STATUS_OK;
     }
-    return carry_out_user(d, row->user_id, tags, err);
+    return erase ? carry_out_erasure(d, row->user_id, tags, err) : carry_out_user(d, row->user_id, tags, err);
 }
 
 /* As many rows as Redis lets us in CLAIM_MS. *ret_done: how many of the first, also after a failure. */
@@ -170,12 +175,13 @@ static enum status carry_out_batch(struct drain *d, struct outbox_batch *batch, 
     enum status status = STATUS_OK;
     struct cache_tags tags;
     size_t unknown, taken;
+    bool erase;
 
     *ret_done = 0;
     outbox_rows_sort(batch->rows, batch->n);
     while (*ret_done < batch->n && (*ret_done == 0 || clock_monotonic_ms() < until_ms)) {
-        taken = outbox_rows_merge(batch->rows + *ret_done, batch->n - *ret_done, &tags, &unknown);
-        status = carry_out_group(d, &batch->rows[*ret_done], &tags, unknown, err);
+        taken = outbox_rows_merge(batch->rows + *ret_done, batch->n - *ret_done, &tags, &erase, &unknown);
+        status = carry_out_group(d, &batch->rows[*ret_done], &tags, erase, unknown, err);
         if (status != STATUS_OK)
             break;
         *ret_done += taken;

@@ -15,12 +15,12 @@ struct outbox_listener {
 /* The thread's function; argument: struct outbox_listener *. Returns when the generation stops. */
 void *outbox_listener_run(void *listener);
 
-/* The rows of one user, merged. Rows must be sorted by user (outbox_rows_sort()). Unknown tags are left out and
- * counted. Returns the number of rows taken (at least 1 when n > 0). */
-size_t outbox_rows_merge(const struct outbox_row *rows, size_t n, struct cache_tags *ret_tags, size_t *ret_unknown);
-/* By user; rows without one come first. */
+/* The rows of one user, merged. Rows must be sorted (outbox_rows_sort()). Unknown tags are left out and
+ * counted. *ret_erase: the rows say that the user was deleted. Returns the number of rows taken (at least 1 when n > 0). */
+size_t outbox_rows_merge(const struct outbox_row *rows, size_t n, struct cache_tags *ret_tags, bool *ret_erase,
+                         size_t *ret_unknown);
+/* By user; rows without one come first, deletions of users last: Redis refuses the tombstone when it is full, and what
+ * is behind a refused row has to wait. */
 void outbox_rows_sort(struct outbox_row *rows, size_t n);
-/* True when analytics documents depend on one of the tags: a job is worth queueing. */
-bool tags_touch_analytics(const struct cache_tags *tags);
 
 #endif

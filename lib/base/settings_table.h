@@ -56,6 +56,9 @@ SETTING(TEXT, JWT_ISSUER, jwt_issuer, "", 0, 0, "required 'iss'; empty: not chec
 SETTING(SECRET, WEBHOOK_SECRETS, webhook_secrets, "", 0, 0,
         "whsec_... secrets that may sign webhooks, separated by commas or spaces; empty: webhooks are refused")
 SETTING(SECONDS, WEBHOOK_TOLERANCE, webhook_tolerance_s, "300", 10, 3600, "how far a webhook's timestamp may be off")
+SETTING(INTEGER, WEBHOOK_THREADS, webhook_threads, "2", 1, 64,
+        "responder threads that carry webhooks out; each holds a Redis connection, and one to the database when Redis fails")
+SETTING(INTEGER, WEBHOOK_QUEUE, webhook_queue, "1024", 1, 1000000, "webhooks that may wait; one more is answered 503")
 
 SETTING(SECONDS, ACTIVE_WINDOW, active_window_s, "604800", 60, 31536000,
         "a user seen or changed within this time is active: scheduled jobs keep its documents fresh")

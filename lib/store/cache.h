@@ -85,6 +85,7 @@ struct cache_epochs {
     /* Set by cache_open_epochs(): where they were read. A value goes nowhere else: a Redis that came back from an older
      * copy may show these epochs again after it forgot their invalidation. */
     char instance[REDIS_INSTANCE_SIZE];
+    char user_id[USER_ID_MAX + 1]; /* whose; "" when all tags are shared */
 };
 
 struct cache; /* what all threads share: prefix, TTL rules, counters. Thread-safe. */
@@ -96,7 +97,8 @@ void cache_free(struct cache **cache);
 void cache_append_prefix(const struct cache *cache, struct buf *key);
 
 /* Before computing: the present epochs of the tags for n users, absent ones created at random
- * (HSETNX, renewed TTL), in one or two pipelined round trips. Read them BEFORE the database snapshot. */
+ * (HSETNX, renewed TTL), in one or two pipelined round trips. Read them BEFORE the database snapshot. An erased user's stay
+ * absent, so that nothing can be stored under them. */
 enum status cache_open_epochs(struct cache *cache, struct redis *redis, const struct cache_tags *tags, size_t n_users,
                               const char *const *user_ids, struct cache_epochs *ret_epochs, struct err *err) MUST_CHECK;
 
@@ -104,6 +106,24 @@ enum status cache_open_epochs(struct cache *cache, struct redis *redis, const st
  * WAIT 1). Any other status: it has not happened (or nobody knows) and the event belongs in the outbox. */
 enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id,
                              const struct cache_tags *tags, struct err *err) MUST_CHECK;
+
+/* How long after an erasure nothing of the user is stored. */
+#define CACHE_TOMBSTONE_S 86400
+
+struct cache_invalidation {
+    /* in */
+    const char *user_id; /* NULL when all tags are shared */
+    const struct cache_tags *tags;
+    bool erased; /* the user was deleted: also leave a tombstone (docs/decisions/0004) */
+    /* out */
+    enum status status; /* as the result of cache_invalidate() for this one */
+};
+/* n invalidations in one pipelined round trip, and one WAIT when there are replicas. The result is that of the transport
+ * and of the replicas; it is in every `status` then. */
+enum status cache_invalidate_many(struct cache *cache, struct redis *redis, struct cache_invalidation *list, size_t n,
+                                  struct err *err) MUST_CHECK;
+/* Appends the key of a user's tombstone. */
+void cache_append_tombstone_key(const struct cache *cache, struct buf *key, const char *user_id);
 
 /* --- reading ------------------------------------------------------------------------------ */
 
@@ -183,8 +203,8 @@ struct cache_store {
 /* Stores n values in at most two pipelined round trips: first the present headers (GETRANGE), then
  * SET, or, where the content is the same, the new header only (SETRANGE). Values over CACHE_MAX_VALUE
  * are not stored (STATUS_LIMIT in their `status`), nor are those nobody could be served: an epoch is absent, Redis is
- * another instance than the epochs', valid_until has passed (STATUS_CONFLICT). The result is the first failure of the transport.
- * Stores of one user that are adjacent are announced in one message. */
+ * another instance than the epochs', valid_until has passed, the user was erased (STATUS_CONFLICT). The result is the
+ * first failure of the transport. Stores of one user that are adjacent are announced in one message. */
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err) MUST_CHECK;
 /* The header such a body would be stored with; for answers that are not stored. */

@@ -59,18 +59,43 @@ struct opening {
     struct buf key;
     struct cache_epochs epochs; /* only those of this hash count */
     bool wrong_type;
-    size_t reply; /* of its HMGET */
+    bool erased;
+    const char *user_id; /* NULL: the shared one */
+    size_t reply;        /* of its HMGET */
 };
 
 static bool is_open(const struct opening *o)
 {
+    if (o->erased)
+        return true; /* as open as it will get */
     for (size_t i = 0; i < o->tags->n; i++)
         if (o->tags->tags[i].shared == o->shared && o->epochs.values[i] == 0)
             return false;
     return true;
 }
 
-static void append_read(const struct cache *cache, struct redis *redis, struct opening *o)
+void cache_append_tombstone_key(const struct cache *cache, struct buf *key, const char *user_id)
+{
+    cache_append_prefix(cache, key);
+    buf_append_string(key, "erased:{");
+    cache_append_user(key, user_id);
+    buf_append_char(key, '}');
+}
+
+enum status cache_append_tombstone_look(const struct cache *cache, struct redis *redis, const char *user_id)
+{
+    struct buf key = BUF_INIT;
+    enum status status;
+
+    cache_append_tombstone_key(cache, &key, user_id);
+    status = buf_status(&key);
+    if (status == STATUS_OK)
+        redis_append_words(redis, "EXISTS", key.data, NULL);
+    buf_release(&key);
+    return status;
+}
+
+static enum status append_read(const struct cache *cache, struct redis *redis, struct opening *o)
 {
     char ttl[24];
 
@@ -78,6 +103,7 @@ static void append_read(const struct cache *cache, struct redis *redis, struct o
     cache_append_tag_command(redis, "HMGET", o->key.data, o->tags, o->shared);
     (void)snprintf(ttl, sizeof ttl, "%lld", (long long)cache->epoch_ttl_s);
     redis_append_words(redis, "EXPIRE", o->key.data, ttl, NULL);
+    return o->user_id == NULL ? STATUS_OK : cache_append_tombstone_look(cache, redis, o->user_id);
 }
 
 static enum status take_read(struct redis *redis, struct opening *o, struct err *err)
@@ -85,6 +111,11 @@ static enum status take_read(struct redis *redis, struct opening *o, struct err 
     const struct redis_reply *reply = redis_reply_at(redis, o->reply);
 
     o->wrong_type = redis_reply_error_class(reply) == REDIS_ERROR_TYPE;
+    o->erased = o->user_id != NULL && redis_reply_integer(redis_reply_at(redis, o->reply + 2)) != 0;
+    if (o->erased) {
+        o->epochs = (struct cache_epochs){0};
+        return STATUS_OK;
+    }
     return cache_take_epochs(reply, o->tags, o->shared, &o->epochs, err);
 }
 
@@ -139,7 +170,8 @@ static enum status open_round(struct cache *cache, struct redis *redis, struct o
             continue;
         if (round > 0)
             result = append_create(redis, &openings[i], round > 1, err);
-        append_read(cache, redis, &openings[i]);
+        if (result == STATUS_OK)
+            result = append_read(cache, redis, &openings[i]);
     }
     created = redis_appended(redis);
     status = redis_flush_repeatable(redis, result == STATUS_OK ? err : NULL);
@@ -178,7 +210,7 @@ static enum status open_all(struct cache *cache, struct redis *redis, struct ope
 static void init_opening(const struct cache *cache, struct opening *o, const struct cache_tags *tags,
                          const char *user_id)
 {
-    *o = (struct opening){.tags = tags, .shared = user_id == NULL, .key = BUF_INIT};
+    *o = (struct opening){.tags = tags, .shared = user_id == NULL, .user_id = user_id, .key = BUF_INIT};
     cache_append_epoch_key(cache, &o->key, user_id);
 }
 
@@ -211,8 +243,10 @@ enum status cache_open_epochs(struct cache *cache, struct redis *redis, const st
     for (size_t i = 0; i < n_users && status == STATUS_OK; i++) {
         ret_epochs[i] = (struct cache_epochs){0};
         memcpy(ret_epochs[i].instance, instance, sizeof instance);
-        if (n_own > 0)
+        if (n_own > 0) {
             copy_epochs(&openings[i], &ret_epochs[i]);
+            (void)snprintf(ret_epochs[i].user_id, sizeof ret_epochs[i].user_id, "%s", user_ids[i]);
+        }
         if (any_shared)
             copy_epochs(&openings[n - 1], &ret_epochs[i]);
     }
@@ -224,26 +258,52 @@ enum status cache_open_epochs(struct cache *cache, struct redis *redis, const st
 
 /* --- invalidating -------------------------------------------------------------------------- */
 
-static enum status append_deletes(const struct cache *cache, struct redis *redis, const char *user_id,
-                                  const struct cache_tags *tags, struct err *err)
+/* The tombstone comes first: whoever opens epochs after our HDEL sees it. */
+static enum status append_tombstone(const struct cache *cache, struct redis *redis, const char *user_id,
+                                    struct buf *key)
 {
-    struct buf own = BUF_INIT, shared = BUF_INIT;
-    bool any_own = cache_count_tags(tags, false) > 0;
+    char ttl[24];
+
+    buf_clear(key);
+    cache_append_tombstone_key(cache, key, user_id);
+    (void)snprintf(ttl, sizeof ttl, "%d", CACHE_TOMBSTONE_S);
+    if (buf_status(key) == STATUS_OK)
+        redis_append_words(redis, "SET", key->data, "1", "EX", ttl, NULL);
+    return buf_status(key);
+}
+
+static enum status append_deletes(const struct cache *cache, struct redis *redis, const struct cache_invalidation *i,
+                                  struct buf *key, struct err *err)
+{
     enum status status = STATUS_OK;
 
-    if (any_own && user_id == NULL)
+    if (i->user_id == NULL && (i->erased || cache_count_tags(i->tags, false) > 0))
         return err_fail(err, STATUS_INVALID, "a user's tags cannot be invalidated without the user");
-    if (any_own)
-        cache_append_epoch_key(cache, &own, user_id);
-    cache_append_epoch_key(cache, &shared, NULL);
-    if (buf_status(&own) != STATUS_OK || buf_status(&shared) != STATUS_OK) {
-        status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    } else {
-        cache_append_tag_command(redis, "HDEL", own.data, tags, false);
-        cache_append_tag_command(redis, "HDEL", shared.data, tags, true);
+    if (i->erased)
+        status = append_tombstone(cache, redis, i->user_id, key);
+    for (int shared = 0; shared < 2 && status == STATUS_OK; shared++) {
+        if (cache_count_tags(i->tags, shared) == 0)
+            continue;
+        buf_clear(key);
+        cache_append_epoch_key(cache, key, shared ? NULL : i->user_id);
+        status = buf_status(key);
+        if (status == STATUS_OK)
+            cache_append_tag_command(redis, "HDEL", key->data, i->tags, shared);
     }
-    buf_release(&own);
-    buf_release(&shared);
+    return status == STATUS_OK ? STATUS_OK : err_fail(err, status, "out of memory");
+}
+
+/* Takes the replies from *next on, as many as append_deletes() made commands. */
+static enum status take_deletes(const struct redis *redis, const struct cache_invalidation *i, size_t *next,
+                                struct err *err)
+{
+    size_t n = (size_t)i->erased + (cache_count_tags(i->tags, false) > 0) + (cache_count_tags(i->tags, true) > 0);
+    enum status status = STATUS_OK;
+
+    for (size_t k = 0; k < n; k++, ++*next)
+        /* Another type under the key holds no epoch, so nothing is valid under it. */
+        if (status == STATUS_OK && redis_reply_error_class(redis_reply_at(redis, *next)) != REDIS_ERROR_TYPE)
+            status = redis_reply_status(redis_reply_at(redis, *next), err);
     return status;
 }
 
@@ -261,26 +321,63 @@ static enum status wait_for_replica(struct redis *redis, struct err *err)
     return status;
 }
 
-enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id,
-                             const struct cache_tags *tags, struct err *err)
+static enum status append_all(const struct cache *cache, struct redis *redis, const struct cache_invalidation *list,
+                              size_t n, struct err *err)
 {
-    enum status status = append_deletes(cache, redis, user_id, tags, err);
-    size_t n = redis_appended(redis);
+    enum status status = STATUS_OK;
+    struct buf key = BUF_INIT;
 
-    if (status != STATUS_OK || n == 0)
-        return status;
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        status = append_deletes(cache, redis, &list[i], &key, err);
+    buf_release(&key);
+    if (status != STATUS_OK && redis_appended(redis) > 0)
+        (void)!redis_flush(redis, NULL); /* invalidating too much is harmless; leaving it in the queue is not */
+    return status;
+}
+
+/* Sends what was appended for the list and judges it, each one in its status. */
+static enum status carry_out(struct redis *redis, struct cache_invalidation *list, size_t n, struct err *err)
+{
+    size_t next = 0;
+    enum status status;
+
     /* Replicas come and go: ask in the same round trip whether there are any now. */
     redis_append_words(redis, "INFO", "replication", NULL);
     status = redis_flush_repeatable(redis, err);
     for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        /* Another type under the key holds no epoch, so nothing is valid under it. */
-        if (redis_reply_error_class(redis_reply_at(redis, i)) != REDIS_ERROR_TYPE)
-            status = redis_reply_status(redis_reply_at(redis, i), err);
+        list[i].status = take_deletes(redis, &list[i], &next, err);
     if (status == STATUS_OK)
-        status = redis_read_role(redis, redis_reply_at(redis, n), err);
+        status = redis_read_role(redis, redis_reply_at(redis, next), err);
     if (status == STATUS_OK && redis_has_replicas(redis))
         status = wait_for_replica(redis, err);
-    if (status == STATUS_OK)
-        atomic_fetch_add_explicit(&cache->invalidations, 1, memory_order_relaxed);
     return status;
+}
+
+enum status cache_invalidate_many(struct cache *cache, struct redis *redis, struct cache_invalidation *list, size_t n,
+                                  struct err *err)
+{
+    enum status status = append_all(cache, redis, list, n, err);
+    size_t done = 0;
+
+    for (size_t i = 0; i < n; i++)
+        list[i].status = status;
+    if (status != STATUS_OK || redis_appended(redis) == 0)
+        return status;
+    status = carry_out(redis, list, n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (status != STATUS_OK)
+            list[i].status = status;
+        done += list[i].status == STATUS_OK;
+    }
+    atomic_fetch_add_explicit(&cache->invalidations, done, memory_order_relaxed);
+    return status;
+}
+
+enum status cache_invalidate(struct cache *cache, struct redis *redis, const char *user_id,
+                             const struct cache_tags *tags, struct err *err)
+{
+    struct cache_invalidation one = {.user_id = user_id, .tags = tags};
+    enum status status = cache_invalidate_many(cache, redis, &one, 1, err);
+
+    return status == STATUS_OK ? one.status : status;
 }

@@ -46,6 +46,8 @@ void cache_append_announcements(const struct cache *cache, struct redis *redis, 
 /* Appends COMMAND key tag... for the user's or the shared tags; nothing when there is none. */
 void cache_append_tag_command(struct redis *redis, const char *command, const char *key, const struct cache_tags *tags,
                               bool shared);
+/* Appends the question whether the user has a tombstone: EXISTS, answered by an integer. */
+enum status cache_append_tombstone_look(const struct cache *cache, struct redis *redis, const char *user_id) MUST_CHECK;
 /* Takes the answer of an HMGET appended that way; what is no epoch becomes 0. */
 enum status cache_take_epochs(const struct redis_reply *reply, const struct cache_tags *tags, bool shared,
                               struct cache_epochs *epochs, struct err *err) MUST_CHECK;

@@ -6,6 +6,8 @@
  *   the one we compared with, whoever wrote it, and the header is true of it.
  * - PEXPIRE after somebody else's SET: changes when Redis forgets, not when the header says it expires.
  * - An invalidation at any moment: the header carries the epochs from before the snapshot.
+ * - The user is erased: the tombstone is looked for in the first round trip. One that is set between the two finds the
+ *   value in its walk, which begins later than our deadline (docs/decisions/0004).
  * - Redis is replaced between opening the epochs and writing: the value is not written; if that happens during the
  *   second round trip it names the old instance. */
 #include <stdio.h>
@@ -102,6 +104,15 @@ static enum status storable(const struct cache_store *store)
     if (store->body->len > CACHE_BODY_MAX)
         return STATUS_LIMIT;
     return expiry(store).us > clock_now().us ? STATUS_OK : STATUS_CONFLICT;
+}
+
+/* Once for each run of one user's values. */
+static bool begins_user(const struct cache_store *store, const char **last_user)
+{
+    bool begins = store->epochs->user_id[0] != '\0' && strcmp(store->epochs->user_id, *last_user) != 0;
+
+    *last_user = store->epochs->user_id;
+    return begins;
 }
 
 static void append_look(struct redis *redis, const struct cache_store *store)
@@ -211,21 +222,37 @@ static void count_store(struct cache *cache, const struct cache_store *store)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static enum status look(struct redis *redis, struct cache_store *stores, size_t n, struct err *err)
+static enum status look(const struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
+                        struct err *err)
 {
+    const char *user = "";
+    enum status status = STATUS_OK, flushed;
+
     for (size_t i = 0; i < n; i++) {
         stores[i].unchanged = false;
         stores[i].status = storable(&stores[i]);
-        if (stores[i].status == STATUS_OK)
-            append_look(redis, &stores[i]);
+        if (stores[i].status != STATUS_OK || status != STATUS_OK)
+            continue;
+        if (begins_user(&stores[i], &user))
+            status = cache_append_tombstone_look(cache, redis, user);
+        append_look(redis, &stores[i]);
     }
-    return redis_flush_repeatable(redis, err);
+    flushed = redis_flush_repeatable(redis, err);
+    return status == STATUS_OK ? flushed : err_fail(err, status, "out of memory");
+}
+
+/* The answer to the look at a tombstone; in doubt there is one. */
+static bool is_erased(const struct redis_reply *reply)
+{
+    return redis_reply_type_of(reply) != REDIS_INTEGER || redis_reply_integer(reply) != 0;
 }
 
 static enum status write_all(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err)
 {
     char instance[REDIS_INSTANCE_SIZE];
+    const char *user = "";
+    bool erased = false;
     size_t reply = 0;
     enum status status;
 
@@ -235,7 +262,9 @@ static enum status write_all(struct cache *cache, struct redis *redis, struct ca
             cache_describe(cache, &stores[i], instance, &stores[i].header);
             continue;
         }
-        if (strcmp(stores[i].epochs->instance, instance) == 0) {
+        if (begins_user(&stores[i], &user))
+            erased = is_erased(redis_reply_at(redis, reply++));
+        if (!(erased && user[0] != '\0') && strcmp(stores[i].epochs->instance, instance) == 0) {
             stores[i].status = append_write(cache, redis, reply, &stores[i]);
         } else {
             stores[i].status = STATUS_CONFLICT;
@@ -258,7 +287,7 @@ static enum status write_all(struct cache *cache, struct redis *redis, struct ca
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err)
 {
-    enum status status = look(redis, stores, n, err);
+    enum status status = look(cache, redis, stores, n, err);
 
     if (status == STATUS_OK)
         status = write_all(cache, redis, stores, n, err);

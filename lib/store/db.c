@@ -771,7 +771,13 @@ void db_append_text_array(struct buf *out, size_t n, const char *const *texts)
 {
     buf_append_char(out, '{');
     for (size_t i = 0; i < n; i++) {
-        buf_append_string(out, i == 0 ? "\"" : ",\"");
+        if (i > 0)
+            buf_append_char(out, ',');
+        if (texts[i] == NULL) {
+            buf_append_string(out, "NULL");
+            continue;
+        }
+        buf_append_char(out, '"');
         for (const char *c = texts[i]; *c != '\0'; c++) {
             if (*c == '"' || *c == '\\')
                 buf_append_char(out, '\\');

@@ -10,6 +10,7 @@
 
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
+#include "lib/store/cache_internal.h"
 #include "lib/store/job_stream_internal.h"
 
 #define STREAM_MAX "1000000"
@@ -112,18 +113,30 @@ bool job_read_fields(const struct redis_reply *fields, struct job *job)
 
 /* --- adding --------------------------------------------------------------------------------- */
 
-enum status job_stream_add(struct cache *cache, struct redis *redis, const char *kind, const char *user_id,
-                           const char *reason, struct err *err)
+enum status job_stream_add_many(struct cache *cache, struct redis *redis, struct job_request *requests, size_t n,
+                                struct err *err)
 {
-    const struct redis_reply *reply;
     struct buf key = BUF_INIT;
     enum status status = job_make_key(cache, "jobs", &key, err);
 
-    if (status == STATUS_OK)
-        status = redis_command(redis, &reply, err, "XADD", key.data, "MAXLEN", "~", STREAM_MAX, "*", "kind", kind,
-                               "user", user_id, "reason", reason, NULL);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        redis_append_words(redis, "XADD", key.data, "MAXLEN", "~", STREAM_MAX, "*", "kind", requests[i].kind, "user",
+                           requests[i].user_id, "reason", requests[i].reason, NULL);
+    if (status == STATUS_OK && n > 0)
+        status = redis_flush(redis, err);
+    for (size_t i = 0; i < n; i++)
+        requests[i].status = status == STATUS_OK ? redis_reply_status(redis_reply_at(redis, i), err) : status;
     buf_release(&key);
     return status;
+}
+
+enum status job_stream_add(struct cache *cache, struct redis *redis, const char *kind, const char *user_id,
+                           const char *reason, struct err *err)
+{
+    struct job_request one = {.kind = kind, .user_id = user_id, .reason = reason};
+    enum status status = job_stream_add_many(cache, redis, &one, 1, err);
+
+    return status == STATUS_OK ? one.status : status;
 }
 
 void job_append_again(struct redis *redis, const char *key, const struct job *job)
@@ -363,18 +376,37 @@ enum status job_stream_leave(struct cache *cache, struct redis *redis, const cha
 
 /* --- active users -------------------------------------------------------------------------- */
 
-enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id, struct err *err)
+enum status active_users_forget(struct cache *cache, struct redis *redis, const char *user_id, struct err *err)
 {
     const struct redis_reply *reply;
     struct buf key = BUF_INIT;
+    enum status status = job_make_key(cache, "active:users", &key, err);
+
+    if (status == STATUS_OK)
+        status = redis_command(redis, &reply, err, "ZREM", key.data, user_id, NULL);
+    buf_release(&key);
+    return status;
+}
+
+enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id, struct err *err)
+{
+    struct buf key = BUF_INIT;
     char seen_s[24];
+    bool erased;
     enum status status = job_make_key(cache, "active:users", &key, err);
 
     (void)snprintf(seen_s, sizeof seen_s, "%lld", (long long)(clock_now().us / US_PER_SECOND));
     if (status == STATUS_OK)
-        status = redis_command(redis, &reply, err, "ZADD", key.data, seen_s, user_id, NULL);
+        status = cache_append_tombstone_look(cache, redis, user_id);
+    if (status == STATUS_OK) {
+        redis_append_words(redis, "ZADD", key.data, seen_s, user_id, NULL);
+        status = job_flush(redis, err);
+    }
     buf_release(&key);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    erased = redis_reply_integer(redis_reply_at(redis, 0)) != 0;
+    return erased ? active_users_forget(cache, redis, user_id, err) : STATUS_OK;
 }
 
 static enum status copy_ids(const struct redis_reply *members, char ***ret_ids, size_t *ret_n, struct err *err)

@@ -21,6 +21,15 @@ struct job {
 /* Appends a job (XADD, MAXLEN ~ 1,000,000). */
 enum status job_stream_add(struct cache *cache, struct redis *redis, const char *kind, const char *user_id,
                            const char *reason, struct err *err) MUST_CHECK;
+struct job_request {
+    /* in */
+    const char *kind, *user_id, *reason; /* as of job_stream_add() */
+    /* out */
+    enum status status;
+};
+/* Appends n jobs in one pipelined round trip. The result is that of the transport, it is in every `status` then. */
+enum status job_stream_add_many(struct cache *cache, struct redis *redis, struct job_request *requests, size_t n,
+                                struct err *err) MUST_CHECK;
 /* Creates stream and group if missing. STATUS_INTERNAL: another type is in the way. */
 enum status job_stream_prepare(struct cache *cache, struct redis *redis, struct err *err) MUST_CHECK;
 /* Takes up to `max` jobs for `consumer`: first those idle for more than claim_idle_ms (a dead worker's; < 0: none), then new
@@ -50,6 +59,10 @@ enum status job_stream_resume(struct cache *cache, struct redis *redis, int64_t 
 /* Failed for good: to jobs:dead with the error, then finished. */
 enum status job_stream_bury(struct cache *cache, struct redis *redis, const struct job *job, const char *error,
                             struct err *err) MUST_CHECK;
+
+/* Removes the user's jobs, wherever they are, but not those of kind `but`. Walks over all of them: in the background only. */
+enum status job_stream_forget(struct cache *cache, struct redis *redis, const char *user_id, const char *but,
+                              struct err *err) MUST_CHECK;
 
 /* --- for the operator ------------------------------------------------------------------------ */
 
@@ -91,9 +104,11 @@ enum status job_dead_drop(struct cache *cache, struct redis *redis, const char *
 
 /* --- who is active ------------------------------------------------------------------------- */
 
-/* The sorted set `active:users`: who was seen when. */
+/* The sorted set `active:users`: who was seen when. An erased user is taken out of it instead. */
 enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id,
                                struct err *err) MUST_CHECK;
+enum status active_users_forget(struct cache *cache, struct redis *redis, const char *user_id,
+                                struct err *err) MUST_CHECK;
 #define ACTIVE_USERS_MAX 100000 /* what a job looks after */
 /* Ids seen within window_s, most recent first, at most max; free them with text_array_free() (base/text.h). */
 enum status active_users_list(struct cache *cache, struct redis *redis, int64_t window_s, size_t max, char ***ret_ids,

@@ -123,13 +123,14 @@ void outbox_abandon(struct db *db, struct outbox_batch *batch)
     release_batch(batch);
 }
 
-static enum status insert_rows(struct db *db, const char *user_id, const char *tags, struct err *err)
+static enum status insert_rows(struct db *db, const char *users, const char *tags, struct err *err)
 {
-    const char *params[] = {user_id, tags, OUTBOX_CHANNEL};
+    const char *params[] = {users, tags, OUTBOX_CHANNEL};
     struct db_result *result = NULL;
     enum status status = db_query(db, "outbox_add",
                                   "WITH noted AS (INSERT INTO pnlcache.change_log (user_id, tag) "
-                                  "SELECT $1::text, t FROM unnest($2::text[]) AS t ON CONFLICT DO NOTHING RETURNING 1) "
+                                  "SELECT u, t FROM unnest($1::text[], $2::text[]) AS n (u, t) "
+                                  "ON CONFLICT DO NOTHING RETURNING 1) "
                                   "SELECT pg_notify($3::text, '') FROM (SELECT count(*) FROM noted) AS n",
                                   3, params, &result, err);
 
@@ -137,23 +138,32 @@ static enum status insert_rows(struct db *db, const char *user_id, const char *t
     return status;
 }
 
-enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags, struct err *err)
+enum status outbox_add(struct db *db, const struct outbox_note *notes, size_t n, struct err *err)
 {
-    struct buf array = BUF_INIT;
+    const char **texts = calloc(2 * n + 1, sizeof *texts);
+    struct buf users = BUF_INIT, tags = BUF_INIT;
     enum status status;
 
-    db_append_text_array(&array, n_tags, tags);
-    status = buf_status(&array);
-    if (status == STATUS_OK)
-        status = db_begin(db, err);
+    for (size_t i = 0; texts != NULL && i < n; i++) {
+        texts[i] = notes[i].user_id;
+        texts[n + i] = notes[i].tag;
+    }
+    if (texts != NULL) {
+        db_append_text_array(&users, n, texts);
+        db_append_text_array(&tags, n, texts + n);
+    }
+    status = texts == NULL || buf_status(&users) != STATUS_OK || buf_status(&tags) != STATUS_OK ? STATUS_NO_MEMORY
+                                                                                                : db_begin(db, err);
     if (status == STATUS_OK) {
-        status = insert_rows(db, user_id, array.data, err);
+        status = insert_rows(db, users.data, tags.data, err);
         if (status == STATUS_OK)
             status = db_commit(db, err);
         else
             db_end(db);
     }
-    buf_release(&array);
+    buf_release(&users);
+    buf_release(&tags);
+    free(texts);
     return status;
 }
 

@@ -27,10 +27,13 @@ void outbox_keep_first(struct outbox_batch *batch, size_t n);
 /* After a failure the rows are still there (or, after a time-out, may be): somebody will claim them again. */
 enum status outbox_finish(struct db *db, struct outbox_batch *batch, struct err *err) MUST_CHECK;
 void outbox_abandon(struct db *db, struct outbox_batch *batch);
-/* Notes a change durably (one transaction of its own, also on a read_only connection) and wakes the workers.
- * user_id NULL: every user. After STATUS_TIMEOUT it may have been noted; noting it again is harmless. */
-enum status outbox_add(struct db *db, const char *user_id, size_t n_tags, const char *const *tags,
-                       struct err *err) MUST_CHECK;
+struct outbox_note {
+    const char *user_id; /* NULL: every user, or a shared tag */
+    const char *tag;
+};
+/* Notes changes durably (one transaction of its own, also on a read_only connection) and wakes the workers. After
+ * STATUS_TIMEOUT they may have been noted; noting them again is harmless. */
+enum status outbox_add(struct db *db, const struct outbox_note *notes, size_t n, struct err *err) MUST_CHECK;
 
 struct outbox_state {
     int64_t depth;         /* rows, those being carried out included */

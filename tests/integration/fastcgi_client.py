@@ -1,6 +1,9 @@
 """A raw FastCGI client: it can say everything a web server says, and everything none would."""
+import json
 import socket
 import struct
+
+from harness import sign_webhook, token
 
 BEGIN, ABORT, END, PARAMS, STDIN, STDOUT, STDERR, DATA, GET_VALUES, GET_VALUES_RESULT, UNKNOWN_TYPE = range(1, 12)
 RESPONDER, AUTHORIZER = 1, 2
@@ -116,6 +119,10 @@ class Client:
             else:
                 raise AssertionError(f"unexpected record {type}")
 
+    def webhook(self, body, **how):
+        """Sends a signed webhook; `how` as sign_webhook() takes it."""
+        return self.ask("POST", "/api/webhooks/trades", sign_webhook(body, **how), body)
+
     def is_closed(self):
         """Waits for the responder to close; nothing else may come."""
         try:
@@ -126,3 +133,18 @@ class Client:
     def ask(self, method, uri, headers=None, body=b"", **more):
         self.send(request(method, uri, headers, body, **more))
         return self.read_answer(more.get("id", 1))
+
+
+def bearer(user="alice", **more):
+    return {"Authorization": "Bearer " + token(user, **more)}
+
+
+def problem(answer, status):
+    """Checks a problem document and returns it."""
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = json.loads(answer.body)
+    assert document["success"] is False and document["status"] == status
+    assert document["error"] == document["detail"] and document["request_id"] == answer.headers["x-request-id"]
+    assert answer.headers["cache-control"] == "no-store"
+    return document

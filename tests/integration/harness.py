@@ -77,6 +77,13 @@ def sign_webhook(body, id=None, timestamp=None, key=WEBHOOK_KEY):
     }
 
 
+def webhook_event(type="trade.updated", user="alice", **data):
+    """A webhook's body with one event; a user of None is left out."""
+    if user is not None:
+        data = {"user_id": user, **data}
+    return json.dumps({"type": type, "timestamp": "2026-01-01T00:00:00Z", "data": data}).encode()
+
+
 # --- HTTP -----------------------------------------------------------------------------------------
 
 

@@ -10,8 +10,8 @@ import time
 
 import fastcgi_client as fcgi
 import pytest
-from fastcgi_client import Client, begin, pairs, params_of, record, request, stream
-from harness import BUILD, JWT_SECRET, add_option, add_stock, sign_webhook, token, wait_until
+from fastcgi_client import Client, bearer, begin, pairs, params_of, problem, record, request, stream
+from harness import BUILD, JWT_SECRET, add_option, add_stock, sign_webhook, token, wait_until, webhook_event
 
 CORE = "/api/analytics/core"
 STOCKS = "/api/stocks/analytics"
@@ -21,21 +21,6 @@ STOCKS = "/api/stocks/analytics"
 def client(servers, responder):
     with Client(servers.listen) as c:
         yield c
-
-
-def bearer(user="alice", **more):
-    return {"Authorization": "Bearer " + token(user, **more)}
-
-
-def problem(answer, status):
-    """Checks a problem document and returns it."""
-    assert answer.status == status, answer
-    assert answer.headers["content-type"] == "application/problem+json"
-    document = json.loads(answer.body)
-    assert document["success"] is False and document["status"] == status
-    assert document["error"] == document["detail"] and document["request_id"] == answer.headers["x-request-id"]
-    assert answer.headers["cache-control"] == "no-store"
-    return document
 
 
 # --- documents ----------------------------------------------------------------------------------
@@ -101,7 +86,7 @@ def test_a_change_within_the_same_second_is_no_304(client, db):
     for i in range(1, 6):  # five of them: hardly each one is split by a second's turn
         old = client.ask("GET", CORE, bearer())
         add_stock(db, "alice", i)
-        assert post_event(client, event(asset="stocks")).status == 202
+        assert client.webhook(webhook_event(asset="stocks")).status == 202
         since = {"If-Modified-Since": old.headers["last-modified"]} if "last-modified" in old.headers else {}
         new = client.ask("GET", CORE, {**bearer(), **since})
         assert new.status == 200 and json.loads(new.body)["data"]["total_trades"] == i
@@ -197,59 +182,6 @@ def test_a_request_id_is_kept_when_it_is_plain(client):
         assert made != odd and len(made) == 16
 
 
-# --- webhooks -----------------------------------------------------------------------------------
-
-
-def event(type="trade.updated", user="alice", **data):
-    return json.dumps({"type": type, "timestamp": "2026-01-01T00:00:00Z", "data": {"user_id": user, **data}}).encode()
-
-
-def post_event(client, body, **how):
-    return client.ask("POST", "/api/webhooks/trades", sign_webhook(body, **how), body)
-
-
-def test_after_a_webhook_the_next_read_is_new(client, db, servers):
-    add_stock(db, "alice", 1)
-    client.ask("GET", CORE, bearer())
-    old = client.ask("GET", CORE, bearer())
-    add_stock(db, "alice", 2, exit_price=5)
-    answer = post_event(client, event(asset="stocks"))
-    assert answer.status == 202, answer
-    assert json.loads(answer.body) == {"accepted": 1, "invalidated": 1, "jobs": 1}
-    assert servers.redis("XLEN", "jobs") == b"1"
-    new = client.ask("GET", CORE, bearer())
-    assert new.headers["cache-status"] == "pnlcache; fwd=miss; stored"
-    assert json.loads(new.body)["data"] != json.loads(old.body)["data"]
-    assert json.loads(post_event(client, event()).body)["invalidated"] == 2
-
-
-def test_bad_webhooks_get_their_status(client):
-    good = event(asset="stocks")
-    problem(post_event(client, good, key=b"some other key of some length"), 401)
-    problem(client.ask("POST", "/api/webhooks/trades", {"Content-Type": "application/json"}, good), 401)
-    problem(post_event(client, good, timestamp=int(time.time()) - 301), 403)
-    problem(post_event(client, good, timestamp=int(time.time()) + 330), 403)
-    problem(post_event(client, good, id="a.b"), 400)
-    problem(post_event(client, b"{"), 400)
-    problem(post_event(client, b"[]"), 400)
-    problem(post_event(client, b'{"type":"trade.created"}'), 400)
-    problem(post_event(client, event("trade.exploded")), 422)
-    problem(post_event(client, event(user="")), 422)
-    problem(post_event(client, event(user="x" * 129)), 422)
-    problem(post_event(client, event(asset="bonds")), 422)
-    problem(client.ask("POST", "/api/webhooks/trades", {**sign_webhook(good), "Content-Type": "text/plain"}, good), 415)
-    changed = good.replace(b"alice", b"mallo")
-    problem(client.ask("POST", "/api/webhooks/trades", sign_webhook(good), changed), 401)
-
-
-def test_a_body_over_the_limit_is_413_and_the_connection_lives(client):
-    for size in (256 * 1024 + 1, 2_000_000):
-        problem(post_event(client, b" " * size), 413)
-    assert client.ask("GET", "/healthz").status == 200
-    large = event(asset="stocks", note="x" * 200_000)
-    assert post_event(client, large).status == 202
-
-
 def test_parameters_over_64_kb_are_taken_and_far_more_refused(client):
     assert client.ask("GET", "/healthz", HTTP_X_LONG="y" * 100_000).status == 200
     problem(client.ask("GET", "/healthz", HTTP_X_LONG="y" * 300_000), 431)
@@ -257,7 +189,7 @@ def test_parameters_over_64_kb_are_taken_and_far_more_refused(client):
 
 
 def test_a_body_that_lies_about_its_length_is_400(client):
-    body = event(asset="stocks")
+    body = webhook_event(asset="stocks")
     for length in ("1", str(len(body) + 1), "-1", "x", "99999999999999999999"):
         problem(client.ask("POST", "/api/webhooks/trades", sign_webhook(body), body, CONTENT_LENGTH=length), 400)
 
@@ -265,39 +197,16 @@ def test_a_body_that_lies_about_its_length_is_400(client):
 # --- the servers behind ---------------------------------------------------------------------------
 
 
-def test_redis_down_reads_are_computed_and_webhooks_go_to_the_outbox(client, db, servers):
+def test_redis_down_reads_are_computed(client, db, servers):
     add_stock(db, "alice", 1)
     assert client.ask("GET", CORE, bearer()).status == 200
     servers.stop("redis")
     answer = client.ask("GET", CORE, bearer())
     assert answer.status == 200 and answer.headers["cache-status"] == "pnlcache; fwd=miss", answer
-    accepted = post_event(client, event(asset="stocks"))
-    assert accepted.status == 202, accepted
-    with db.cursor() as cursor:
-        cursor.execute("SELECT user_id, tag FROM pnlcache.change_log WHERE user_id = 'alice'")
-        assert ("alice", "stocks") in cursor.fetchall()
-    bypass = client.ask("GET", CORE, bearer())
-    assert bypass.headers["cache-status"] == "pnlcache; fwd=bypass"
-    assert client.ask("GET", CORE, bearer("bob")).headers["cache-status"] == "pnlcache; fwd=miss"
     ready = client.ask("GET", "/readyz")
     assert ready.status == 200 and json.loads(ready.body)["redis"] == "down"
     servers.start("redis")
-    wait_until(lambda: "bypass" not in client.ask("GET", CORE, bearer()).headers["cache-status"], what="the end of the bypass")
     wait_until(lambda: "hit" in client.ask("GET", CORE, bearer()).headers["cache-status"], what="a hit")
-
-
-def test_redis_that_refuses_writes_keeps_webhooks_true(client, db, servers):
-    """MISCONF and READONLY: the invalidation has not happened, so this responder bypasses the cache."""
-    add_stock(db, "alice", 1)
-    client.ask("GET", CORE, bearer())
-    servers.redis("CONFIG", "SET", "min-replicas-to-write", "1")
-    try:
-        add_stock(db, "alice", 2, exit_price=5)
-        assert post_event(client, event(asset="stocks")).status == 202
-        assert client.ask("GET", CORE, bearer()).headers["cache-status"] == "pnlcache; fwd=bypass"
-    finally:
-        servers.redis("CONFIG", "SET", "min-replicas-to-write", "0")
-    wait_until(lambda: "bypass" not in client.ask("GET", CORE, bearer()).headers["cache-status"], what="the end of the bypass")
 
 
 def test_postgres_down_hits_are_served_and_misses_are_503(client, db, servers):
@@ -313,7 +222,6 @@ def test_postgres_down_hits_are_served_and_misses_are_503(client, db, servers):
         assert client.ask("GET", "/healthz").status == 200
         servers.stop("redis")
         problem(client.ask("GET", CORE, bearer()), 503)
-        problem(post_event(client, event(asset="stocks")), 503)
         assert client.ask("GET", "/readyz").status == 503
         assert client.ask("GET", "/healthz").status == 200
     finally:
@@ -402,7 +310,7 @@ def test_a_request_split_at_every_byte(client):
 
 
 def test_a_body_in_many_small_records_and_a_late_end(client):
-    body = event(asset="stocks")
+    body = webhook_event(asset="stocks")
     headers = sign_webhook(body)
     whole = request("POST", "/api/webhooks/trades", headers, body, piece=3)
     client.send(whole[:-8])
@@ -416,7 +324,7 @@ def test_a_body_in_many_small_records_and_a_late_end(client):
 
 def test_a_body_that_arrives_byte_by_byte_does_not_fill_the_socket(client):
     """Thousands of small writes fill a socket's buffer long before the request is whole."""
-    body = event(asset="stocks", note="x" * 3000)
+    body = webhook_event(asset="stocks", note="x" * 3000)
     client.send(begin() + stream(fcgi.PARAMS, pairs(params_of("POST", "/api/webhooks/trades", sign_webhook(body), body))))
     for i in range(len(body)):
         client.send(record(fcgi.STDIN, content=body[i:i + 1]))

@@ -336,6 +336,92 @@ static void test_store_over_maxmemory_is_refused_but_invalidation_works(void **s
     assert_int_equal(s.status, STATUS_UNAVAILABLE);
 }
 
+static void erase(struct fixture *f)
+{
+    struct cache_invalidation one = {.user_id = f->user, .tags = &only_stocks, .erased = true};
+    struct err err = {0};
+
+    OK(cache_invalidate_many(f->cache, f->redis, &one, 1, &err));
+    assert_int_equal(one.status, STATUS_OK);
+}
+
+static void test_store_after_erasure_during_compute_stores_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_store s;
+
+    erase(f);
+    s = store(f, BODY, 0, 0);
+    assert_int_equal(s.status, STATUS_CONFLICT);
+    assert_int_equal(command(f, "EXISTS", f->key, NULL, NULL), 0);
+}
+
+static void test_store_of_an_erased_user_stores_nothing_for_a_day(void **state)
+{
+    struct fixture *f = *state;
+    struct buf tombstone = BUF_INIT;
+    struct cache_store s;
+    struct err err = {0};
+
+    erase(f);
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){f->user}, &f->epochs, &err));
+    assert_int_equal(f->epochs.values[0], 0);
+    assert_int_not_equal(f->epochs.values[1], 0); /* the shared tag is nobody's */
+    s = store(f, BODY, 0, 0);
+    assert_int_equal(s.status, STATUS_CONFLICT);
+    assert_int_equal(command(f, "EXISTS", f->key, NULL, NULL), 0);
+    cache_append_tombstone_key(f->cache, &tombstone, f->user);
+    assert_in_range(command(f, "TTL", tombstone.data, NULL, NULL), CACHE_TOMBSTONE_S - 100, CACHE_TOMBSTONE_S);
+    (void)command(f, "DEL", tombstone.data, NULL, NULL);
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){f->user}, &f->epochs, &err));
+    (void)store(f, BODY, 0, 0);
+    assert_int_equal(look(f).verdict, CACHE_HIT);
+    buf_release(&tombstone);
+}
+
+/* Two users' values in one call, the first erased: the second's is stored. */
+static void test_store_of_many_refuses_only_the_erased(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_epochs others;
+    struct cache_body b = {BODY, strlen(BODY), 0, 0, clock_now(), INSTANT_NEVER, 7};
+    struct cache_store s[3] = {{.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = &b, .ttl_s = 900},
+                               {.key = "t:doc:other", .tags = &tags, .epochs = &others, .body = &b, .ttl_s = 900},
+                               {.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = &b, .ttl_s = 900}};
+    struct err err = {0};
+
+    OK(cache_open_epochs(f->cache, f->redis, &tags, 1, (const char *const[]){"another"}, &others, &err));
+    erase(f);
+    OK(cache_store_many(f->cache, f->redis, s, 3, &err));
+    assert_int_equal(s[0].status, STATUS_CONFLICT);
+    assert_int_equal(s[1].status, STATUS_OK);
+    assert_int_equal(s[2].status, STATUS_CONFLICT);
+    assert_int_equal(command(f, "EXISTS", f->key, NULL, NULL), 0);
+    assert_int_equal(command(f, "EXISTS", "t:doc:other", NULL, NULL), 1);
+}
+
+/* A full Redis takes deletions but no tombstone: only that one has not happened. */
+static void test_invalidate_many_tells_each_ones_status(void **state)
+{
+    static const struct cache_tags market = {1, {{"market", true}}};
+    struct fixture *f = *state;
+    struct cache_invalidation list[] = {{.user_id = f->user, .tags = &only_stocks},
+                                        {.user_id = "gone", .tags = &only_stocks, .erased = true},
+                                        {.tags = &market}};
+    struct err err = {0};
+
+    (void)store(f, BODY, 0, 0);
+    (void)command(f, "CONFIG", "SET", "maxmemory-policy", "noeviction");
+    (void)command(f, "CONFIG", "SET", "maxmemory", "1");
+    OK(cache_invalidate_many(f->cache, f->redis, list, 3, &err));
+    (void)command(f, "CONFIG", "SET", "maxmemory", "0");
+    assert_int_equal(list[0].status, STATUS_OK);
+    assert_int_not_equal(list[1].status, STATUS_OK);
+    assert_int_equal(list[2].status, STATUS_OK);
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+    OK(cache_invalidate_many(f->cache, f->redis, list, 0, &err));
+}
+
 static void test_invalidate_on_a_read_only_replica_fails(void **state)
 {
     struct fixture *f = *state;
@@ -363,6 +449,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_store_to_another_instance_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_of_a_large_body_is_packed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_over_maxmemory_is_refused_but_invalidation_works, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_after_erasure_during_compute_stores_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_of_an_erased_user_stores_nothing_for_a_day, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_of_many_refuses_only_the_erased, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_invalidate_many_tells_each_ones_status, set_up, tear_down),
         /* last: the server stays a replica */
         cmocka_unit_test_setup_teardown(test_invalidate_on_a_read_only_replica_fails, set_up, tear_down),
     };

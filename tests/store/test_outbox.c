@@ -141,15 +141,15 @@ static void test_worker_that_dies_loses_no_row(void **state)
 
 static void test_add_on_a_read_only_connection_notes_and_wakes(void **state)
 {
-    static const char *const tags[] = {"stocks", "options", "stocks"};
+    static const struct outbox_note notes[] = {
+        {"user's \\ id", "stocks"}, {"user's \\ id", "options"}, {"user's \\ id", "stocks"}, {NULL, "stocks"}};
     struct db *db = open_role(true), *listener = open_role(false);
     struct outbox_batch batch;
     bool any = false;
 
     (void)state;
     assert_status(db_listen(listener, OUTBOX_CHANNEL, &err), STATUS_OK, &err);
-    assert_status(outbox_add(db, "user's \\ id", 3, tags, &err), STATUS_OK, &err);
-    assert_status(outbox_add(db, NULL, 1, tags, &err), STATUS_OK, &err);
+    assert_status(outbox_add(db, notes, 4, &err), STATUS_OK, &err);
     batch = claim(listener, 10);
     assert_int_equal(batch.n, 3);
     assert_string_equal(batch.rows[0].user_id, "user's \\ id");
@@ -163,11 +163,11 @@ static void test_add_on_a_read_only_connection_notes_and_wakes(void **state)
 
 static void test_add_of_a_bad_tag_notes_nothing(void **state)
 {
-    static const char *const tags[] = {"stocks", "Not A Tag"};
+    static const struct outbox_note notes[] = {{"u1", "stocks"}, {"u1", "Not A Tag"}};
     struct db *db = open_role(true);
 
     (void)state;
-    assert_status(outbox_add(db, "u1", 2, tags, &err), STATUS_INVALID, &err);
+    assert_status(outbox_add(db, notes, 2, &err), STATUS_INVALID, &err);
     assert_int_equal(count_rows(), 0);
     assert_int_equal(database_integer(db, "SELECT 1"), 1);
     db_free(&db);

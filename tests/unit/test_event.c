@@ -75,6 +75,43 @@ static void test_event_tag_find_knows_every_tag_of_the_types(void **state)
     assert_false(event_tag_find("", &tag));
 }
 
+static void test_event_tags_want_job_only_for_sources_of_kept_documents(void **state)
+{
+    struct cache_tags notes_only = {.n = 1, .tags = {{"notes", false}}};
+    struct cache_tags settings_too = {.n = 2, .tags = {{"notes", false}, {"settings", false}}};
+
+    (void)state;
+    assert_false(event_tags_want_job(&notes_only));
+    assert_true(event_tags_want_job(&settings_too));
+}
+
+static void test_event_tags_add_merges_or_changes_nothing(void **state)
+{
+    struct cache_tags tags = {.n = 1, .tags = {{"notes", false}}}, all = *event_user_tags(), prices = {.n = 1};
+
+    (void)state;
+    assert_true(event_tag_find("prices", &prices.tags[0]));
+    assert_true(event_tags_add(&tags, &all));
+    assert_int_equal(tags.n, all.n);
+    assert_true(event_tags_add(&tags, &all));
+    assert_int_equal(tags.n, all.n);
+    assert_int_equal(all.n, CACHE_MAX_TAGS);
+    assert_false(event_tags_add(&tags, &prices));
+    assert_int_equal(tags.n, all.n);
+    assert_false(event_tags_hold(&tags, "prices"));
+}
+
+/* The outbox's word for a deletion must never be taken for a tag of rows. */
+static void test_event_erase_tag_is_no_tag(void **state)
+{
+    struct cache_tag tag;
+
+    (void)state;
+    assert_false(event_tag_find(EVENT_ERASE_TAG, &tag));
+    assert_true(event_type_find("user.deleted")->erases);
+    assert_false(event_type_find("trade.deleted")->erases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +119,9 @@ int main(void)
         cmocka_unit_test(test_event_type_tags_follow_the_asset),
         cmocka_unit_test(test_event_type_tags_ignore_the_asset_of_other_types),
         cmocka_unit_test(test_event_tag_find_knows_every_tag_of_the_types),
+        cmocka_unit_test(test_event_tags_want_job_only_for_sources_of_kept_documents),
+        cmocka_unit_test(test_event_tags_add_merges_or_changes_nothing),
+        cmocka_unit_test(test_event_erase_tag_is_no_tag),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,8 @@ static struct outbox_row row(int64_t id, char *user_id, char *tag)
     return (struct outbox_row){.id = id, .user_id = user_id, .tag = tag};
 }
 
-static char ann[] = "ann", bob[] = "bob", stocks[] = "stocks", options[] = "options", notes[] = "notes", odd[] = "odd";
+static char ann[] = "ann", bob[] = "bob", stocks[] = "stocks", options[] = "options", notes[] = "notes", odd[] = "odd",
+            erased[] = "erase";
 
 static void test_outbox_rows_merge_takes_one_user_with_each_tag_once(void **state)
 {
@@ -22,17 +23,18 @@ static void test_outbox_rows_merge_takes_one_user_with_each_tag_once(void **stat
                                 row(4, ann, stocks), row(5, ann, options), row(6, bob, notes)};
     struct cache_tags tags;
     size_t unknown;
+    bool erase;
 
     (void)state;
     outbox_rows_sort(rows, 6);
     assert_null(rows[0].user_id);
-    assert_int_equal(outbox_rows_merge(rows, 6, &tags, &unknown), 1);
+    assert_int_equal(outbox_rows_merge(rows, 6, &tags, &erase, &unknown), 1);
     assert_int_equal(tags.n, 1);
-    assert_int_equal(outbox_rows_merge(rows + 1, 5, &tags, &unknown), 3);
+    assert_int_equal(outbox_rows_merge(rows + 1, 5, &tags, &erase, &unknown), 3);
     assert_string_equal(rows[1].user_id, "ann");
     assert_int_equal(tags.n, 2);
     assert_int_equal(unknown, 0);
-    assert_int_equal(outbox_rows_merge(rows + 4, 2, &tags, &unknown), 2);
+    assert_int_equal(outbox_rows_merge(rows + 4, 2, &tags, &erase, &unknown), 2);
     assert_int_equal(tags.n, 2);
 }
 
@@ -41,9 +43,10 @@ static void test_outbox_rows_merge_counts_unknown_tags(void **state)
     struct outbox_row rows[] = {row(1, ann, odd), row(2, ann, stocks), row(3, ann, odd)};
     struct cache_tags tags;
     size_t unknown;
+    bool erase;
 
     (void)state;
-    assert_int_equal(outbox_rows_merge(rows, 3, &tags, &unknown), 3);
+    assert_int_equal(outbox_rows_merge(rows, 3, &tags, &erase, &unknown), 3);
     assert_int_equal(unknown, 2);
     assert_int_equal(tags.n, 1);
     assert_string_equal(tags.tags[0].name, "stocks");
@@ -57,23 +60,49 @@ static void test_outbox_rows_merge_splits_too_many_tags(void **state)
     struct outbox_row rows[CACHE_MAX_TAGS + 1];
     struct cache_tags tags;
     size_t unknown;
+    bool erase;
 
     (void)state;
     for (size_t i = 0; i < CACHE_MAX_TAGS + 1; i++)
         rows[i] = row((int64_t)i, ann, names[i]);
-    assert_int_equal(outbox_rows_merge(rows, CACHE_MAX_TAGS + 1, &tags, &unknown), CACHE_MAX_TAGS);
-    assert_int_equal(outbox_rows_merge(rows + CACHE_MAX_TAGS, 1, &tags, &unknown), 1);
+    assert_int_equal(outbox_rows_merge(rows, CACHE_MAX_TAGS + 1, &tags, &erase, &unknown), CACHE_MAX_TAGS);
+    assert_int_equal(outbox_rows_merge(rows + CACHE_MAX_TAGS, 1, &tags, &erase, &unknown), 1);
     assert_string_equal(tags.tags[0].name, "prices");
 }
 
-static void test_tags_touch_analytics_only_for_their_sources(void **state)
+/* Other rows of the user, in the same claim, are a group of their own; nobody's deletion holds them back. */
+static void test_outbox_rows_merge_puts_deletions_of_users_last(void **state)
 {
-    struct cache_tags notes_only = {.n = 1, .tags = {{"notes", false}}};
-    struct cache_tags settings_too = {.n = 2, .tags = {{"notes", false}, {"settings", false}}};
+    struct outbox_row rows[] = {row(1, ann, erased), row(2, bob, stocks), row(3, ann, stocks), row(4, ann, erased)};
+    struct cache_tags tags;
+    size_t unknown;
+    bool erase;
 
     (void)state;
-    assert_false(tags_touch_analytics(&notes_only));
-    assert_true(tags_touch_analytics(&settings_too));
+    outbox_rows_sort(rows, 4);
+    assert_int_equal(outbox_rows_merge(rows, 4, &tags, &erase, &unknown), 1);
+    assert_string_equal(rows[0].user_id, "ann");
+    assert_false(erase);
+    assert_int_equal(outbox_rows_merge(rows + 1, 3, &tags, &erase, &unknown), 1);
+    assert_string_equal(rows[1].user_id, "bob");
+    assert_int_equal(outbox_rows_merge(rows + 2, 2, &tags, &erase, &unknown), 2);
+    assert_true(erase);
+    assert_int_equal(unknown, 0);
+    assert_int_equal(tags.n, CACHE_MAX_TAGS);
+}
+
+/* Whose deletion? Such a row says nothing, and is dropped like any unknown tag. */
+static void test_outbox_rows_merge_knows_no_deletion_of_nobody(void **state)
+{
+    struct outbox_row rows[] = {row(1, NULL, erased)};
+    struct cache_tags tags;
+    size_t unknown;
+    bool erase;
+
+    (void)state;
+    assert_int_equal(outbox_rows_merge(rows, 1, &tags, &erase, &unknown), 1);
+    assert_false(erase);
+    assert_int_equal(unknown, 1);
 }
 
 static void test_outage_wait_doubles_up_to_its_bound(void **state)
@@ -92,7 +121,8 @@ int main(void)
         cmocka_unit_test(test_outbox_rows_merge_takes_one_user_with_each_tag_once),
         cmocka_unit_test(test_outbox_rows_merge_counts_unknown_tags),
         cmocka_unit_test(test_outbox_rows_merge_splits_too_many_tags),
-        cmocka_unit_test(test_tags_touch_analytics_only_for_their_sources),
+        cmocka_unit_test(test_outbox_rows_merge_puts_deletions_of_users_last),
+        cmocka_unit_test(test_outbox_rows_merge_knows_no_deletion_of_nobody),
         cmocka_unit_test(test_outage_wait_doubles_up_to_its_bound),
     };
 

@@ -16,13 +16,15 @@
 #define SIGNATURE "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 #define OTHER "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
+static int64_t ahead_s; /* as the last webhook_verify() said */
+
 static enum webhook_verdict verify_at(const char *secrets, const char *id, const char *time, const char *signatures,
                                       const char *body, int64_t now_s)
 {
     struct webhook_keys *keys = NULL;
     assert_int_equal(webhook_keys_new(secrets, &keys, NULL), STATUS_OK);
-    enum webhook_verdict verdict =
-        webhook_verify(keys, id, time, signatures, body, strlen(body), (struct instant){now_s * US_PER_SECOND}, 300);
+    enum webhook_verdict verdict = webhook_verify(keys, id, time, signatures, body, strlen(body),
+                                                  (struct instant){now_s * US_PER_SECOND}, 300, &ahead_s);
     webhook_keys_free(&keys);
     return verdict;
 }
@@ -32,6 +34,17 @@ static void test_verify_the_specifications_example(void **state)
     (void)state;
     assert_int_equal(verify_at(SECRET, ID, TIME, SIGNATURE, BODY, 1614265330), WEBHOOK_GOOD);
     assert_int_equal(verify_at("v1," SECRET, ID, TIME, SIGNATURE, BODY, 1614265330), WEBHOOK_GOOD);
+}
+
+static void test_verify_tells_how_far_off_the_clock_is(void **state)
+{
+    (void)state;
+    verify_at(SECRET, ID, TIME, SIGNATURE, BODY, 1614265330 - 7);
+    assert_int_equal(ahead_s, 7);
+    assert_int_equal(verify_at(SECRET, ID, TIME, SIGNATURE, BODY, 1614265330 + 3600), WEBHOOK_STALE);
+    assert_int_equal(ahead_s, -3600);
+    assert_int_equal(verify_at(SECRET, ID, TIME, OTHER, BODY, 1614265330 + 3600), WEBHOOK_FORGED);
+    assert_int_equal(ahead_s, 0);
 }
 
 static void test_verify_any_signature_by_any_secret(void **state)
@@ -96,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verify_the_specifications_example),
+        cmocka_unit_test(test_verify_tells_how_far_off_the_clock_is),
         cmocka_unit_test(test_verify_any_signature_by_any_secret),
         cmocka_unit_test(test_verify_refusals),
         cmocka_unit_test(test_keys_refuse_weak_or_damaged_secrets),

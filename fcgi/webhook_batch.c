@@ -1,0 +1,419 @@
+/* The order is what the promises hang on: the invalidations are acknowledged before anything else is done; the mark that
+ * saves a repeat's job comes after them; what Redis did not acknowledge is durable in the outbox, and its users are pending,
+ * before it is answered. A mark never answers for a webhook: a repeat invalidates again. */
+#include "fcgi/webhook_batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fcgi/webhook_events.h"
+#include "jobs/erase.h"
+#include "lib/base/log.h"
+#include "lib/json/json_writer.h"
+#include "lib/store/job_stream.h"
+#include "lib/store/outbox.h"
+#include "lib/store/seen.h"
+
+#define SKEW_WARN_MS 60000
+#define OUTBOX_WARN_MS 1000
+#define MARK_MARGIN_S 60 /* how much longer than twice the tolerance a mark is kept */
+
+struct call {
+    struct exchange *x;
+    struct webhook_events events;
+    enum status status; /* OK: in effect */
+    bool is_repeat;
+    int jobs;
+};
+
+struct job_order {
+    struct call *call;
+    bool erases;
+    char reason[64];
+};
+
+struct webhook_batch {
+    struct responder *responder;
+    void (*on_done)(struct exchange *x);
+    struct redis *redis; /* NULL: REDIS_ENABLED is false */
+    struct db *db;
+    size_t n, n_changes; /* of all calls */
+    struct call calls[WEBHOOK_BATCH_MAX];
+    struct err err; /* why Redis, or the outbox, did not do it */
+};
+
+static void finish(struct webhook_batch *b, struct call *call)
+{
+    webhook_events_release(&call->events);
+    b->on_done(call->x);
+}
+
+/* True for one caller in `every_ms`, over all threads. */
+static bool is_due(_Atomic int64_t *next_ms, int64_t every_ms)
+{
+    int64_t now_ms = clock_monotonic_ms(), next = atomic_load(next_ms);
+
+    return now_ms >= next && atomic_compare_exchange_strong(next_ms, &next, now_ms + every_ms);
+}
+
+/* --- judging -------------------------------------------------------------------------------------- */
+
+/* Only what was signed with a secret of ours gets here, so strangers cannot fill the log. */
+static void warn_of_skew(const struct request *request, int64_t ahead_s, int64_t tolerance_s)
+{
+    static _Atomic int64_t next_ms;
+
+    if (llabs(ahead_s) > tolerance_s / 2 && is_due(&next_ms, SKEW_WARN_MS))
+        log_warn("a webhook sender's clock is off", LOG_INT("ahead_s", ahead_s), LOG_INT("tolerance_s", tolerance_s),
+                 LOG_STR("webhook", request_param(request, PARAM_WEBHOOK_ID)), LOG_STR("request", request->id));
+}
+
+/* 0, or the HTTP status of the refusal. */
+static int check_signature(const struct secrets *secrets, const struct request *request, const char **ret_detail)
+{
+    int64_t ahead_s;
+    enum webhook_verdict verdict =
+        webhook_verify(secrets->webhooks, request_param(request, PARAM_WEBHOOK_ID),
+                       request_param(request, PARAM_WEBHOOK_TIMESTAMP), request_param(request, PARAM_WEBHOOK_SIGNATURE),
+                       request->body.data, request->body.len, clock_now(), secrets->webhook_tolerance_s, &ahead_s);
+
+    warn_of_skew(request, ahead_s, secrets->webhook_tolerance_s);
+    switch (verdict) {
+    case WEBHOOK_GOOD: return 0;
+    case WEBHOOK_MALFORMED: *ret_detail = "webhook-id or webhook-timestamp is missing or not as specified"; return 400;
+    case WEBHOOK_FORGED: *ret_detail = "no signature fits"; return 401;
+    case WEBHOOK_STALE: *ret_detail = "webhook-timestamp is too far off"; return 403;
+    }
+    return 500;
+}
+
+static bool waited_too_long(const struct webhook_batch *b, const struct exchange *x)
+{
+    return clock_monotonic_us() - x->request.arrived_us > b->responder->settings->request_timeout_ms * 1000;
+}
+
+/* False: it is refused, and the response says why. */
+static bool judge(const struct webhook_batch *b, const struct secrets *secrets, struct exchange *x,
+                  struct webhook_events *ret_events)
+{
+    struct webhook_problems problems;
+    const char *detail = "the webhook waited too long; send it again";
+    struct err err = {.text = ""};
+
+    *ret_events = (struct webhook_events){0};
+    int http_status = waited_too_long(b, x) ? 503 : check_signature(secrets, &x->request, &detail);
+    if (http_status != 0) {
+        response_problem(&x->response, &x->request, http_status, detail, NULL, NULL);
+        return false;
+    }
+    http_status = webhook_events_parse(x->request.body.data, x->request.body.len, ret_events, &problems, &err);
+    if (http_status != 202) {
+        detail = problems.n > 0 ? "the body names events that are not valid" : err.text[0] ? err.text : NULL;
+        response_problem_list(&x->response, &x->request, http_status, detail, problems.list, problems.n);
+    }
+    webhook_problems_release(&problems);
+    return http_status == 202;
+}
+
+static void judge_all(struct webhook_batch *b, struct exchange *const *calls, size_t n)
+{
+    struct secrets *secrets = secrets_get(b->responder);
+
+    b->n = b->n_changes = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct call *call = &b->calls[b->n];
+
+        *call = (struct call){.x = calls[i]};
+        if (judge(b, secrets, call->x, &call->events)) {
+            b->n_changes += call->events.n;
+            b->n++;
+        } else {
+            finish(b, call);
+        }
+    }
+    secrets_put(&secrets);
+}
+
+/* --- invalidating --------------------------------------------------------------------------------- */
+
+static void fail_all(struct webhook_batch *b, enum status status)
+{
+    for (size_t i = 0; i < b->n; i++)
+        b->calls[i].status = status;
+}
+
+/* A webhook is in effect when all of its changes are. */
+static void invalidate(struct webhook_batch *b)
+{
+    struct cache_invalidation *list = calloc(b->n_changes, sizeof *list);
+    size_t n = 0;
+
+    if (!list || !b->redis) {
+        fail_all(b, err_fail(&b->err, STATUS_UNAVAILABLE, "%s", b->redis ? "out of memory" : "REDIS_ENABLED is false"));
+        free(list);
+        return;
+    }
+    for (size_t i = 0; i < b->n; i++)
+        for (size_t k = 0; k < b->calls[i].events.n; k++) {
+            const struct webhook_change *change = &b->calls[i].events.changes[k];
+
+            list[n++] = (struct cache_invalidation){.user_id = change->user_id[0] ? change->user_id : NULL,
+                                                    .tags = &change->tags,
+                                                    .erased = change->erased};
+        }
+    if (cache_invalidate_many(b->responder->cache, b->redis, list, n, &b->err) != STATUS_OK)
+        log_debug("invalidation failed", LOG_STR("error", b->err.text));
+    n = 0;
+    for (size_t i = 0; i < b->n; i++)
+        for (size_t k = 0; k < b->calls[i].events.n; k++, n++)
+            if (list[n].status != STATUS_OK)
+                b->calls[i].status = list[n].status;
+    free(list);
+}
+
+/* --- marks and jobs ------------------------------------------------------------------------------- */
+
+/* Where a mark cannot be written the work is repeated, that is all. */
+static void mark(struct webhook_batch *b)
+{
+    struct seen_mark marks[WEBHOOK_BATCH_MAX];
+    struct call *marked[WEBHOOK_BATCH_MAX];
+    size_t n = 0;
+    struct err err;
+
+    for (size_t i = 0; i < b->n; i++)
+        if (b->calls[i].status == STATUS_OK) {
+            marks[n].id = request_param(&b->calls[i].x->request, PARAM_WEBHOOK_ID);
+            marked[n++] = &b->calls[i];
+        }
+    if (seen_mark_many(b->responder->cache, b->redis, marks, n,
+                       b->responder->settings->webhook_tolerance_s * 2 + MARK_MARGIN_S, &err) != STATUS_OK)
+        log_debug("webhooks not marked", LOG_STR("error", err.text));
+    for (size_t i = 0; i < n; i++)
+        marked[i]->is_repeat = marks[i].is_repeat;
+}
+
+static size_t order_jobs(struct webhook_batch *b, struct job_order *orders, struct job_request *requests)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->n; i++) {
+        struct call *call = &b->calls[i];
+
+        for (size_t k = 0; k < call->events.n && call->status == STATUS_OK && !call->is_repeat; k++) {
+            const struct webhook_change *change = &call->events.changes[k];
+
+            if (!change->user_id[0] || !(change->erased || event_tags_want_job(&change->tags)))
+                continue;
+            orders[n] = (struct job_order){.call = call, .erases = change->erased};
+            (void)snprintf(orders[n].reason, sizeof orders[n].reason, "webhook %s", change->type);
+            requests[n] = (struct job_request){.kind = change->erased ? ERASE_JOB : "analytics",
+                                               .user_id = change->user_id,
+                                               .reason = orders[n].reason};
+            n++;
+        }
+    }
+    return n;
+}
+
+/* A job that cannot be queued costs a miss later, never a wrong number; only an erasure has to be done for sure. */
+static void take_order(struct webhook_batch *b, const struct job_order *order, const struct job_request *request)
+{
+    struct call *call = order->call;
+
+    if (request->status == STATUS_OK) {
+        call->jobs++;
+        return;
+    }
+    if (!order->erases || call->status != STATUS_OK)
+        return;
+    call->status = request->status;
+    if (seen_unmark(b->responder->cache, b->redis, request_param(&call->x->request, PARAM_WEBHOOK_ID), NULL) !=
+        STATUS_OK)
+        log_debug("a mark was not taken back");
+}
+
+static void queue_jobs(struct webhook_batch *b)
+{
+    struct job_order *orders = calloc(b->n_changes, sizeof *orders);
+    struct job_request *requests = calloc(b->n_changes, sizeof *requests);
+    size_t n = 0, failed = 0;
+
+    if (orders && requests)
+        n = order_jobs(b, orders, requests);
+    if (n > 0 && job_stream_add_many(b->responder->cache, b->redis, requests, n, &b->err) != STATUS_OK)
+        log_debug("jobs not queued", LOG_STR("error", b->err.text));
+    for (size_t i = 0; i < n; i++) {
+        failed += requests[i].status != STATUS_OK;
+        take_order(b, &orders[i], &requests[i]);
+    }
+    if (failed > 0)
+        log_warn("no jobs for webhooks", LOG_INT("jobs", (int64_t)failed), LOG_STR("error", b->err.text));
+    free(orders);
+    free(requests);
+}
+
+/* --- the outbox ----------------------------------------------------------------------------------- */
+
+static size_t note_change(const struct webhook_change *change, struct outbox_note *notes)
+{
+    const char *user_id = change->user_id[0] ? change->user_id : NULL;
+
+    if (change->erased) {
+        notes[0] = (struct outbox_note){user_id, EVENT_ERASE_TAG};
+        return 1;
+    }
+    for (size_t i = 0; i < change->tags.n; i++)
+        notes[i] = (struct outbox_note){user_id, change->tags.tags[i].name};
+    return change->tags.n;
+}
+
+/* One transaction for all calls of the list. */
+static enum status store(struct webhook_batch *b, struct call *const *calls, size_t n_calls)
+{
+    struct outbox_note *notes = calloc(b->n_changes * CACHE_MAX_TAGS, sizeof *notes);
+    size_t n = 0;
+
+    if (!notes)
+        return err_fail(&b->err, STATUS_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < n_calls; i++)
+        for (size_t k = 0; k < calls[i]->events.n; k++)
+            n += note_change(&calls[i]->events.changes[k], notes + n);
+    enum status status = outbox_add(b->db, notes, n, &b->err);
+    free(notes);
+    return status;
+}
+
+/* From here on this responder does not trust the cache for the users of the call. */
+static enum status distrust(struct webhook_batch *b, const struct call *call)
+{
+    enum status status = STATUS_OK;
+
+    for (size_t k = 0; k < call->events.n && status == STATUS_OK && b->redis; k++)
+        status =
+            pending_add(b->responder->pending, call->events.changes[k].user_id, &call->events.changes[k].tags, &b->err);
+    return status;
+}
+
+/* The worker that drains the outbox makes the jobs. */
+static void fall_back(struct webhook_batch *b)
+{
+    static _Atomic int64_t next_ms;
+    struct call *failed[WEBHOOK_BATCH_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->n; i++)
+        if (b->calls[i].status != STATUS_OK)
+            failed[n++] = &b->calls[i];
+    if (n == 0)
+        return;
+    if (b->redis && is_due(&next_ms, OUTBOX_WARN_MS))
+        log_warn("webhooks go to the outbox", LOG_INT("webhooks", (int64_t)n), LOG_STR("reason", b->err.text));
+    enum status status = store(b, failed, n);
+    for (size_t i = 0; i < n; i++) {
+        failed[i]->jobs = 0;
+        failed[i]->status = status == STATUS_OK ? distrust(b, failed[i]) : status;
+    }
+    if (status != STATUS_OK)
+        log_error("webhooks could not be stored", LOG_INT("webhooks", (int64_t)n), LOG_STR("error", b->err.text));
+}
+
+/* --- answering ------------------------------------------------------------------------------------ */
+
+static void write_counts(struct json_writer *w, const struct call *call)
+{
+    size_t invalidated = 0;
+
+    for (size_t k = 0; k < call->events.n; k++)
+        invalidated += call->events.changes[k].tags.n;
+    json_key(w, "accepted");
+    json_int(w, (int64_t)call->events.accepted);
+    json_key(w, "invalidated");
+    json_int(w, (int64_t)invalidated);
+    json_key(w, "jobs");
+    json_int(w, call->jobs);
+}
+
+/* The envelope of every answer; the counts stand beside `data` too, where senders of the first version look. */
+static void accept(const struct call *call)
+{
+    struct response *r = &call->x->response;
+    struct json_writer w;
+
+    response_begin(r, &call->x->request, 202);
+    response_header(r, "Cache-Control", "no-store");
+    json_init(&w, &r->storage);
+    json_object_begin(&w);
+    json_key(&w, "success");
+    json_bool(&w, true);
+    json_key(&w, "data");
+    json_object_begin(&w);
+    write_counts(&w, call);
+    json_object_end(&w);
+    json_key(&w, "meta");
+    json_object_begin(&w);
+    json_object_end(&w);
+    write_counts(&w, call);
+    json_object_end(&w);
+    response_finish(r, "application/json", r->storage.data, r->storage.len, true);
+}
+
+static void answer(struct webhook_batch *b)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        struct call *call = &b->calls[i];
+
+        if (call->status == STATUS_OK)
+            accept(call);
+        else
+            response_problem(&call->x->response, &call->x->request, 503, "the event could not be stored; send it again",
+                             NULL, NULL);
+        finish(b, call);
+    }
+}
+
+void webhook_batch_serve(struct webhook_batch *b, struct exchange *const *calls, size_t n)
+{
+    judge_all(b, calls, n);
+    if (b->n == 0)
+        return;
+    invalidate(b);
+    if (b->redis) {
+        mark(b);
+        queue_jobs(b);
+    }
+    fall_back(b);
+    answer(b);
+}
+
+/* --- life ----------------------------------------------------------------------------------------- */
+
+enum status webhook_batch_new(struct responder *responder, void (*on_done)(struct exchange *x),
+                              struct webhook_batch **ret_batch, struct err *err)
+{
+    struct webhook_batch *b = calloc(1, sizeof *b);
+
+    if (!b)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    b->responder = responder;
+    b->on_done = on_done;
+    enum status status = responder_new_db(responder, &b->db, err);
+    if (status == STATUS_OK)
+        status = responder_new_redis(responder, "pnlcache.fcgi webhook", &b->redis, err);
+    if (status == STATUS_OK)
+        *ret_batch = b;
+    else
+        webhook_batch_free(&b);
+    return status;
+}
+
+void webhook_batch_free(struct webhook_batch **batch)
+{
+    if (!*batch)
+        return;
+    redis_free(&(*batch)->redis);
+    db_free(&(*batch)->db);
+    free(*batch);
+    *batch = NULL;
+}
