@@ -51,6 +51,12 @@ def trades(client, user="alice"):
     return json.loads(answer.body)["data"]["total_trades"]
 
 
+def trades_when_back(client):
+    """The same after PostgreSQL was away: its breaker lets requests fail until it has been tried."""
+    wait_until(lambda: client.ask("GET", CORE, bearer()).status == 200, what="the database's return")
+    return trades(client)
+
+
 def outbox(db):
     with db.cursor() as cursor:
         cursor.execute("SELECT user_id, tag FROM pnlcache.change_log ORDER BY user_id, tag")
@@ -257,7 +263,7 @@ def test_a_mark_never_answers_for_what_is_not_done(servers, start_responder, db)
             servers.start("postgres")
             servers.redis("CONFIG", "SET", "min-replicas-to-write", "0")
         assert counts(client.webhook(webhook_event(), id="msg_1"))[2] == 0
-        assert trades(client) == 2
+        assert trades_when_back(client) == 2
 
 
 def test_order_does_not_matter(client, db, servers, worker):
@@ -430,7 +436,7 @@ def test_whatever_fails_an_accepted_webhook_is_true(servers, start_responder, db
             mend(servers)
         if answer.status == 503:
             wait_until(lambda: client.webhook(webhook_event(asset="stocks"), id="msg_1").status == 202, what="the repeat to be accepted")
-        assert trades(client) == 2
+        assert trades_when_back(client) == 2
 
 
 def test_a_full_redis_takes_the_invalidation_and_no_job(client, db, servers):
@@ -604,13 +610,13 @@ def is_erased(servers, user):
 
 def test_a_deleted_user_is_erased_and_stays_so(client, db, servers, worker):
     fill(client, servers, db, "alice", "alice2")
-    others = keys_of(servers, "alice2")
+    others = {key for key in keys_of(servers, "alice2") if not key.startswith("lock:")}
     with db.cursor() as cursor:
         cursor.execute("DELETE FROM stocks WHERE user_id = 'alice'")
     assert counts(client.webhook(webhook_event("user.deleted"))) == (1, 9, 1)
     wait_until(lambda: is_erased(servers, "alice"), what="the erasure")
     assert 86000 < int(servers.redis("TTL", "erased:{alice}")) <= 86400
-    assert set(others) <= set(keys_of(servers, "alice2"))
+    assert others <= set(keys_of(servers, "alice2"))
 
     # A token that is still good, an event that comes late, rows that come back: nothing is stored.
     assert cache_status(client) == "pnlcache; fwd=miss"
