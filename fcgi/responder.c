@@ -88,6 +88,7 @@ static enum status new_redis(const struct responder *r, const char *name, bool p
                              struct err *err)
 {
     struct redis_options options = {.url = r->settings->redis_url,
+                                    .tls_ca = r->settings->redis_tls_ca,
                                     .client_name = name,
                                     .timeout_ms = r->settings->redis_timeout_ms,
                                     .breaker = health_redis_breaker(r->health),

@@ -142,6 +142,7 @@ static enum status start_thread(struct document_writer *w, struct err *err)
 {
     struct redis_options options = {
         .url = w->settings->redis_url,
+        .tls_ca = w->settings->redis_tls_ca,
         .client_name = "pnlcache-writer",
         .timeout_ms = w->settings->redis_timeout_ms,
     };

@@ -18,6 +18,7 @@ enum status open_redis(const struct settings *settings, struct redis **ret_redis
 {
     struct redis_options options = {
         .url = settings->redis_url,
+        .tls_ca = settings->redis_tls_ca,
         .client_name = "pnlcache-worker",
         .timeout_ms = settings->redis_timeout_ms,
     };

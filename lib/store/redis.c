@@ -20,7 +20,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
-#include "lib/store/redis_transport.h"
+#include "lib/store/redis_tls.h"
 #include "lib/store/redis_url.h"
 
 enum {
@@ -38,6 +38,7 @@ struct redis {
     char client_name[64];
     int64_t timeout_ms;
 
+    struct redis_tls *tls;             /* NULL: plain */
     struct redis_transport *transport; /* NULL: not connected */
     redisReader *reader;
     char instance[REDIS_INSTANCE_SIZE];
@@ -79,13 +80,11 @@ enum status redis_new(const struct redis_options *options, struct redis **ret_re
     buf_init(&r->out);
     status = redis_url_parse(options->url, &r->url, err);
     if (status == STATUS_OK && r->url.tls)
-        status =
-            err_fail(err, STATUS_INVALID,
-                     "rediss:// is not supported by this version: connect through a local TLS proxy such as stunnel");
+        status = redis_tls_new(options->tls_ca != NULL ? options->tls_ca : "", &r->tls, err);
     if (status == STATUS_OK)
         status = choose_breaker(r, options, err);
     if (status != STATUS_OK) {
-        free(r);
+        redis_free(&r);
         return status;
     }
     redis_url_describe(&r->url, r->where, sizeof r->where);
@@ -124,6 +123,7 @@ void redis_free(struct redis **redis)
         return;
     redis_disconnect(r);
     breaker_free(&r->own_breaker);
+    redis_tls_free(&r->tls);
     buf_release(&r->out);
     free(r->replies);
     explicit_bzero(r->url.password, sizeof r->url.password);
@@ -437,6 +437,8 @@ static enum status open_connection(struct redis *r, int64_t deadline_ms, struct 
 {
     enum status status = redis_transport_open(&r->url, deadline_ms, &r->transport, err);
 
+    if (status == STATUS_OK && r->tls != NULL)
+        status = redis_tls_wrap(r->tls, r->url.host, deadline_ms, &r->transport, err);
     if (status != STATUS_OK)
         return status;
     r->reader = redisReaderCreate();

@@ -1,6 +1,6 @@
 /* One Redis connection, kept by one thread. hiredis only formats commands and parses replies; the
  * socket, the deadlines and the set-up (AUTH, SELECT, CLIENT SETNAME, ROLE, instance) are ours, in
- * one place, so that TLS can be put beneath. A connection that saw a time-out or a broken reply is
+ * one place, with TLS beneath where the URL says so. A connection that saw a time-out or a broken reply is
  * thrown away, never reused: a late reply would answer the next command. Reconnects by itself, as far as
  * the circuit breaker lets it (breaker.h): one of its own, or one that a process shares. */
 #ifndef PNLCACHE_STORE_REDIS_H
@@ -18,6 +18,7 @@ struct redis;
 
 struct redis_options {
     const char *url;         /* copied; redis://, rediss://, unix:// (settings_table.h) */
+    const char *tls_ca;      /* read now; certificates to trust (redis_tls.h) */
     const char *client_name; /* copied; CLIENT SETNAME */
     int64_t timeout_ms;      /* one round trip, connecting included */
     struct breaker *breaker; /* borrowed; NULL: one of its own */

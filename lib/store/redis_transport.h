@@ -1,4 +1,4 @@
-/* A byte stream to Redis that never blocks; what lies beneath (a plain socket) is its own affair. */
+/* A byte stream to Redis that never blocks; what lies beneath (a plain socket, TLS) is its own affair. */
 #ifndef PNLCACHE_STORE_REDIS_TRANSPORT_H
 #define PNLCACHE_STORE_REDIS_TRANSPORT_H
 
