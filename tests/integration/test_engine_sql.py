@@ -4,12 +4,15 @@ import json
 import os
 import random
 import re
+import subprocess
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 
 import pytest
 from psycopg2.extras import execute_values
 
-from specification import OPTIONS
+import harness
+from specification import CORE, OPTIONS, PERFORMANCE, RISK
 from test_numbers import ASSETS, RANGES, SQL, TRADING_DAY, Path, assert_user, load_real_data, parse, real_journals
 
 ENGINE = (Path(__file__).parent / "engine.sql").read_text()
@@ -27,8 +30,8 @@ OPTION = ("user_id, id, symbol, strategy_type, option_type, strike_price, expira
           " implied_volatility, status, side, entry_price, exit_price, " + PLAN)
 
 
-def bodies(run_worker, user, as_of):
-    lines = run_worker("job", "precompute", "--print", "--user", user, "--as-of", as_of).stdout.splitlines()
+def bodies(run_worker, user, as_of, **settings):
+    lines = run_worker("job", "precompute", "--print", "--user", user, "--as-of", as_of, **settings).stdout.splitlines()
     return dict(line.split("\t", 1) for line in lines)
 
 
@@ -190,3 +193,87 @@ def test_engine_on_real_data(servers, db, run_worker):
             texts = bodies(run_worker, user, as_of.isoformat())
             assert_clean(texts)
             assert_engine(db, {key: parse(body) for key, body in texts.items()}, user, as_of)
+
+
+VOLATILE = re.compile(r'"(?:computed_at|as_of|valid_until)":[^,}]*')
+
+
+@pytest.fixture
+def comma_locale(tmp_path):
+    """LOCPATH of a folder with a locale of decimal commas."""
+    subprocess.run(["localedef", "-c", "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=False, capture_output=True)
+    probe = subprocess.run(["/bin/bash", "-c", "printf %.1f 1,5"], env={"LC_ALL": "de_DE.UTF-8", "LOCPATH": str(tmp_path)},
+                           capture_output=True, text=True, check=True)
+    assert probe.stdout == "1,5", probe
+    return tmp_path
+
+
+def test_documents_are_the_same_bytes_in_any_locale_and_time_zone(db, run_worker, comma_locale):
+    as_of = "2025-03-31T20:00:00Z"
+    insert(db, *random_journal(random.Random(8), "any", 120, datetime(2025, 3, 31, 20, tzinfo=timezone.utc)))
+    plain = bodies(run_worker, "any", as_of)
+    again = bodies(run_worker, "any", as_of, LC_ALL="de_DE.UTF-8", LANG="de_DE.UTF-8", LOCPATH=comma_locale, TZ="Asia/Kathmandu",
+                   PGTZ="Asia/Kathmandu", PGDATESTYLE="SQL, DMY")
+    assert {k: VOLATILE.sub("", b) for k, b in again.items()} == {k: VOLATILE.sub("", b) for k, b in plain.items()}
+
+
+SECTIONS = {"core": CORE, "risk": RISK, "performance": PERFORMANCE}
+
+
+def assert_rescaled(was, now, table, where):
+    """Money is ten times as much, to what rounding its four decimals leaves; nothing else has changed."""
+    for name, field in table.items():
+        if was[name] is None or now[name] is None or field.kind not in "MPNDI":
+            same = was[name] == now[name] or name.endswith("_trade")
+        elif field.kind == "M":
+            same = abs(10 * was[name] - now[name]) <= Decimal("0.0006")
+        else:
+            same = abs(was[name] - now[name]) <= Decimal("0.000001") * (100 if field.kind == "P" else 1)
+        assert same, f"{where} {name}: {was[name]} became {now[name]}"
+
+
+def test_another_unit_of_the_currency(db, run_worker):
+    """All amounts ten times as large: every money value follows, every count, rate, ratio and day stays."""
+    as_of = "2025-03-31T20:00:00Z"
+    insert(db, *random_journal(random.Random(6), "any", 300, datetime(2025, 3, 31, 20, tzinfo=timezone.utc)))
+    run = db.cursor().execute
+    run("INSERT INTO account_settings (user_id, starting_equity) VALUES ('any', 100000)")
+    run("UPDATE stocks SET number_shares = ceil(number_shares)")  # no product is rounded
+    before = bodies(run_worker, "any", as_of)
+    prices = "entry_price exit_price stop_loss initial_risk profit_target intended_entry_price commissions fees".split()
+    for table in ("stocks", "options"):
+        run(f"UPDATE {table} SET " + ", ".join(f"{name} = 10 * {name}" for name in prices))
+    run("UPDATE account_settings SET starting_equity = 1000000")
+    after = bodies(run_worker, "any", as_of)
+    for key in before:
+        section = key.rsplit(":", 1)[-1]
+        if section not in SECTIONS:
+            continue
+        was, now = (parse(texts[key])["data"] for texts in (before, after))
+        assert_rescaled(was.get("performance_metrics", was), now.get("performance_metrics", now), SECTIONS[section], key)
+
+
+HOSTILE = ['"', "\\", "</script>", "\x01\x1f\x7f", "\u2028\u2029", "\U0001f4a9", "a\nb\tc", "'; DROP TABLE stocks; --", "%s%n", "NaN", "-0"]
+
+
+def test_hostile_text_stays_text(db, web, responder):
+    """Whatever a symbol, a tag, a playbook or a mistake is called: valid JSON, and the name comes back as it was."""
+    run = db.cursor().execute
+    for id, text in enumerate(HOSTILE, 1):
+        harness.add_stock(db, "any", id, symbol=text.upper(), mistakes=text, brokerage_name=text)
+        harness.add_option(db, "any", id, symbol=text.upper(), strategy_type=text)
+        run("INSERT INTO playbook (user_id, id, name) VALUES ('any', %s, %s)", (id, "p" + text + "p"))
+        run("INSERT INTO stock_trade_playbook (user_id, stock_trade_id, setup_id) VALUES ('any', %s, %s)", (id, id))
+        run("INSERT INTO trade_tags (user_id, id, name) VALUES ('any', %s, %s)", (id, "t" + text + "t"))
+        run("INSERT INTO stock_trade_tags (user_id, stock_trade_id, tag_id) VALUES ('any', %s, %s)", (id, id))
+    expected = {"symbol": {t.upper() for t in HOSTILE}, "strategy": set(HOSTILE), "brokerage": set(HOSTILE),
+                "playbook": {"p" + t + "p" for t in HOSTILE}, "tag": {"t" + t + "t" for t in HOSTILE},
+                "mistake": {m.strip(" \t\n") for t in HOSTILE for m in re.split("[,;]", t)} - {""}}
+    for dimension, names in expected.items():
+        answer = web.get(f"/api/analytics/grouped?grouping_types={dimension}", "any")
+        assert answer.status == 200, answer
+        groups = json.loads(answer.body.decode("utf-8"), strict=True)["data"]
+        assert set(groups) == names and {g["group_name"] for g in groups.values()} == names, dimension
+        assert not BAD_NUMBER.search(without_strings(answer.body.decode())), dimension
+    playbooks = json.loads(web.get("/api/playbooks/analytics", "any").body, strict=True)["data"]
+    assert [p["playbook_name"] for p in playbooks] == ["p" + t + "p" for t in HOSTILE]

@@ -146,6 +146,52 @@ def test_unusable_rows_are_logged_and_drained(servers, db, worker):
     wait_until(lambda: worker.log().count("unusable user id") == 2 and "unknown tag" in worker.log())
 
 
+@pytest.fixture
+def foreign_view(servers, db):
+    """stock_trades as a view over foreign tables may deliver it: what the table's constraints refuse."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT pg_get_viewdef('pnlcache.stock_trades'::regclass)")
+        plain = cursor.fetchone()[0]
+        cursor.execute("""
+            CREATE OR REPLACE VIEW pnlcache.stock_trades AS
+            SELECT user_id, id, symbol, CASE WHEN id % 10 = 1 THEN 'HOLD' ELSE trade_type END COLLATE "C" AS trade_type, number_shares,
+                   CASE WHEN id % 10 = 2 THEN 'NaN' ELSE entry_price END::numeric(18,8) AS entry_price, exit_price, entry_date,
+                   CASE WHEN id % 10 = 3 THEN entry_date - interval '1 day' ELSE exit_date END AS exit_date,
+                   commissions, fees, stop_loss, initial_risk, take_profit, profit_target, intended_entry_price,
+                   mistakes, brokerage_name, order_type, initial_target, trade_ratings, reviewed, created_at, updated_at
+            FROM public.stocks WHERE NOT is_deleted""")
+    yield
+    with db.cursor() as cursor:
+        cursor.execute("CREATE OR REPLACE VIEW pnlcache.stock_trades AS " + plain)
+
+
+def left_out(log):
+    return [line for line in log.splitlines() if "rows left out of the analytics" in line]
+
+
+def test_skipped_rows_are_logged_once_with_their_ids(servers, db, run_worker, foreign_view):
+    for id in (1, 2, 3, 4, 5):
+        add_stock(db, "ann", id)
+    add_stock(db, "bob", 6)
+    done = run_worker("job", "precompute", "--all")
+    assert len(left_out(done.stderr)) == 1, done.stderr
+    assert "user=ann" in done.stderr and "rows=3" in left_out(done.stderr)[0]
+    for named in ("stock 1 unknown_value", "stock 2 bad_value", "stock 3 exit_before_entry"):
+        assert named in left_out(done.stderr)[0]
+    document = json.loads(run_worker("job", "precompute", "--print", "--user", "ann").stdout.splitlines()[0].split("\t", 1)[1])
+    assert document["meta"]["skipped_trades"] == {"unknown_value": 1, "bad_value": 1, "exit_before_entry": 1}
+    assert document["meta"]["trade_counts"]["closed"] <= 2
+
+
+def test_an_event_job_logs_skipped_rows_once(servers, db, worker, foreign_view):
+    add_stock(db, "ann", 4)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    assert left_out(worker.log()) == []
+    add_stock(db, "ann", 11)
+    wait_until(lambda: left_out(worker.log()))
+    assert len(left_out(worker.log())) == 1 and "stock 11 unknown_value" in left_out(worker.log())[0]
+
+
 def test_burst_for_one_user_ends_fresh(servers, db, start_worker, run_worker):
     workers = [start_worker(WORKER_CONCURRENCY="4") for _ in range(2)]
     for n in range(1, 101):

@@ -10,6 +10,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/json/json_reader.h"
+#include "tests/support/comma_locale.h"
 
 /* Parses a copy without a NUL behind it, so that AddressSanitizer sees a read too far. */
 static enum status parse_bytes(const char *text, size_t len, struct json_document **document, struct err *err)
@@ -217,13 +218,13 @@ static void test_json_parse_in_a_comma_locale_reads_the_point(void **state)
     double value = 0;
 
     (void)state;
-    (void)setlocale(LC_ALL, "de_DE.UTF-8");
+    comma_locale_begin();
     assert_int_equal(parse_bytes("1.25", 4, &document, NULL), STATUS_OK);
     assert_int_equal(json_get_double(json_root(document), &value), STATUS_OK);
     assert_true(value == 1.25);
     assert_true(uselocale((locale_t)0) == LC_GLOBAL_LOCALE);
     json_document_free(&document);
-    (void)setlocale(LC_ALL, "C");
+    comma_locale_end();
 }
 
 int main(void)

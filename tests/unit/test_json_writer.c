@@ -6,11 +6,11 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <locale.h>
 #include <math.h>
 #include <string.h>
 
 #include "lib/json/json_writer.h"
+#include "tests/support/comma_locale.h"
 
 static struct buf out = BUF_INIT;
 static struct json_writer w;
@@ -202,11 +202,11 @@ static void test_json_double_agrees_with_printf_on_random_values(void **state)
 static void test_json_double_in_a_comma_locale_prints_a_point(void **state)
 {
     (void)state;
-    (void)setlocale(LC_ALL, "de_DE.UTF-8");
+    comma_locale_begin();
     check_double(1234567.5, 4, "1234567.5");
     check_double(1e18, 4, "1000000000000000000");
     check_double(1125899906842624.25, 4, "1125899906842624.25");
-    (void)setlocale(LC_ALL, "C");
+    comma_locale_end();
 }
 
 int main(void)
