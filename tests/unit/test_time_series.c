@@ -170,12 +170,16 @@ static void test_example_a_returns_over_the_published_ranges(void **state)
     static const struct {
         enum range_name name;
         const char *total, *annualized;
-    } rows[] = {{RANGE_TODAY, "null", "null"},
-                {RANGE_7D, "null", "null"},
+    } rows[] = {{RANGE_TODAY, "null", "null"},        {RANGE_7D, "null", "null"},
                 {RANGE_30D, "1.7904", "22.5395"}, /* 179.4 / 10020.33272 */
-                {RANGE_YTD, "1.9973", "14.8475"}};
+                {RANGE_90D, "1.9973", "14.8475"},     {RANGE_6M, "1.9973", "14.8475"},
+                {RANGE_1Y, "1.9973", "14.8475"},      {RANGE_YTD, "1.9973", "14.8475"},
+                {RANGE_ALL_TIME, "1.9973", "14.8475"}};
+    struct range_request custom = {.name = RANGE_CUSTOM, .has_start = true, .has_end = true};
 
     (void)state;
+    custom.start = date_of("2025-03-07");
+    custom.end = date_of("2025-03-10");
     begin_a();
     for (size_t i = 0; i < N_ITEMS(rows); i++) {
         const struct expected expected[] = {{"total_return_percentage", rows[i].total},
@@ -184,6 +188,9 @@ static void test_example_a_returns_over_the_published_ranges(void **state)
         series_of_preset(ASSET_ALL, rows[i].name);
         assert_int_equal(check_members(text.data, expected, N_ITEMS(expected)), 0);
     }
+    series(ASSET_ALL, &custom);
+    assert_string_equal(member(text.data, "annualized_return"), "null");
+    assert_string_equal(member(text.data, "total_return_percentage"), "2.9996"); /* 297.38272 / 9913.95 */
     series_of_preset(ASSET_STOCKS, RANGE_YTD); /* one asset class has no return base */
     assert_string_equal(member(text.data, "annualized_return"), "null");
     assert_string_equal(member(strstr(text.data, "drawdown_curve"), "percentage"), "null");

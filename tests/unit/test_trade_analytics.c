@@ -70,6 +70,71 @@ static void test_example_a_has_the_published_trade(void **state)
     end();
 }
 
+/* The tables "per trade" of metrics.md 18: as shown there, money to four decimals. */
+struct trade_case {
+    const char *id, *exit_day, *gross, *costs, *net, *size, *risk, *r, *hold_days, *planned_rr;
+    int dte;
+    enum trade_direction direction;
+};
+
+/* clang-format off */
+static const struct trade_case a_trades[] = {
+    {"1", "2025-02-24", "250", "1", "249", "15000", "200", "1.245", "0.190972", "3", 0, DIRECTION_BULLISH},
+    {"2", "2025-02-26", "-180", "1.5", "-181.5", "6000", "120", "-1.5125", "1.041667", "2", 0, DIRECTION_BEARISH},
+    {"3", "2025-02-26", "1", "1", "0", "4000", "50", "0", "0.208333", "null", 0, DIRECTION_BULLISH},
+    {"4", "2025-02-27", "-100", "1", "-101", "6000", "null", "null", "0.013889", "null", 0, DIRECTION_BULLISH},
+    {"5", "2025-03-03", "-300", "1.75", "-301.75", "10000", "100", "-3.0175", "0.03125", "null", 0, DIRECTION_BEARISH},
+    {"6", "2025-03-03", "250", "0.8", "249.2", "6200", "120", "2.076667", "11", "3", 0, DIRECTION_BULLISH},
+    {"7", "2025-03-07", "201.8827", "0.5", "201.3827", "3000.6173", "null", "null", "2.5625", "null", 0, DIRECTION_BULLISH},
+    {"8", "2025-03-09", "100", "4", "96", "4000", "50", "1.92", "0.9375", "null", 0, DIRECTION_BULLISH},
+    {"9", "2025-03-11", "-190", "1", "-191", "2500", "100", "-1.91", "1.010417", "null", 0, DIRECTION_BULLISH},
+    {"10", "2025-03-14", "180", "0.6", "179.4", "4800", "90", "1.993333", "2.270139", "3", 0, DIRECTION_BULLISH},
+};
+
+static const struct trade_case b_trades[] = {
+    {"1", "2025-01-08", "300", "2.6", "297.4", "620", "620", "0.479677", "2.145833", "null", 11, DIRECTION_BULLISH},
+    {"2", "2025-02-04", "185", "1.3", "183.7", "245", "null", "null", "13.979167", "null", 31, DIRECTION_BULLISH},
+    {"3", "2025-02-21", "120", "0.65", "119.35", "120", "null", "null", "18.25", "null", 18, DIRECTION_NEUTRAL},
+    {"4", "2025-03-21", "-500", "0.65", "-500.65", "500", "500", "-1.0013", "25.208333", "null", 25, DIRECTION_BEARISH},
+    {"5", "2025-04-17", "300", "0.65", "299.35", "300", "null", "null", "31.25", "null", 31, DIRECTION_BULLISH},
+    {"6", "2025-05-12", "-500", "2.6", "-502.6", "300", "300", "-1.675333", "20.989583", "null", 25, DIRECTION_NEUTRAL},
+    {"7", "2025-06-16", "0", "6.75", "-6.75", "400", "400", "-0.016875", "0.008333", "null", 0, DIRECTION_BULLISH},
+    {"8", "2025-06-18", "50", "0", "50", "200", "50", "1", "2", "null", 11, DIRECTION_BULLISH},
+    {"9", "2025-06-20", "200", "0.65", "199.35", "400", "400", "0.498375", "8.229167", "null", 8, DIRECTION_BULLISH},
+};
+/* clang-format on */
+
+/* In canonical order, which is that of the ids in both. */
+static void check_trades(bool option, const struct trade_case *cases, size_t n)
+{
+    assert_int_equal(journal.n_closed, n);
+    for (size_t i = 0; i < n; i++) {
+        const struct trade *t = &journal.closed[i];
+        const struct trade_case *c = &cases[i];
+        const struct expected expected[] = {
+            {"trade_id", c->id},  {"pnl_before_costs", c->gross},   {"total_costs", c->costs},
+            {"net_pnl", c->net},  {"position_size", c->size},       {"initial_risk", c->risk},
+            {"r_multiple", c->r}, {"hold_time_days", c->hold_days}, {"planned_risk_to_reward", c->planned_rr}};
+
+        assert_int_equal(t->exit_day.days, date_of(c->exit_day).days);
+        assert_int_equal(t->dte, c->dte);
+        assert_int_equal(t->direction, c->direction);
+        if (check_members(trade(option, t->id), expected, N_ITEMS(expected)) != 0)
+            fail_msg("trade %s", c->id);
+    }
+}
+
+static void test_the_trades_of_the_examples_are_worth_what_is_published(void **state)
+{
+    (void)state;
+    begin(false, example_a_csv, EXAMPLE_A_AS_OF);
+    check_trades(false, a_trades, N_ITEMS(a_trades));
+    end();
+    begin(true, example_b_csv, EXAMPLE_B_AS_OF);
+    check_trades(true, b_trades, N_ITEMS(b_trades));
+    end();
+}
+
 static void test_an_open_trade_lacks_what_needs_an_exit(void **state)
 {
     static const struct expected expected[] = {
@@ -181,6 +246,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example_a_has_the_published_trade),
+        cmocka_unit_test(test_the_trades_of_the_examples_are_worth_what_is_published),
         cmocka_unit_test(test_an_open_trade_lacks_what_needs_an_exit),
         cmocka_unit_test(test_undefined_parts_of_a_trade_are_null),
         cmocka_unit_test(test_a_trade_that_exits_later_is_open),
