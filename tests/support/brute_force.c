@@ -83,6 +83,8 @@ static struct sums sum_up(enum asset asset)
         s.risk += t->risk;
         s.n_risk += t->risk != 0;
         s.hold += t->exit_us - t->entry_us;
+        s.slippage += t->slippage;
+        s.n_slippage += t->slippage != 0;
         s.flawed += t->flawed;
         s.flawed_net += t->flawed ? t->net : 0;
         if (t->previous[asset] != 2) {
@@ -208,8 +210,9 @@ static const struct {
     {"UTC", 23, "1975-01-01T00:00:00Z", 2000},
 };
 
-void check_random_journals(check_range *check)
+void test_random_journals_agree_with_brute_force(void **state)
 {
+    const struct section_check *section = *state;
     static const size_t sizes[] = {0, 1, 2, 3, 5, 17, 60, 300};
     static const int64_t spans[] = {1, 3, 40, 800};
     struct journal j;
@@ -224,7 +227,7 @@ void check_random_journals(check_range *check)
         for (size_t n = 0; n < sizeof sizes / sizeof sizes[0]; n++) {
             for (size_t s = 0; s < sizeof spans / sizeof spans[0]; s++) {
                 make_journal(sizes[n], spans[s], MONEY_SCALE);
-                check_journal(report, &j, check);
+                check_journal(report, &j, section->check);
                 days_went_back |= j.days_go_back;
             }
         }
@@ -235,7 +238,7 @@ void check_random_journals(check_range *check)
     buf_release(&written);
 }
 
-void check_a_large_journal(int64_t scale, check_range *check)
+static void check_a_large_journal(size_t n, int64_t scale, check_range *check)
 {
     struct journal j;
     struct report *report;
@@ -244,9 +247,23 @@ void check_a_large_journal(int64_t scale, check_range *check)
     journal_init(&j);
     assert_int_equal(report_new(&report, NULL), STATUS_OK);
     set_account("America/New_York", 0, "2025-03-12T20:00:00Z", 100000);
-    make_journal(MAX_TRADES, 500, scale);
+    make_journal(n, 500, scale);
     check_journal(report, &j, check);
     report_free(&report);
     journal_release(&j);
     buf_release(&written);
+}
+
+void test_a_large_random_journal_agrees_with_brute_force(void **state)
+{
+    const struct section_check *section = *state;
+
+    check_a_large_journal(MAX_TRADES, MONEY_SCALE / 100, section->check);
+}
+
+void test_the_largest_amounts_agree_with_brute_force(void **state)
+{
+    const struct section_check *section = *state;
+
+    check_a_large_journal(2000, INT64_C(1000000) * MONEY_SCALE, section->check);
 }

@@ -26,7 +26,7 @@ extern struct selection sel;
 
 struct sums {
     wide_int wins, losses, n, total, profit, loss, size, risk, gross, turnover;
-    wide_int hold, after[3], n_after[3], flawed, flawed_net, n_risk;
+    wide_int hold, after[3], n_after[3], flawed, flawed_net, n_risk, slippage, n_slippage;
 };
 
 /* The equity points of the selection; the first is the start. */
@@ -49,13 +49,19 @@ void look_at(write_section *write, const struct report *report, size_t range);
 
 /* Holds a section of a computed range against the selection, its points and sums. */
 typedef void check_range(struct report *report, size_t range, const struct sums *s);
+struct section_check {
+    check_range *check;
+};
 
-/* Checks every asset, preset and a random custom range of journals of 0 to 300 trades under six accounts: known and unknown
- * equity, days that start in the evening, clocks put back across midnight, a day that did not happen. */
-void check_random_journals(check_range *check);
-/* The same of one journal of MAX_TRADES trades. scale: as for make_journal(). */
-void check_a_large_journal(int64_t scale, check_range *check);
-/* The largest scale that make_journal() can take: sums of its amounts leave 64 bits. */
-#define LARGEST_SCALE (INT64_C(1000000) * MONEY_SCALE)
+/* Three tests of a section (their *state: its struct section_check). Journals of 0 to 300 trades under six accounts: known and
+ * unknown equity, days that start in the evening, clocks put back across midnight, a day that did not happen; one of
+ * MAX_TRADES trades; and one whose sums leave 64 bits. Of each every asset, preset and a random custom range. */
+void test_random_journals_agree_with_brute_force(void **state);
+void test_a_large_random_journal_agrees_with_brute_force(void **state);
+void test_the_largest_amounts_agree_with_brute_force(void **state);
+#define BRUTE_FORCE_TESTS(section)                                                                                     \
+    cmocka_unit_test_prestate(test_random_journals_agree_with_brute_force, section),                                   \
+        cmocka_unit_test_prestate(test_a_large_random_journal_agrees_with_brute_force, section),                       \
+        cmocka_unit_test_prestate(test_the_largest_amounts_agree_with_brute_force, section)
 
 #endif

@@ -58,6 +58,27 @@ static int64_t random_hold_us(void)
     }
 }
 
+/* A target on either side, in one of the two places, and an entry that was meant elsewhere. */
+static void plan_trade(struct trade_row *row, struct simple_trade *t, int64_t scale, int64_t units, bool is_short)
+{
+    int64_t target = below(5) - 2, meant = below(3) - 1;
+
+    if (target != 0) {
+        struct number price = e8(row->entry_price.e8 + target * scale);
+
+        if (t->option || below(2) == 0)
+            row->profit_target = price;
+        else
+            row->take_profit = price;
+        target = is_short ? -target : target;
+        t->reward = target > 0 ? target * units * scale : 0;
+    }
+    if (meant != 0) {
+        row->intended_entry_price = e8(row->entry_price.e8 + meant * scale);
+        t->slippage = (is_short ? meant : -meant) * units * scale;
+    }
+}
+
 /* A whole price and a whole quantity keep the products here free of rounding. */
 static void make_trade(size_t i, int64_t span_days, int64_t scale)
 {
@@ -99,6 +120,7 @@ static void make_trade(size_t i, int64_t span_days, int64_t scale)
         t->risk = (is_short ? -stop : stop) > 0 ? quantity * scale : 0;
     else if (t->option && !is_short)
         t->risk = t->size;
+    plan_trade(row, t, scale, quantity, is_short);
 }
 
 static int compare_canonical(const void *a, const void *b)

@@ -10,6 +10,7 @@
 struct simple_trade {
     int64_t id, entry_us, exit_us, day;
     int64_t net, gross, size, risk; /* 10^-8; risk 0: none */
+    int64_t reward, slippage;       /* at the target, 0: none or on the wrong side; of the entry, 0: none */
     bool option, flawed;
     int previous[3]; /* by enum asset: outcome of the previous close: -1, 0, 1; 2: none */
 };

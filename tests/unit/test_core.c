@@ -23,6 +23,21 @@ static int64_t longest_run(int sign, int64_t *ret_last)
     return longest;
 }
 
+/* Mean of net / size over wins (sign 1) or losses; every size is positive here. */
+static long double mean_return(int sign)
+{
+    long double sum = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < sel.n; i++) {
+        if ((sel.t[i]->net > 0) - (sel.t[i]->net < 0) != sign)
+            continue;
+        sum += 100 * (long double)sel.t[i]->net / (long double)sel.t[i]->size;
+        n++;
+    }
+    return n == 0 ? (long double)NAN : sum / (long double)n;
+}
+
 static void check(struct report *report, size_t range, const struct sums *s)
 {
     int64_t last_wins, last_losses, wins = longest_run(1, &last_wins), losses = longest_run(-1, &last_losses);
@@ -43,6 +58,8 @@ static void check(struct report *report, size_t range, const struct sums *s)
     check_exact("pnl_before_costs", s->gross, MONEY_SCALE, 4);
     check_exact("gross_loss", -s->loss, MONEY_SCALE, 4);
     check_exact("average_win", s->profit, s->wins * MONEY_SCALE, 4);
+    check_float("average_win_percentage", mean_return(1), 4);
+    check_float("average_loss_percentage", mean_return(-1), 4);
     check_exact("profit_factor", s->profit, s->loss, 6);
     check_exact("win_loss_ratio", s->profit * s->losses, s->loss * s->wins, 6);
     check_count("max_consecutive_wins", wins);
@@ -59,30 +76,11 @@ static void check(struct report *report, size_t range, const struct sums *s)
     }
 }
 
-static void test_random_journals_agree_with_brute_force(void **state)
-{
-    (void)state;
-    check_random_journals(check);
-}
-
-static void test_a_large_random_journal_agrees_with_brute_force(void **state)
-{
-    (void)state;
-    check_a_large_journal(MONEY_SCALE / 100, check);
-}
-
-static void test_the_largest_amounts_agree_with_brute_force(void **state)
-{
-    (void)state;
-    check_a_large_journal(LARGEST_SCALE, check);
-}
-
 int main(void)
 {
+    struct section_check section = {check};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_journals_agree_with_brute_force),
-        cmocka_unit_test(test_a_large_random_journal_agrees_with_brute_force),
-        cmocka_unit_test(test_the_largest_amounts_agree_with_brute_force),
+        BRUTE_FORCE_TESTS(&section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

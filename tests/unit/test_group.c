@@ -333,11 +333,18 @@ static void test_names_are_keys_whatever_they_hold(void **state)
         "id,symbol,trade_type,number_shares,entry_price,exit_price,entry_date,exit_date,mistakes,brokerage_name\n"
         "1,aapl,BUY,1,1,2,2025-02-24T14:35:00Z,2025-02-24T19:10:00Z, late ;; Late;late;\xc3\xa9\"x,IB\n"
         "2,AAPL,BUY,1,1,2,2025-02-24T14:35:00Z,2025-02-24T19:10:00Z, ;\t;late,ib\n";
+    struct trade_link link = {.trade_id = 1};
     struct example e;
     const char *json;
 
     (void)state;
     begin_example(&e, false, csv, "2025-04-11T20:00:00Z");
+    assert_int_equal(annotations_add_playbook(&e.annotations, 1, text_of(" \t"), 0), STATUS_OK);
+    assert_int_equal(annotations_add_playbook_link(&e.annotations, &link, 1), STATUS_OK);
+    assert_int_equal(annotations_add_tag(&e.annotations, false, 1, text_of(" ")), STATUS_OK);
+    annotations_finish(&e.annotations);
+    assert_int_equal(count_groups(grouped(&e, "playbook")), 0); /* what has no name is no key */
+    assert_int_equal(count_groups(grouped(&e, "tag")), 0);
     json = grouped(&e, "mistake");
     assert_int_equal(count_groups(json), 3);
     assert_string_equal(value_of(json, "late", "total_trades"), "2");

@@ -105,14 +105,20 @@ static void test_the_last_day_of_the_month_counts(void **state)
 {
     static const char csv[] = "id,symbol,trade_type,number_shares,entry_price,exit_price,entry_date,exit_date\n"
                               "1,X,BUY,1,10,11,2025-02-28T14:00:00Z,2025-03-01T04:59:59Z\n"
-                              "2,X,BUY,1,10,9,2025-02-28T14:00:00Z,2025-03-01T05:00:00Z\n";
+                              "2,X,BUY,1,10,9,2025-02-28T14:00:00Z,2025-03-01T05:00:00Z\n"
+                              "3,X,BUY,1,10,10,2025-03-30T14:00:00Z,2025-03-30T15:00:00Z\n"
+                              "4,X,BUY,1,10,10,2025-03-31T14:00:00Z,2025-03-31T15:00:00Z\n"
+                              "5,X,BUY,1,10,12,2025-03-31T14:00:00Z,2025-04-01T03:59:59Z\n";
 
     (void)state;
     begin(csv);
     month("2025-02-01", ASSET_ALL);
     assert_string_equal(member(text.data, "month_profit"), "1");
     assert_non_null(strstr(text.data, "{\"date\":\"2025-02-28\",\"profit\":1,\"trade_count\":1,\"win_rate\":100}]"));
-    assert_string_equal(member(month("2025-03-01", ASSET_ALL), "month_profit"), "-1");
+    assert_string_equal(member(month("2025-03-01", ASSET_ALL), "month_profit"), "1");
+    assert_string_equal(member(text.data, "trading_days"), "3"); /* a break-even is an exit too, and no win */
+    assert_non_null(strstr(text.data, "{\"date\":\"2025-03-30\",\"profit\":0,\"trade_count\":1,\"win_rate\":0}"));
+    assert_non_null(strstr(text.data, "{\"date\":\"2025-03-31\",\"profit\":2,\"trade_count\":2,\"win_rate\":50}]"));
     end();
 }
 

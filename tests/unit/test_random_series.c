@@ -320,30 +320,11 @@ static void check(struct report *report, size_t range, const struct sums *s)
     check_time_series(out.data);
 }
 
-static void test_random_journals_agree_with_brute_force(void **state)
-{
-    (void)state;
-    check_random_journals(check);
-}
-
-static void test_a_large_random_journal_agrees_with_brute_force(void **state)
-{
-    (void)state;
-    check_a_large_journal(MONEY_SCALE / 100, check);
-}
-
-static void test_the_largest_amounts_agree_with_brute_force(void **state)
-{
-    (void)state;
-    check_a_large_journal(LARGEST_SCALE, check);
-}
-
 int main(void)
 {
+    struct section_check section = {check};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_journals_agree_with_brute_force),
-        cmocka_unit_test(test_a_large_random_journal_agrees_with_brute_force),
-        cmocka_unit_test(test_the_largest_amounts_agree_with_brute_force),
+        BRUTE_FORCE_TESTS(&section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

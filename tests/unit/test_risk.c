@@ -11,6 +11,15 @@
 
 #include "tests/support/brute_force.h"
 
+static long double annual_growth(void)
+{
+    long double end = (long double)sel.e0 + (long double)(points.value[points.n - 1]);
+
+    if (sel.n_obs < 21 || end <= 0)
+        return NAN;
+    return 100 * powl(end / (long double)sel.e0, 252 / (long double)sel.n_obs) - 100;
+}
+
 static void check_drawdown(void)
 {
     size_t peak = 0, deep_peak = 0, deep = 0, recovery = 0;
@@ -40,6 +49,11 @@ static void check_drawdown(void)
         if (points.value[i] >= points.value[deep_peak])
             recovery = i;
     check_exact("maximum_drawdown", depth, MONEY_SCALE, 4);
+    if (sel.equity && sel.n != 0)
+        check_float("calmar_ratio", depth > 0 ? annual_growth() / percent : (long double)NAN, 6);
+    else
+        check_exact("calmar_ratio", points.value[points.n - 1] * 252, sel.n_obs < 21 ? 0 : depth * (wide_int)sel.n_obs,
+                    6);
     check_float("maximum_drawdown_percentage", sel.equity && sel.n != 0 ? percent : (long double)NAN, 4);
     check_day("maximum_drawdown_peak_date", depth > 0, points.day[deep_peak]);
     check_day("maximum_drawdown_trough_date", depth > 0, points.day[deep]);
@@ -155,20 +169,18 @@ static long double mean_year_loss(void)
     return sum / (long double)years;
 }
 
-static void check_growth(const struct sums *s)
+static void check_growth(void)
 {
     size_t n = sel.n_obs;
-    long double growth = NAN, squares = 0, peak = (long double)sel.e0, equity = peak;
+    long double squares = 0, peak = (long double)sel.e0, equity = peak;
 
-    if (n >= 21 && sel.e0 + s->total > 0)
-        growth = 100 * powl((long double)(sel.e0 + s->total) / (long double)sel.e0, 252 / (long double)n) - 100;
     for (size_t i = 0; i < n; i++) {
         equity += (long double)sel.p[i];
         peak = fmaxl(peak, equity);
         squares += powl(100 * (peak - equity) / peak, 2);
     }
     check_float("ulcer_index", sqrtl(squares / (long double)n), 6);
-    check_float("sterling_ratio", growth / (mean_year_loss() + 10), 6);
+    check_float("sterling_ratio", annual_growth() / (mean_year_loss() + 10), 6);
 }
 
 static long double k_ratio(void)
@@ -232,10 +244,12 @@ static void check(struct report *report, size_t range, const struct sums *s)
     check_float("downside_deviation", downside_of(p, n) / MONEY_SCALE, 4);
     check_float("volatility_annualized_percentage", sel.equity ? 100 * deviation(x, n) * sqrtl(252) : (long double)NAN,
                 4);
+    check_float("downside_deviation_annualized_percentage",
+                sel.equity ? 100 * downside_of(x, n) * sqrtl(252) : (long double)NAN, 4);
     check_distribution(x, n, rate);
     check_tails(n);
     if (sel.equity)
-        check_growth(s);
+        check_growth();
     check_exact("gain_to_pain_ratio", s->total, losing, 6);
     check_exact("average_risk_per_trade", s->risk, s->n_risk * MONEY_SCALE, 4);
     check_float("t_statistic",
@@ -246,30 +260,11 @@ static void check(struct report *report, size_t range, const struct sums *s)
     check_float("k_ratio", k_ratio(), 6);
 }
 
-static void test_random_journals_agree_with_brute_force(void **state)
-{
-    (void)state;
-    check_random_journals(check);
-}
-
-static void test_a_large_random_journal_agrees_with_brute_force(void **state)
-{
-    (void)state;
-    check_a_large_journal(MONEY_SCALE / 100, check);
-}
-
-static void test_the_largest_amounts_agree_with_brute_force(void **state)
-{
-    (void)state;
-    check_a_large_journal(LARGEST_SCALE, check);
-}
-
 int main(void)
 {
+    struct section_check section = {check};
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_journals_agree_with_brute_force),
-        cmocka_unit_test(test_a_large_random_journal_agrees_with_brute_force),
-        cmocka_unit_test(test_the_largest_amounts_agree_with_brute_force),
+        BRUTE_FORCE_TESTS(&section),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
