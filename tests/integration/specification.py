@@ -470,8 +470,9 @@ class Check:
         for reason, count in meta["skipped_trades"].items():
             if not isinstance(count, int) or count < 1:
                 self.note(where, f"skipped_trades {reason}: {count}")
-        if meta["trade_count"] != meta["trade_counts"]["closed"]:
-            self.note(where, "two counts of closed trades")
+        counts = meta["trade_counts"]
+        if meta["trade_count"] != counts["closed"] or counts["closed"] != counts["stocks"] + counts["options"]:
+            self.note(where, "counts of closed trades")
 
     def sections(self, core, risk, performance, where, opening_equity=None, has_free_trades=True):
         """The three sections of one selection and range; the facts the other sections need."""

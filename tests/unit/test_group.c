@@ -356,6 +356,89 @@ static void test_names_are_keys_whatever_they_hold(void **state)
     end_example(&e);
 }
 
+/* --- bounds ---------------------------------------------------------------------------------------- */
+
+static const struct instant bound_exit = {INT64_C(1743516000000000)}; /* 2025-04-01T14:00:00Z */
+
+static struct trade_row bound_row(int64_t id, bool option)
+{
+    return (struct trade_row){.option = option,
+                              .has_id = true,
+                              .has_entry = true,
+                              .has_exit = true,
+                              .has_expiration = true,
+                              .id = id,
+                              .symbol = text_of("X"),
+                              .side = text_of(option ? "long" : "BUY"),
+                              .strategy = text_of("Any"),
+                              .option_type = text_of("Call"),
+                              .status = text_of("closed"),
+                              .strike_price = {NUMBER_FINITE, MONEY_SCALE},
+                              .quantity = {NUMBER_FINITE, MONEY_SCALE},
+                              .entry_price = {NUMBER_FINITE, MONEY_SCALE},
+                              .exit_price = {NUMBER_FINITE, MONEY_SCALE},
+                              .entry = bound_exit,
+                              .exit = bound_exit};
+}
+
+/* One trade at each bound and one right below it: two in every group but the first and the last. */
+static void check_bounds(const char *dimension, const char *const *groups, size_t n_groups, const int64_t *bounds,
+                         void (*set)(struct trade_row *row, int64_t value))
+{
+    struct example e;
+    int64_t id = 0;
+
+    begin_example(&e, false, "id\n", "2025-04-11T20:00:00Z");
+    journal_begin(&e.journal, &e.account, instant_of("2025-04-11T20:00:00Z"));
+    for (size_t i = 0; i + 1 < n_groups; i++) {
+        for (int64_t below_it = 0; below_it < 2; below_it++) {
+            struct trade_row row = bound_row(++id, strcmp(dimension, "dte") == 0);
+
+            set(&row, bounds[i] - below_it);
+            assert_int_equal(journal_add(&e.journal, &row, NULL), STATUS_OK);
+        }
+    }
+    journal_finish(&e.journal);
+    for (size_t i = 0; i < n_groups; i++)
+        if (strcmp(value_of(grouped(&e, dimension), groups[i], "total_trades"),
+                   i == 0 || i + 1 == n_groups ? "1" : "2") != 0)
+            fail_msg("%s %s has %s trades", dimension, groups[i], value_of(e.text.data, groups[i], "total_trades"));
+    end_example(&e);
+}
+
+static void set_size(struct trade_row *row, int64_t size_e8)
+{
+    row->entry_price.e8 = size_e8;
+}
+
+static void set_hold(struct trade_row *row, int64_t hold_us)
+{
+    row->entry.us = bound_exit.us - hold_us;
+}
+
+static void set_dte(struct trade_row *row, int64_t days)
+{
+    row->expiration = date_add_days(date_of("2025-04-01"), (int)days);
+}
+
+static void test_a_bound_belongs_to_the_group_that_it_begins(void **state)
+{
+    static const char *const sizes[] = {"under_1k", "1k_5k", "5k_10k", "10k_25k", "25k_50k", "50k_100k", "100k_plus"};
+    static const char *const holds[] = {"under_5m", "5m_30m", "30m_2h",  "2h_1d",
+                                        "1d_7d",    "7d_28d", "28d_90d", "90d_plus"};
+    static const char *const dtes[] = {"0dte", "1_7", "8_30", "31_60", "61_90", "91_plus"};
+    static const int64_t minute = 60 * US_PER_SECOND, k = 1000 * MONEY_SCALE;
+
+    (void)state;
+    check_bounds("position_size", sizes, N_ITEMS(sizes), (const int64_t[]){k, 5 * k, 10 * k, 25 * k, 50 * k, 100 * k},
+                 set_size);
+    check_bounds("holding_time", holds, N_ITEMS(holds),
+                 (const int64_t[]){5 * minute, 30 * minute, 120 * minute, US_PER_DAY, 7 * US_PER_DAY, 28 * US_PER_DAY,
+                                   90 * US_PER_DAY},
+                 set_hold);
+    check_bounds("dte", dtes, N_ITEMS(dtes), (const int64_t[]){1, 8, 31, 61, 91}, set_dte);
+}
+
 static void test_empty_journal_has_no_groups_but_periods(void **state)
 {
     struct example e;
@@ -758,6 +841,7 @@ int main(void)
         cmocka_unit_test(test_group_appears_only_with_a_trade_in_the_range),
         cmocka_unit_test(test_several_dimensions_prefix_their_keys),
         cmocka_unit_test(test_names_are_keys_whatever_they_hold),
+        cmocka_unit_test(test_a_bound_belongs_to_the_group_that_it_begins),
         cmocka_unit_test(test_empty_journal_has_no_groups_but_periods),
         cmocka_unit_test(test_dimension_parse_takes_the_spellings_of_older_clients),
         cmocka_unit_test(test_random_journals_have_the_groups_of_brute_force),

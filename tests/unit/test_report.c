@@ -662,6 +662,23 @@ static void test_meta_is_the_published_document(void **state)
     end_example(&e);
 }
 
+static void test_meta_counts_stocks_and_options_apart(void **state)
+{
+    struct example e;
+
+    (void)state;
+    begin_example(&e, false, example_a_csv, EXAMPLE_B_AS_OF, NULL);
+    journal_add_csv(&e.journal, true, example_b_csv);
+    journal_finish(&e.journal);
+    compute(&e, ASSET_ALL);
+    assert_string_equal(member(written_meta(&e, RANGE_ALL_TIME), "trade_counts"),
+                        "{\"closed\":19,\"stocks\":10,\"options\":9,\"open\":2}");
+    compute(&e, ASSET_OPTIONS);
+    assert_string_equal(member(written_meta(&e, RANGE_30D), "trade_counts"),
+                        "{\"closed\":3,\"stocks\":0,\"options\":3,\"open\":1}");
+    end_example(&e);
+}
+
 static void test_valid_until_is_the_next_entry_or_exit_when_it_comes_first(void **state)
 {
     static const char later_csv[] = "id,symbol,trade_type,number_shares,entry_price,exit_price,entry_date,exit_date\n"
@@ -810,6 +827,7 @@ int main(void)
         cmocka_unit_test(test_an_unbounded_custom_range_equals_all_time),
         cmocka_unit_test(test_example_b_has_the_published_ranges),
         cmocka_unit_test(test_meta_is_the_published_document),
+        cmocka_unit_test(test_meta_counts_stocks_and_options_apart),
         cmocka_unit_test(test_valid_until_is_the_next_entry_or_exit_when_it_comes_first),
         cmocka_unit_test(test_degenerate_journals_give_the_specified_values),
         cmocka_unit_test(test_equity_that_touches_zero_falls_back_to_pnl),
