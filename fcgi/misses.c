@@ -5,7 +5,9 @@
 
 #include "fcgi/document_response.h"
 #include "fcgi/miss_queue.h"
+#include "jobs/document_body.h"
 #include "jobs/document_text.h"
+#include "jobs/wanted.h"
 #include "lib/base/log.h"
 
 #define HEARTBEAT_MS 1000
@@ -101,6 +103,16 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
     return source;
 }
 
+/* From now on jobs keep this document fresh while its user is active. */
+static void note_wanted(struct miss_thread *t, const struct exchange *leader)
+{
+    struct responder *r = t->misses->responder;
+    struct err err;
+
+    if (wanted_note(r->cache, t->redis, r->settings, leader->user_id, &leader->document, &err) != STATUS_OK)
+        log_debug("wanted document not noted", LOG_STR("error", err.text));
+}
+
 static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
 {
     struct responder *r = t->misses->responder;
@@ -127,6 +139,8 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     }
     body.cost_us = clock_monotonic_us() - begin_us;
     enum cache_source source = store(t, leader, opened ? &epochs : NULL, &body, &header);
+    if (source == SOURCE_MISS_STORED)
+        note_wanted(t, leader);
     for (struct exchange *x = f->first; x; x = x->next)
         if (document_respond_computed(x, &header, &body, source, r->settings->http_max_age_private_s) != STATUS_OK)
             fail(x, STATUS_NO_MEMORY, NULL, NULL);

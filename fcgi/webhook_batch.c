@@ -9,6 +9,7 @@
 
 #include "fcgi/webhook_events.h"
 #include "jobs/erase.h"
+#include "jobs/wanted.h"
 #include "lib/base/log.h"
 #include "lib/json/json_writer.h"
 #include "lib/store/job_stream.h"
@@ -194,6 +195,18 @@ static void mark(struct webhook_batch *b)
         marked[i]->is_repeat = marks[i].is_repeat;
 }
 
+/* When Redis does not say, there is a job: it finds nothing to do. */
+static bool wants_job(struct webhook_batch *b, const struct webhook_change *change)
+{
+    const struct responder *r = b->responder;
+    bool needed = true;
+
+    if (wanted_call_for_job(r->cache, b->redis, r->settings, change->user_id, &change->tags, &needed, &b->err) !=
+        STATUS_OK)
+        log_debug("a job may be in vain", LOG_STR("user", change->user_id), LOG_STR("error", b->err.text));
+    return needed;
+}
+
 static size_t order_jobs(struct webhook_batch *b, struct job_order *orders, struct job_request *requests)
 {
     size_t n = 0;
@@ -204,7 +217,7 @@ static size_t order_jobs(struct webhook_batch *b, struct job_order *orders, stru
         for (size_t k = 0; k < call->events.n && call->status == STATUS_OK && !call->is_repeat; k++) {
             const struct webhook_change *change = &call->events.changes[k];
 
-            if (!change->user_id[0] || !(change->erased || event_tags_want_job(&change->tags)))
+            if (!change->user_id[0] || !(change->erased || wants_job(b, change)))
                 continue;
             orders[n] = (struct job_order){.call = call, .erases = change->erased};
             (void)snprintf(orders[n].reason, sizeof orders[n].reason, "webhook %s", change->type);

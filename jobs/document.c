@@ -1,175 +1,39 @@
 #include "jobs/document.h"
 
 #include <pthread.h>
+#include <string.h>
 
-#include "jobs/analytics/playbook_analytics.h"
-#include "jobs/analytics/pnl_calendar.h"
-#include "jobs/analytics/positions.h"
-#include "jobs/analytics/symbol_analytics.h"
-#include "jobs/analytics/trade_analytics.h"
-#include "jobs/annotation_reader.h"
 #include "jobs/document_text.h"
-#include "jobs/price_reader.h"
-#include "jobs/trade_reader.h"
+#include "jobs/event.h"
 
-/* What a document is written from. */
-struct source {
-    const struct report *report;
-    size_t range_index; /* in the report */
-    const struct document_request *request;
-    const struct journal *journal;
-    const struct price_table *prices;      /* of open positions; empty when the section wants none */
-    const struct annotations *annotations; /* of the kinds its section wants */
-};
+/* --- needs -------------------------------------------------------------------------------------- */
 
-static struct time_range range_of(const struct source *s)
+static bool holds_positions(const struct document_request *request)
 {
-    return time_range_resolve(&s->request->range, s->journal->today);
+    return request->section == SECTION_POSITIONS || request->section == SECTION_COMPREHENSIVE;
 }
 
-static enum status write_groups(const struct source *s, struct json_writer *w, struct err *err)
+unsigned document_needs(const struct document_request *request)
 {
-    struct time_range range = range_of(s);
-
-    return group_write(s->journal, s->annotations, s->request->asset, &range, s->request->dimensions, w, err);
-}
-
-static enum status write_playbooks(const struct source *s, struct json_writer *w, struct err *err)
-{
-    struct time_range range = range_of(s);
-
-    return playbook_analytics_write_all(s->journal, s->annotations, &range, w, err);
-}
-
-static enum status write_playbook(const struct source *s, struct json_writer *w, struct err *err)
-{
-    struct time_range range = range_of(s);
-
-    return playbook_analytics_write_one(s->journal, s->annotations, &range, s->request->playbook_id, w, err);
-}
-
-static enum status write_time_series(const struct source *s, struct json_writer *w, struct err *err)
-{
-    (void)err;
-    report_write_time_series(s->report, w);
-    return STATUS_OK;
-}
-
-static struct date calendar_month(const struct document_request *request, struct date today)
-{
-    return date_first_of_month(request->has_month ? request->month : today);
-}
-
-static enum status write_calendar(const struct source *s, struct json_writer *w, struct err *err)
-{
-    (void)err;
-    pnl_calendar_write(s->journal, s->request->asset, calendar_month(s->request, s->journal->today), w);
-    return STATUS_OK;
-}
-
-static enum status write_positions(const struct source *s, struct json_writer *w, struct err *err)
-{
-    (void)err;
-    positions_write(s->journal, s->request->asset, s->prices, w);
-    return STATUS_OK;
-}
-
-static enum status write_trade(const struct source *s, struct json_writer *w, struct err *err)
-{
-    const struct trade *trade =
-        trade_analytics_find(s->journal, s->request->asset == ASSET_OPTIONS, s->request->trade_id);
-
-    if (trade == NULL)
-        return err_fail(err, STATUS_NOT_FOUND, "there is no such trade");
-    trade_analytics_write(trade, s->journal, w);
-    return STATUS_OK;
-}
-
-static enum status write_symbol(const struct source *s, struct json_writer *w, struct err *err)
-{
-    struct text_ref symbol = {s->request->symbol, strlen(s->request->symbol)};
-    struct time_range range = range_of(s);
-
-    (void)err;
-    symbol_analytics_write(s->journal, symbol, &range, w);
-    return STATUS_OK;
-}
-
-static enum status write_one_text(const struct source *s, struct json_writer *w, struct err *err)
-{
-    (void)err;
-    report_write_text(s->report, s->range_index, s->request->text, w);
-    return STATUS_OK;
-}
-
-static enum status write_comprehensive(const struct source *s, struct json_writer *w, struct err *err)
-{
-    enum status status = STATUS_OK;
-
-    json_object_begin(w);
-    json_key(w, "core_metrics");
-    report_write_core(s->report, s->range_index, w);
-    json_key(w, "risk_metrics");
-    report_write_risk(s->report, s->range_index, w);
-    json_key(w, "performance_metrics");
-    report_write_performance_metrics(s->report, s->range_index, w);
-    json_key(w, "duration_performance");
-    report_write_duration_performance(s->report, s->range_index, w);
-    json_key(w, "time_series");
-    if (s->request->without_time_series)
-        report_write_time_series_scalars(s->report, s->range_index, w);
-    else
-        report_write_time_series(s->report, w);
-    json_key(w, "grouped_analytics");
-    status = write_groups(s, w, err); /* {} for no dimension */
-    json_key(w, "options_metrics");
-    report_write_options_metrics(s->report, s->range_index, w);
-    json_key(w, "open_positions");
-    positions_write(s->journal, s->request->asset, s->prices, w);
-    json_object_end(w);
-    return status;
-}
-
-/* What prints a section's data: from the report alone, or from more. */
-static const struct {
-    void (*write)(const struct report *report, size_t range, struct json_writer *w);
-    enum status (*write_from)(const struct source *source, struct json_writer *w, struct err *err);
-} sections[SECTIONS] = {
-    [SECTION_SUMMARY] = {report_write_summary, NULL},
-    [SECTION_CORE] = {report_write_core, NULL},
-    [SECTION_RISK] = {report_write_risk, NULL},
-    [SECTION_PERFORMANCE] = {report_write_performance, NULL},
-    [SECTION_TIME_SERIES] = {NULL, write_time_series},
-    [SECTION_GROUPED] = {NULL, write_groups},
-    [SECTION_PLAYBOOKS] = {NULL, write_playbooks},
-    [SECTION_PLAYBOOK] = {NULL, write_playbook},
-    [SECTION_CALENDAR] = {NULL, write_calendar},
-    [SECTION_POSITIONS] = {NULL, write_positions},
-    [SECTION_TRADE] = {NULL, write_trade},
-    [SECTION_SYMBOL] = {NULL, write_symbol},
-    [SECTION_TEXT] = {NULL, write_one_text},
-    [SECTION_COMPREHENSIVE] = {NULL, write_comprehensive},
-};
-
-/* What a section needs besides trades, as for annotation_read(). */
-static unsigned annotations_wanted(const struct document_request *request)
-{
-    unsigned wanted = 0;
+    unsigned needs = 0;
 
     if (request->section == SECTION_PLAYBOOKS || request->section == SECTION_PLAYBOOK)
-        return ANNOTATION_PLAYBOOKS | ANNOTATION_RULES;
+        needs |= DOCUMENT_NEEDS_PLAYBOOKS | DOCUMENT_NEEDS_RULES;
     if ((request->dimensions & DIMENSION_BIT(DIMENSION_PLAYBOOK)) != 0)
-        wanted |= ANNOTATION_PLAYBOOKS;
+        needs |= DOCUMENT_NEEDS_PLAYBOOKS;
     if ((request->dimensions & DIMENSION_BIT(DIMENSION_TAG)) != 0)
-        wanted |= ANNOTATION_TAGS;
-    return wanted;
+        needs |= DOCUMENT_NEEDS_TAGS;
+    if (request->dimensions != 0)
+        needs |= DOCUMENT_NEEDS_DETAILS;
+    if (holds_positions(request))
+        needs |= DOCUMENT_NEEDS_PRICES;
+    return needs;
 }
 
 /* --- tags --------------------------------------------------------------------------------------- */
 
 /* Every set of tags a document can have: by asset, and by what else it reads. Filled once, because nobody owns them. */
-enum { READS_PLAYBOOKS = 1, READS_TAGS = 2, READS_PRICES = 4, READS_SETS = 8 };
-static struct cache_tags tag_sets[ASSET_OPTIONS + 1][READS_SETS];
+static struct cache_tags tag_sets[ASSET_OPTIONS + 1][DOCUMENT_TAG_SETS];
 
 static void add_tag(struct cache_tags *set, bool wanted, const char *name, bool shared)
 {
@@ -180,47 +44,44 @@ static void add_tag(struct cache_tags *set, bool wanted, const char *name, bool 
 static void fill_tag_sets(void)
 {
     for (int asset = 0; asset <= ASSET_OPTIONS; asset++)
-        for (unsigned reads = 0; reads < READS_SETS; reads++) {
-            struct cache_tags *set = &tag_sets[asset][reads];
+        for (unsigned needs = 0; needs < DOCUMENT_TAG_SETS; needs++) {
+            struct cache_tags *set = &tag_sets[asset][needs];
 
             add_tag(set, asset != ASSET_OPTIONS, "stocks", false);
             add_tag(set, asset != ASSET_STOCKS, "options", false);
             add_tag(set, true, "settings", false);
-            add_tag(set, (reads & READS_PLAYBOOKS) != 0, "playbooks", false);
-            add_tag(set, (reads & READS_TAGS) != 0, "tags", false);
-            add_tag(set, (reads & READS_PRICES) != 0, "prices", true);
+            add_tag(set, (needs & DOCUMENT_NEEDS_PLAYBOOKS) != 0, "playbooks", false);
+            add_tag(set, (needs & DOCUMENT_NEEDS_TAGS) != 0, "tags", false);
+            add_tag(set, (needs & DOCUMENT_NEEDS_PRICES) != 0, "prices", true);
         }
 }
 
-static const struct cache_tags *tag_set(enum asset asset, unsigned reads)
+static const struct cache_tags *tag_set(enum asset asset, unsigned needs)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, fill_tag_sets);
-    return &tag_sets[asset][reads];
-}
-
-static bool holds_positions(const struct document_request *request)
-{
-    return request->section == SECTION_POSITIONS || request->section == SECTION_COMPREHENSIVE;
+    return &tag_sets[asset][needs % DOCUMENT_TAG_SETS];
 }
 
 const struct cache_tags *document_tags(const struct document_request *request)
 {
-    unsigned wanted = annotations_wanted(request), reads = 0;
-
-    if ((wanted & ANNOTATION_PLAYBOOKS) != 0)
-        reads |= READS_PLAYBOOKS;
-    if ((wanted & ANNOTATION_TAGS) != 0)
-        reads |= READS_TAGS;
-    if (holds_positions(request))
-        reads |= READS_PRICES;
-    return tag_set(request->asset, reads);
+    return tag_set(request->asset, document_needs(request));
 }
 
-const struct cache_tags *document_all_tags(void)
+const struct cache_tags *document_tags_of_needs(unsigned needs)
 {
-    return tag_set(ASSET_ALL, 0);
+    return tag_set(ASSET_ALL, needs);
+}
+
+bool document_depends_on(const struct document_request *request, const struct cache_tags *tags)
+{
+    const struct cache_tags *own = document_tags(request);
+
+    for (size_t i = 0; i < own->n; i++)
+        if (event_tags_hold(tags, own->tags[i].name))
+            return true;
+    return false;
 }
 
 /* --- keys --------------------------------------------------------------------------------------- */
@@ -260,6 +121,11 @@ static bool is_custom(const struct document_request *request)
            request->has_risk_free_rate || (request->dimensions & (request->dimensions - 1)) != 0;
 }
 
+bool document_is_precomputed(const struct document_request *request)
+{
+    return request->section < SECTIONS_PRECOMPUTED && !is_custom(request);
+}
+
 void document_append_key(const struct cache *cache, const struct document_request *request, const char *user_id,
                          struct buf *key)
 {
@@ -289,14 +155,14 @@ void document_append_key(const struct cache *cache, const struct document_reques
     document_append_dimensions(key, request->dimensions);
 }
 
-struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all)
+struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_tags *known,
+                                         const struct cache_epochs *all)
 {
-    const struct cache_tags *known = document_all_tags(), *wanted = document_tags(request);
+    const struct cache_tags *wanted = document_tags(request);
     struct cache_epochs picked = {0};
 
     memcpy(picked.instance, all->instance, sizeof picked.instance);
     memcpy(picked.user_id, all->user_id, sizeof picked.user_id);
-    memset(picked.values, 0, sizeof picked.values);
     for (size_t i = 0; i < wanted->n; i++)
         for (size_t k = 0; k < known->n; k++)
             if (strcmp(wanted->tags[i].name, known->tags[k].name) == 0)
@@ -309,6 +175,15 @@ int64_t document_ttl_s(const struct settings *settings, const struct document_re
     if (is_pnl(request) || is_net_pnl(request))
         return settings->cache_ttl_analytics_pnl_s;
     return holds_positions(request) ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
+}
+
+bool document_asks_for_refresh(const struct settings *settings, const struct document_request *request,
+                               const struct cache_header *header)
+{
+    int64_t left_us = header->expires_at.us - clock_now().us;
+
+    return header->expires_at.us < header->valid_until.us &&
+           left_us < document_ttl_s(settings, request) * (US_PER_SECOND / 100) * DOCUMENT_ASK_PERCENT;
 }
 
 /* --- the precomputed set ------------------------------------------------------------------------ */
@@ -346,175 +221,4 @@ struct document_request document_precomputed(size_t i)
         .asset = precomputed_assets[a].asset,
         .range = {.name = (enum range_name)(i % RANGE_PRESETS)},
     };
-}
-
-/* --- bodies ------------------------------------------------------------------------------------- */
-
-/* The data; with null_as_zero there alone (metrics.md 4.4). */
-static enum status write_data(const struct source *s, struct json_writer *w, struct err *err)
-{
-    enum section section = s->request->section;
-    enum status status = STATUS_OK;
-
-    w->null_as_zero = s->request->null_as_zero;
-    if (sections[section].write_from != NULL)
-        status = sections[section].write_from(s, w, err);
-    else
-        sections[section].write(s->report, s->range_index, w);
-    w->null_as_zero = false;
-    return status;
-}
-
-static enum status write_body(const struct source *s, const char *user_id, struct instant computed_at, struct buf *out,
-                              struct cache_body *ret_body, struct err *err)
-{
-    size_t start = out->len, volatile_start = 0, volatile_end = 0;
-    struct json_writer w;
-    enum status status;
-
-    json_init(&w, out);
-    json_object_begin(&w);
-    json_key(&w, "success");
-    json_bool(&w, true);
-    json_key(&w, "data");
-    status = write_data(s, &w, err);
-    if (status != STATUS_OK)
-        return status;
-    json_key(&w, "meta");
-    report_write_meta(s->report, s->range_index, user_id, computed_at, &w, &volatile_start, &volatile_end);
-    json_object_end(&w);
-    if (buf_status(out) != STATUS_OK)
-        return err_fail(err, STATUS_NO_MEMORY, "no memory for a document");
-    *ret_body = (struct cache_body){
-        .bytes = out->data + start,
-        .len = out->len - start,
-        .volatile_start = volatile_start - start,
-        .volatile_end = volatile_end - start,
-        .computed_at = computed_at,
-        .valid_until = journal_valid_until(s->journal),
-    };
-    return STATUS_OK;
-}
-
-enum status document_write(const struct report *report, const struct journal *journal, size_t range,
-                           const struct document_request *request, const char *user_id, struct instant computed_at,
-                           struct buf *out, struct cache_body *ret_body, struct err *err)
-{
-    struct source source = {.report = report, .range_index = range, .request = request, .journal = journal};
-
-    return write_body(&source, user_id, computed_at, out, ret_body, err);
-}
-
-/* --- read-through ------------------------------------------------------------------------------- */
-
-/* What the document covers: of a calendar, its month. */
-static struct time_range document_range(const struct document_request *request, struct date today)
-{
-    struct range_request range = request->range;
-
-    if (request->section == SECTION_CALENDAR) {
-        range = (struct range_request){.name = RANGE_CUSTOM, .has_start = true, .has_end = true};
-        range.start = calendar_month(request, today);
-        range.end = date_add_days(date_add_months(range.start, 1), -1);
-    }
-    return time_range_resolve(&range, today);
-}
-
-static void settle_bounds(struct document_request *request, const struct account *account)
-{
-    if (request->start_is_instant)
-        request->range.start = trading_day(account->zone, account->trading_day_start, request->start_at);
-    if (request->end_is_instant)
-        request->range.end = trading_day(account->zone, account->trading_day_start, request->end_at);
-}
-
-static bool has_time_series(const struct document_request *request)
-{
-    return request->section == SECTION_TIME_SERIES ||
-           (request->section == SECTION_COMPREHENSIVE && !request->without_time_series);
-}
-
-/* Computes the one range that was asked for and writes the document. */
-static enum status build(const struct source *read, const char *user_id, struct report *report,
-                         struct instant computed_at, struct buf *out, struct cache_body *ret_body, struct err *err)
-{
-    struct document_request request = *read->request;
-    struct journal journal = *read->journal; /* borrows all it holds */
-    struct source source = *read;
-    struct time_range range;
-    enum status status;
-
-    settle_bounds(&request, &journal.account);
-    range = document_range(&request, journal.today);
-    source.request = &request;
-    source.report = report;
-    source.journal = &journal;
-    if (request.has_risk_free_rate)
-        journal.account.risk_free_rate_e8 = request.risk_free_rate_e8;
-    status = report_compute(report, &journal, request.asset, &range, 1, err);
-    if (status == STATUS_OK && has_time_series(&request))
-        status = report_compute_time_series(report, 0, err);
-    if (status != STATUS_OK)
-        return status;
-    return write_body(&source, user_id, computed_at, out, ret_body, err);
-}
-
-/* Reads the user's journal, and what else the section wants, and builds the document from it. */
-static enum status compute_one(struct db *db, const struct document_request *request, const char *user_id,
-                               struct report *report, struct instant as_of, struct buf *out,
-                               struct cache_body *ret_body, struct err *err)
-{
-    struct trade_reader *reader = NULL;
-    struct annotations annotations;
-    struct price_table prices;
-    struct source source = {.request = request, .annotations = &annotations, .prices = &prices};
-    struct instant computed_at = clock_now();
-    const char *id;
-    enum status status;
-
-    annotations_init(&annotations);
-    price_table_init(&prices);
-    status = annotation_read(db, user_id, annotations_wanted(request), &annotations, err);
-    if (status == STATUS_OK)
-        status = trade_reader_open(db, 1, &user_id, as_of, &reader, err);
-    if (status != STATUS_OK)
-        goto out;
-    if (request->dimensions != 0)
-        trade_reader_keep_details(reader);
-    status = trade_reader_next(reader, &id, &source.journal, err);
-    if (status == STATUS_OK)
-        status = trade_reader_finish(reader, err);
-    if (status == STATUS_OK && holds_positions(request))
-        status = price_read(db, source.journal, &prices, err);
-    if (status == STATUS_OK)
-        status = build(&source, user_id, report, computed_at, out, ret_body, err);
-out:
-    trade_reader_close(&reader);
-    price_table_release(&prices);
-    annotations_release(&annotations);
-    return status;
-}
-
-enum status document_compute(struct db *db, const struct document_request *request, const char *user_id,
-                             struct buf *out, struct cache_body *ret_body, struct err *err)
-{
-    int64_t began_us = clock_monotonic_us();
-    struct report *report = NULL;
-    struct instant as_of;
-    enum status status;
-
-    status = report_new(&report, err);
-    if (status != STATUS_OK)
-        return status;
-    status = db_begin_snapshot(db, &as_of, err);
-    if (status != STATUS_OK)
-        goto out;
-    (void)clock_get_override(&as_of); /* leaves the database's time when there is none */
-    status = compute_one(db, request, user_id, report, as_of, out, ret_body, err);
-    db_end(db);
-    if (status == STATUS_OK)
-        ret_body->cost_us = clock_monotonic_us() - began_us;
-out:
-    report_free(&report);
-    return status;
 }

@@ -1,5 +1,4 @@
-/* The cached documents: which there are, their keys, tags and TTLs, and how each is built. The
- * responder (on a miss) and the jobs (ahead of time) both come here, so that they cannot disagree. */
+/* The cached documents: which there are, their keys, tags, needs and TTLs. How each is built is in document_body.h. */
 #ifndef PNLCACHE_JOBS_DOCUMENT_H
 #define PNLCACHE_JOBS_DOCUMENT_H
 
@@ -7,7 +6,6 @@
 #include "jobs/analytics/report.h"
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
-#include "lib/store/db.h"
 
 enum section {
     SECTION_SUMMARY,
@@ -52,30 +50,40 @@ struct document_request {
 /* Appends the whole Redis key (prefix included) of design section 3. */
 void document_append_key(const struct cache *cache, const struct document_request *request, const char *user_id,
                          struct buf *key);
+/* What a document takes besides its user's trades; a set. */
+enum {
+    DOCUMENT_NEEDS_PLAYBOOKS = 1,
+    DOCUMENT_NEEDS_TAGS = 2,
+    DOCUMENT_NEEDS_PRICES = 4,
+    DOCUMENT_TAG_SETS = 8, /* combinations of the ones above, each a source with a tag of its own */
+    DOCUMENT_NEEDS_RULES = 8,
+    DOCUMENT_NEEDS_DETAILS = 16, /* of trades (journal.h) */
+};
+unsigned document_needs(const struct document_request *request);
+
 /* What the document depends on; static. */
 const struct cache_tags *document_tags(const struct document_request *request);
-/* All tags any precomputed document depends on; static. What a computation of all of them opens epochs for. */
-const struct cache_tags *document_all_tags(void);
-/* The epochs of a precomputed document's own tags, picked from those of document_all_tags(). */
-struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_epochs *all);
+/* All tags of documents with these needs, or fewer; static. Those of 0 are all that a precomputed document depends on. */
+const struct cache_tags *document_tags_of_needs(unsigned needs);
+bool document_depends_on(const struct document_request *request, const struct cache_tags *tags);
+/* The epochs of the document's own tags, picked from `all`, which are those of the tags `known`. */
+struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_tags *known,
+                                         const struct cache_epochs *all);
 int64_t document_ttl_s(const struct settings *settings, const struct document_request *request);
+
+/* Readers ask for a refresh in the last tenth of a value's time; the job renews all that is in its last fifth, because what
+ * was stored together expires within a tenth of each other and shall not ask once each. */
+enum { DOCUMENT_ASK_PERCENT = 10, DOCUMENT_RENEW_PERCENT = 20 };
+/* Whether a reader of this value is to ask: it is valid now, but has little of its TTL left, and computing it again would
+ * give it more, because it does not end with what it says (valid_until). */
+bool document_asks_for_refresh(const struct settings *settings, const struct document_request *request,
+                               const struct cache_header *header);
 
 /* The precomputed set of design section 3, in a fixed order: all documents of one asset are adjacent, and
  * what a client asks for first comes first within them. */
 size_t document_precomputed_count(void);
 struct document_request document_precomputed(size_t i);
-
-/* Writes the body (envelope, data, meta) of one precomputed document of a computed report into `out` (appended)
- * and fills *ret_body but for its cost; its bytes point into `out` until that changes. `journal` is
- * the one the report was computed from. */
-enum status document_write(const struct report *report, const struct journal *journal, size_t range,
-                           const struct document_request *request, const char *user_id, struct instant computed_at,
-                           struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
-
-/* The whole read-through of one document: snapshot, read, compute, write. The epochs must have been
- * opened before. *ret_body's bytes point into `out`. STATUS_INVALID: the user's settings cannot be used;
- * STATUS_NOT_FOUND: the request names something that is not there, *err says what. */
-enum status document_compute(struct db *db, const struct document_request *request, const char *user_id,
-                             struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
+/* Whether it is one of them. */
+bool document_is_precomputed(const struct document_request *request);
 
 #endif

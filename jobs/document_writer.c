@@ -271,7 +271,7 @@ enum status document_writer_add(struct document_writer *w, const struct document
         .key = g->keys.len,
         .body = (size_t)(body->bytes - g->bodies.data),
         .about = *body,
-        .epochs = document_pick_epochs(request, epochs),
+        .epochs = *epochs,
         .tags = document_tags(request),
         .ttl_s = document_ttl_s(w->settings, request),
         .section = document_section_name(request->section),

@@ -20,7 +20,7 @@ void document_writer_free(struct document_writer **writer);
 
 /* Where the next body is to be appended. */
 struct buf *document_writer_body(struct document_writer *writer);
-/* Takes the body just appended to that buffer. `epochs` are those of document_all_tags(). Stores the
+/* Takes the body just appended to that buffer. `epochs` are those of document_tags(). Stores the
  * group when it is full; a failure may be that of an earlier group. */
 enum status document_writer_add(struct document_writer *writer, const struct document_request *request,
                                 const char *user_id, const struct cache_epochs *epochs, const struct cache_body *body,

@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "jobs/document.h"
-
 static const struct cache_tag known_tags[] = {
     {"stocks", false}, {"options", false},  {"notes", false},    {"playbooks", false}, {"notebook", false},
     {"images", false}, {"calendar", false}, {"settings", false}, {"tags", false},      {"prices", true},
@@ -91,14 +89,4 @@ bool event_tags_add(struct cache_tags *to, const struct cache_tags *from)
     }
     *to = sum;
     return true;
-}
-
-bool event_tags_want_job(const struct cache_tags *tags)
-{
-    const struct cache_tags *analytics = document_all_tags();
-
-    for (size_t i = 0; i < tags->n; i++)
-        if (event_tags_hold(analytics, tags->tags[i].name))
-            return true;
-    return false;
 }

@@ -31,7 +31,5 @@ const struct cache_tags *event_user_tags(void);
 bool event_tags_hold(const struct cache_tags *tags, const char *name);
 /* Adds what is new. False: there is no room for all of it, and nothing was added. */
 bool event_tags_add(struct cache_tags *to, const struct cache_tags *from);
-/* True when a document that jobs keep fresh depends on one of the tags: a job is worth queueing. */
-bool event_tags_want_job(const struct cache_tags *tags);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/document_batch.h"
+#include "jobs/document_body.h"
 #include "jobs/document_writer.h"
 #include "jobs/trade_reader.h"
 #include "lib/base/text.h"
@@ -14,18 +16,12 @@ struct precompute {
     struct precompute_options options;
     struct document_writer *writer; /* NULL with on_document */
     struct report *report;
-    size_t n_documents;
     struct precompute_progress progress;
 };
 
-/* One snapshot's users. */
-struct batch {
-    size_t n;
-    const char **ids;            /* ascending, each once */
-    struct cache_epochs *epochs; /* by user */
-    bool *wanted;                /* by user and document */
-    struct instant computed_at, as_of;
-    struct time_range ranges[RANGE_PRESETS];
+/* The snapshot in which a batch is computed. */
+struct snapshot {
+    struct instant as_of, computed_at;
 };
 
 /* --- construction ------------------------------------------------------------------------------- */
@@ -39,7 +35,6 @@ enum status precompute_new(const struct precompute_options *options, struct prec
     if (p == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "no memory to precompute");
     p->options = *options;
-    p->n_documents = document_precomputed_count();
     status = report_new(&p->report, err);
     if (status == STATUS_OK && options->on_document == NULL)
         status = document_writer_new(options->settings, options->cache, options->overlapped ? NULL : options->redis,
@@ -68,72 +63,7 @@ const struct precompute_progress *precompute_progress(const struct precompute *p
     return &p->progress;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static void batch_release(struct batch *b)
-{
-    free(b->ids);
-    free(b->epochs);
-    free(b->wanted);
-}
-
-static enum status batch_init(struct batch *b, size_t n, const char *const *user_ids, size_t n_documents,
-                              struct err *err)
-{
-    *b = (struct batch){0};
-    b->ids = malloc(n * sizeof *b->ids);
-    b->epochs = calloc(n, sizeof *b->epochs);
-    b->wanted = malloc(n * n_documents);
-    if (b->ids == NULL || b->epochs == NULL || b->wanted == NULL)
-        return err_fail(err, STATUS_NO_MEMORY, "no memory for a batch of %zu users", n);
-    memcpy(b->ids, user_ids, n * sizeof *b->ids);
-    qsort(b->ids, n, sizeof *b->ids, compare_ids);
-    for (size_t i = 0; i < n; i++)
-        if (b->n == 0 || strcmp(b->ids[i], b->ids[b->n - 1]) != 0)
-            b->ids[b->n++] = b->ids[i];
-    memset(b->wanted, true, b->n * n_documents);
-    return STATUS_OK;
-}
-
 /* --- what is still valid ------------------------------------------------------------------------ */
-
-/* Judges one user's documents under the epochs just opened; *ret_any: at least one has to be computed. */
-static enum status judge_user(struct precompute *p, struct batch *b, size_t user, struct cache_check *checks,
-                              struct cache_epochs *epochs, bool *ret_any, struct err *err)
-{
-    bool *wanted = b->wanted + user * p->n_documents;
-    struct buf keys = BUF_INIT;
-    size_t position = 0;
-    enum status status;
-
-    for (size_t i = 0; i < p->n_documents; i++) {
-        struct document_request request = document_precomputed(i);
-
-        document_append_key(p->options.cache, &request, b->ids[user], &keys);
-        buf_append_char(&keys, '\0');
-        epochs[i] = document_pick_epochs(&request, &b->epochs[user]);
-        checks[i] = (struct cache_check){
-            .tags = document_tags(&request), .epochs = &epochs[i], .ahead_s = p->options.valid_for_s};
-    }
-    status = buf_status(&keys);
-    for (size_t i = 0; i < p->n_documents && status == STATUS_OK; i++) {
-        checks[i].key = keys.data + position;
-        position += strlen(checks[i].key) + 1;
-    }
-    if (status == STATUS_OK)
-        status = cache_check_many(p->options.cache, p->options.redis, checks, p->n_documents, err);
-    *ret_any = false;
-    for (size_t i = 0; i < p->n_documents && status == STATUS_OK; i++) {
-        wanted[i] = checks[i].verdict != CACHE_HIT;
-        *ret_any |= wanted[i];
-        p->progress.documents_valid += !wanted[i];
-    }
-    buf_release(&keys);
-    return status;
-}
 
 static void user_done(struct precompute *p)
 {
@@ -142,48 +72,42 @@ static void user_done(struct precompute *p)
         p->options.on_progress(p->options.context, &p->progress);
 }
 
-/* Takes users out of the batch whose documents are all valid. */
-static enum status drop_valid(struct precompute *p, struct batch *b, struct err *err)
+/* Those with nothing to compute are done before the snapshot. *ret_any: there are others. */
+static enum status judge_users(struct precompute *p, struct document_batch *b, bool *ret_any, struct err *err)
 {
-    struct cache_check *checks = calloc(p->n_documents, sizeof *checks);
-    struct cache_epochs *epochs = calloc(p->n_documents, sizeof *epochs);
+    const struct precompute_options *o = &p->options;
     enum status status = STATUS_OK;
-    size_t kept = 0;
-    bool any;
+    size_t n_valid;
 
-    if (checks == NULL || epochs == NULL)
-        status = err_fail(err, STATUS_NO_MEMORY, "no memory to look at present documents");
-    for (size_t user = 0; user < b->n && status == STATUS_OK; user++) {
-        status = judge_user(p, b, user, checks, epochs, &any, err);
+    *ret_any = false;
+    for (size_t i = 0; i < b->n && status == STATUS_OK; i++) {
+        status = user_documents_judge(&b->users[i], o->cache, o->redis, o->settings, o->valid_for_s, &n_valid, err);
         if (status != STATUS_OK)
             break;
-        if (!any) {
+        p->progress.documents_valid += n_valid;
+        if (n_valid < b->users[i].n)
+            *ret_any = true;
+        else
             user_done(p);
-            continue;
-        }
-        b->ids[kept] = b->ids[user];
-        b->epochs[kept] = b->epochs[user];
-        memmove(b->wanted + kept * p->n_documents, b->wanted + user * p->n_documents, p->n_documents);
-        kept++;
     }
-    b->n = kept;
-    free(checks);
-    free(epochs);
     return status;
 }
 
 /* --- computing ---------------------------------------------------------------------------------- */
 
-static enum status deliver(struct precompute *p, const struct document_request *request, const char *user_id,
-                           const struct cache_epochs *epochs, const struct cache_body *body, struct buf *bodies,
+static enum status deliver(struct precompute *p, const struct user_documents *user,
+                           const struct document_request *request, const struct cache_body *body, struct buf *bodies,
                            struct err *err)
 {
     struct buf key = BUF_INIT;
+    struct cache_epochs epochs;
     enum status status;
 
-    if (p->options.on_document == NULL)
-        return document_writer_add(p->writer, request, user_id, epochs, body, err);
-    document_append_key(p->options.cache, request, user_id, &key);
+    if (p->options.on_document == NULL) {
+        epochs = document_pick_epochs(request, user->tags, &user->epochs);
+        return document_writer_add(p->writer, request, user->user_id, &epochs, body, err);
+    }
+    document_append_key(p->options.cache, request, user->user_id, &key);
     status = buf_status(&key);
     if (status == STATUS_OK)
         p->options.on_document(p->options.context, key.data, body);
@@ -192,64 +116,97 @@ static enum status deliver(struct precompute *p, const struct document_request *
     return status;
 }
 
-static bool any_wanted(const bool *wanted, size_t n)
+/* One user's computation. */
+struct work {
+    struct precompute *p;
+    struct user_documents *user;
+    const struct document_source *source;
+    int64_t read_us; /* what reading the journal took; a part of every document's cost */
+    struct buf direct;
+};
+
+/* What the user asked for is no longer there, so no job will look for it again. */
+static enum status forget(const struct work *w, size_t i, struct err *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if (wanted[i])
-            return true;
-    return false;
+    const struct precompute_options *o = &w->p->options;
+    const char *text = w->user->wanted.texts[i - document_precomputed_count()];
+
+    w->p->progress.requests_forgotten++;
+    return wanted_forget(o->cache, o->redis, w->user->user_id, text, err);
 }
 
-/* All wanted documents of one asset class: positions [first, end) of the precomputed set. */
-static enum status compute_asset(struct precompute *p, const struct batch *b, size_t user, size_t first, size_t end,
-                                 const struct journal *journal, int64_t read_us, struct err *err)
+/* Writes the i-th document, from the report of the presets or from one of its own. */
+static enum status compute_document(struct work *w, size_t i, bool from_presets, int64_t cost_us, struct err *err)
 {
-    const bool *wanted = b->wanted + user * p->n_documents;
-    struct document_request request = document_precomputed(first);
-    struct buf direct = BUF_INIT;
-    int64_t began_us = clock_monotonic_us(), cost_us;
+    struct precompute *p = w->p;
+    struct document_request request = user_documents_request(w->user, i);
+    struct buf *bodies = p->writer == NULL ? &w->direct : document_writer_body(p->writer);
+    int64_t began_us = clock_monotonic_us();
+    struct cache_body body;
     enum status status;
 
-    if (!any_wanted(wanted + first, end - first))
-        return STATUS_OK;
-    status = report_compute(p->report, journal, request.asset, b->ranges, RANGE_PRESETS, err);
-    cost_us = read_us + clock_monotonic_us() - began_us;
-    for (size_t i = first; i < end && status == STATUS_OK; i++) {
-        struct buf *bodies = p->writer == NULL ? &direct : document_writer_body(p->writer);
-        struct cache_body body;
-
-        if (!wanted[i])
-            continue;
-        request = document_precomputed(i);
-        status = document_write(p->report, journal, request.range.name, &request, b->ids[user], b->computed_at, bodies,
-                                &body, err);
-        if (status != STATUS_OK)
-            break;
-        body.cost_us = cost_us;
-        status = deliver(p, &request, b->ids[user], &b->epochs[user], &body, bodies, err);
-    }
-    buf_release(&direct);
-    return status;
+    if (from_presets)
+        status = document_write(w->source, p->report, request.range.name, &request, bodies, &body, err);
+    else
+        status = document_build(w->source, p->report, &request, bodies, &body, err);
+    if (status == STATUS_NOT_FOUND)
+        return forget(w, i, err);
+    if (status != STATUS_OK)
+        return status;
+    body.cost_us = cost_us + clock_monotonic_us() - began_us;
+    return deliver(p, w->user, &request, &body, bodies, err);
 }
 
-static enum status compute_user(struct precompute *p, struct batch *b, size_t user, const struct journal *journal,
-                                int64_t read_us, struct err *err)
+static bool is_due_of_presets(const struct user_documents *user, size_t i, enum asset asset)
 {
-    enum status status = STATUS_OK;
-    size_t first = 0, end;
+    struct document_request request;
 
+    if (!user->due[i])
+        return false;
+    request = user_documents_request(user, i);
+    return request.asset == asset && document_is_of_presets(&request);
+}
+
+/* All due documents that one report of the preset ranges of this asset class holds. */
+static enum status compute_presets(struct work *w, enum asset asset, struct err *err)
+{
+    const struct journal *journal = w->source->journal;
+    struct time_range ranges[RANGE_PRESETS];
+    int64_t began_us = clock_monotonic_us(), cost_us;
+    enum status status;
+    size_t i = 0;
+
+    while (i < w->user->n && !is_due_of_presets(w->user, i, asset))
+        i++;
+    if (i == w->user->n)
+        return STATUS_OK;
     for (size_t r = 0; r < RANGE_PRESETS; r++) {
         struct range_request request = {.name = (enum range_name)r};
 
-        b->ranges[r] = time_range_resolve(&request, journal->today);
+        ranges[r] = time_range_resolve(&request, journal->today);
     }
-    for (; first < p->n_documents && status == STATUS_OK; first = end) {
-        enum asset asset = document_precomputed(first).asset;
+    status = report_compute(w->p->report, journal, asset, ranges, RANGE_PRESETS, err);
+    cost_us = w->read_us + clock_monotonic_us() - began_us;
+    for (; i < w->user->n && status == STATUS_OK; i++)
+        if (is_due_of_presets(w->user, i, asset))
+            status = compute_document(w, i, true, cost_us, err);
+    return status;
+}
 
-        for (end = first + 1; end < p->n_documents && document_precomputed(end).asset == asset;)
-            end++;
-        status = compute_asset(p, b, user, first, end, journal, read_us, err);
+static enum status compute_user(struct work *w, struct err *err)
+{
+    static const enum asset assets[] = {ASSET_STOCKS, ASSET_OPTIONS, ASSET_ALL};
+    enum status status = STATUS_OK;
+
+    for (size_t a = 0; a < sizeof assets / sizeof assets[0] && status == STATUS_OK; a++)
+        status = compute_presets(w, assets[a], err);
+    for (size_t i = document_precomputed_count(); i < w->user->n && status == STATUS_OK; i++) {
+        struct document_request request = user_documents_request(w->user, i);
+
+        if (w->user->due[i] && !document_is_of_presets(&request))
+            status = compute_document(w, i, false, w->read_us, err);
     }
+    buf_release(&w->direct);
     return status;
 }
 
@@ -278,39 +235,107 @@ static bool is_the_users_fault(enum status status)
     return status == STATUS_INVALID || status == STATUS_LIMIT;
 }
 
-/* Reads and computes every user of the batch inside the present snapshot. */
-static enum status compute_users(struct precompute *p, struct batch *b, struct err *err)
+/* After a user's journal was read and computed, or could not be. */
+static enum status user_ended(struct precompute *p, const struct user_documents *user, enum status status,
+                              const struct err *reason, struct err *err)
 {
-    struct trade_reader *reader = NULL;
-    enum status status;
-    size_t user;
-
-    status = trade_reader_open(p->options.db, b->n, b->ids, b->as_of, &reader, err);
-    for (user = 0; user < b->n && status == STATUS_OK; user++) {
-        int64_t began_us = clock_monotonic_us();
-        const struct journal *journal;
-        struct err reason = {{0}};
-        const char *id;
-
-        status = trade_reader_next(reader, &id, &journal, &reason);
-        if (status == STATUS_OK && strcmp(id, b->ids[user]) != 0)
-            status = err_fail(&reason, STATUS_INTERNAL, "the reader delivered user %s instead of %s", id, b->ids[user]);
-        if (status == STATUS_OK) {
-            note_journal(p, id, journal);
-            status = compute_user(p, b, user, journal, clock_monotonic_us() - began_us, &reason);
-        }
-        if (is_the_users_fault(status)) {
-            user_failed(p, b->ids[user], status, &reason);
-            status = STATUS_OK;
-        }
-        if (status == STATUS_OK)
-            user_done(p);
-        else
-            status = err_fail(err, status, "%s", reason.text);
+    if (is_the_users_fault(status)) {
+        user_failed(p, user->user_id, status, reason);
+        status = STATUS_OK;
     }
-    if (status == STATUS_OK)
+    if (status != STATUS_OK)
+        return err_fail(err, status, "%s", reason->text);
+    user_done(p);
+    return STATUS_OK;
+}
+
+/* The next user of a stream over many. */
+static enum status compute_next(struct precompute *p, struct user_documents *user, struct trade_reader *reader,
+                                const struct snapshot *snapshot, struct err *err)
+{
+    int64_t began_us = clock_monotonic_us();
+    struct document_source source;
+    struct work work = {.p = p, .user = user, .source = &source, .direct = BUF_INIT};
+    const struct journal *journal;
+    struct err reason = {{0}};
+    enum status status;
+    const char *id;
+
+    status = trade_reader_next(reader, &id, &journal, &reason);
+    if (status == STATUS_OK && strcmp(id, user->user_id) != 0)
+        status = err_fail(&reason, STATUS_INTERNAL, "the reader delivered user %s instead of %s", id, user->user_id);
+    if (status == STATUS_OK) {
+        note_journal(p, id, journal);
+        document_source_init(&source, id, journal, snapshot->computed_at);
+        work.read_us = clock_monotonic_us() - began_us;
+        status = compute_user(&work, &reason);
+        document_source_release(&source);
+    }
+    return user_ended(p, user, status, &reason, err);
+}
+
+/* The users who need just this besides trades, nothing or details, in one stream. */
+static enum status compute_stream(struct precompute *p, struct document_batch *b, unsigned needs,
+                                  const struct snapshot *snapshot, struct err *err)
+{
+    struct user_documents **users = calloc(b->n, sizeof *users);
+    const char **ids = calloc(b->n, sizeof *ids);
+    struct trade_reader *reader = NULL;
+    enum status status = STATUS_OK;
+    size_t n = 0;
+
+    if (users == NULL || ids == NULL)
+        status = err_fail(err, STATUS_NO_MEMORY, "no memory for a batch of %zu users", b->n);
+    for (size_t i = 0; i < b->n && status == STATUS_OK; i++)
+        if (user_documents_count_due(&b->users[i]) > 0 && user_documents_needs(&b->users[i]) == needs) {
+            ids[n] = b->users[i].user_id;
+            users[n++] = &b->users[i];
+        }
+    if (status == STATUS_OK && n > 0)
+        status = trade_reader_open(p->options.db, n, ids, snapshot->as_of, &reader, err);
+    if (status == STATUS_OK && (needs & DOCUMENT_NEEDS_DETAILS) != 0 && n > 0)
+        trade_reader_keep_details(reader);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        status = compute_next(p, users[i], reader, snapshot, err);
+    if (status == STATUS_OK && n > 0)
         status = trade_reader_finish(reader, err);
     trade_reader_close(&reader);
+    free(users);
+    free(ids);
+    return status;
+}
+
+/* A user whose documents need more: annotations and prices cannot be read while a stream is open. */
+static enum status compute_alone(struct precompute *p, struct user_documents *user, const struct snapshot *snapshot,
+                                 struct err *err)
+{
+    int64_t began_us = clock_monotonic_us();
+    struct document_source source;
+    struct work work = {.p = p, .user = user, .source = &source, .direct = BUF_INIT};
+    struct err reason = {{0}};
+    enum status status;
+
+    document_source_init(&source, user->user_id, NULL, snapshot->computed_at);
+    status = document_source_read(&source, p->options.db, user_documents_needs(user), snapshot->as_of, &reason);
+    if (status == STATUS_OK) {
+        note_journal(p, user->user_id, source.journal);
+        work.read_us = clock_monotonic_us() - began_us;
+        status = compute_user(&work, &reason);
+    }
+    document_source_release(&source);
+    return user_ended(p, user, status, &reason, err);
+}
+
+static enum status compute_users(struct precompute *p, struct document_batch *b, const struct snapshot *snapshot,
+                                 struct err *err)
+{
+    enum status status = compute_stream(p, b, 0, snapshot, err);
+
+    if (status == STATUS_OK)
+        status = compute_stream(p, b, DOCUMENT_NEEDS_DETAILS, snapshot, err);
+    for (size_t i = 0; i < b->n && status == STATUS_OK; i++)
+        if ((user_documents_needs(&b->users[i]) & ~(unsigned)DOCUMENT_NEEDS_DETAILS) != 0)
+            status = compute_alone(p, &b->users[i], snapshot, err);
     return status;
 }
 
@@ -323,35 +348,41 @@ static void note_writer(struct precompute *p)
     p->progress.documents_refused = counts.refused;
 }
 
-static enum status run_batch(struct precompute *p, size_t n, const char *const *user_ids, struct err *err)
+/* Inside the snapshot. */
+static enum status compute_and_store(struct precompute *p, struct document_batch *b, struct err *err)
 {
-    const struct precompute_options *o = &p->options;
-    struct batch b;
+    struct snapshot snapshot;
     enum status status, flushed = STATUS_OK;
 
-    status = batch_init(&b, n, user_ids, p->n_documents, err);
-    if (status == STATUS_OK && p->writer != NULL)
-        status = cache_open_epochs(o->cache, o->redis, document_all_tags(), b.n, b.ids, b.epochs, err);
-    if (status == STATUS_OK && o->only_invalid && p->writer != NULL)
-        status = drop_valid(p, &b, err);
-    if (status != STATUS_OK || b.n == 0)
-        goto out;
-    status = db_begin_snapshot(o->db, &b.as_of, err);
+    status = db_begin_snapshot(p->options.db, &snapshot.as_of, err);
     if (status != STATUS_OK)
-        goto out;
-    (void)clock_get_override(&b.as_of); /* leaves the database's time when there is none */
-    b.computed_at = clock_now();
-    status = compute_users(p, &b, err);
-    db_end(o->db);
+        return status;
+    (void)clock_get_override(&snapshot.as_of); /* leaves the database's time when there is none */
+    snapshot.computed_at = clock_now();
+    status = compute_users(p, b, &snapshot, err);
+    db_end(p->options.db);
     if (p->writer != NULL) {
         /* What was computed before a failure is right and worth storing. */
         flushed = document_writer_flush(p->writer, status == STATUS_OK ? err : NULL);
         note_writer(p);
     }
-    if (status == STATUS_OK)
-        status = flushed;
-out:
-    batch_release(&b);
+    return status == STATUS_OK ? flushed : status;
+}
+
+static enum status run_batch(struct precompute *p, size_t n, const char *const *user_ids, struct err *err)
+{
+    const struct precompute_options *o = &p->options;
+    struct document_batch b;
+    bool any = true;
+    enum status status = document_batch_init(&b, n, user_ids, err);
+
+    if (status == STATUS_OK && p->writer != NULL)
+        status = document_batch_open(&b, o->cache, o->redis, o->settings, &p->progress.requests_dropped, err);
+    if (status == STATUS_OK && o->only_invalid && p->writer != NULL)
+        status = judge_users(p, &b, &any, err);
+    if (status == STATUS_OK && any)
+        status = compute_and_store(p, &b, err);
+    document_batch_release(&b);
     return status;
 }
 

@@ -1,6 +1,10 @@
 /* Precomputing: users in batches, each batch's epochs first, then one snapshot, one COPY, one pass per
  * user and asset class for all documents, then pipelined writes of a few users at a time. Memory does
- * not grow with the number of users, only with the largest single one. */
+ * not grow with the number of users, only with the largest single one.
+ *
+ * What a user asked for lately (wanted.h) is computed in the same pass. Where it needs details of trades, those users
+ * share a second COPY; where it needs annotations or prices, which cannot be read while a COPY runs, its user is read
+ * apart, in the same snapshot. So nobody pays who asked for no such thing. */
 #ifndef PNLCACHE_JOBS_PRECOMPUTE_H
 #define PNLCACHE_JOBS_PRECOMPUTE_H
 
@@ -14,7 +18,9 @@ struct precompute_progress {
     size_t users_done, users_total; /* total 0: not known */
     size_t users_failed;            /* of those done: without documents, see on_failed */
     size_t documents_stored, documents_unchanged, documents_refused;
-    size_t documents_valid; /* left alone (only_invalid) */
+    size_t documents_valid;    /* left alone (only_invalid) */
+    size_t requests_dropped;   /* foreign or damaged members of wanted records */
+    size_t requests_forgotten; /* wanted documents of what is no longer there */
     size_t trades, skipped_rows;
 };
 
@@ -32,7 +38,7 @@ struct precompute_options {
     /* Instead of storing: receives every document. */
     void (*on_document)(void *context, const char *key, const struct cache_body *body);
     void *context;
-    bool only_invalid;       /* leave documents that are still valid alone (event jobs) */
+    bool only_invalid;       /* leave documents alone that are still valid, and not about to expire (event jobs) */
     int64_t valid_for_s;     /* with only_invalid: valid means for at least this long from now */
     bool count_users;        /* learn users_total before precompute_all(): one more walk over the ids */
     bool overlapped;         /* write from a second thread over a connection of its own: for long runs */

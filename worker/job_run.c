@@ -94,7 +94,9 @@ void job_log_users(const struct job_run *run, const char *message)
              LOG_INT("failed", (int64_t)done->users_failed), LOG_INT("stored", (int64_t)done->documents_stored),
              LOG_INT("unchanged", (int64_t)done->documents_unchanged), LOG_INT("valid", (int64_t)done->documents_valid),
              LOG_INT("refused", (int64_t)done->documents_refused), LOG_INT("trades", (int64_t)done->trades),
-             LOG_INT("rows_left_out", (int64_t)done->skipped_rows), LOG_INT("ms", progress_elapsed_ms(&run->progress)));
+             LOG_INT("rows_left_out", (int64_t)done->skipped_rows),
+             LOG_INT("requests_dropped", (int64_t)done->requests_dropped),
+             LOG_INT("ms", progress_elapsed_ms(&run->progress)));
 }
 
 /* --- the frame ------------------------------------------------------------------------------------- */

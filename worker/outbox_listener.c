@@ -5,6 +5,7 @@
 
 #include "jobs/erase.h"
 #include "jobs/event.h"
+#include "jobs/wanted.h"
 #include "lib/base/log.h"
 #include "lib/store/job_stream.h"
 #include "worker/connections.h"
@@ -83,13 +84,24 @@ static enum status queue_job(struct drain *d, const char *user_id, struct err *e
     return STATUS_OK;
 }
 
+/* A job when a document of the user depends on the tags. When Redis does not say, there is one: it finds nothing to do. */
+static enum status queue_job_if_needed(struct drain *d, const char *user_id, const struct cache_tags *tags,
+                                       struct err *err)
+{
+    bool needed = true;
+    enum status status =
+        wanted_call_for_job(d->generation->cache, d->redis, d->generation->settings, user_id, tags, &needed, err);
+
+    if (status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT)
+        return status;
+    return needed ? queue_job(d, user_id, err) : STATUS_OK;
+}
+
 static enum status carry_out_user(struct drain *d, const char *user_id, const struct cache_tags *tags, struct err *err)
 {
     enum status status = cache_invalidate(d->generation->cache, d->redis, user_id, tags, err);
 
-    if (status == STATUS_OK && event_tags_want_job(tags))
-        status = queue_job(d, user_id, err);
-    return status;
+    return status == STATUS_OK ? queue_job_if_needed(d, user_id, tags, err) : status;
 }
 
 /* Unlike other jobs this one must not be lost: its row waits until the queue takes it. */
@@ -106,7 +118,7 @@ static enum status carry_out_erasure(struct drain *d, const char *user_id, const
     return status;
 }
 
-static enum status queue_active_users(struct drain *d, struct err *err)
+static enum status queue_active_users(struct drain *d, const struct cache_tags *tags, struct err *err)
 {
     enum status status;
     char **ids;
@@ -122,7 +134,7 @@ static enum status queue_active_users(struct drain *d, struct err *err)
     }
     for (size_t i = 0; i < n; i++) {
         if (status == STATUS_OK)
-            status = queue_job(d, ids[i], err);
+            status = queue_job_if_needed(d, ids[i], tags, err);
         free(ids[i]);
     }
     free(ids);
@@ -145,9 +157,7 @@ static enum status carry_out_everybody(struct drain *d, const struct cache_tags 
     if (status != STATUS_OK || own.n == 0)
         return status;
     status = epoch_walk_invalidate(d->generation, d->redis, &own, err);
-    if (status == STATUS_OK && event_tags_want_job(&own))
-        status = queue_active_users(d, err);
-    return status;
+    return status == STATUS_OK ? queue_active_users(d, &own, err) : status;
 }
 
 /* One user's rows (or those without a user). */

@@ -30,6 +30,8 @@ void buf_init(struct buf *b);
 void buf_release(struct buf *b);
 /* Empties the buffer, keeps its memory, forgets a failure. */
 void buf_clear(struct buf *b);
+/* Cuts to the first `len` bytes, at most what it holds; a failure stays. */
+void buf_truncate(struct buf *b, size_t len);
 
 /* Makes room for `extra` more bytes (and the NUL). False: out of memory, `failed` is set. */
 bool buf_reserve(struct buf *b, size_t extra);

@@ -165,7 +165,9 @@ struct cache_check {
     const char *key;
     const struct cache_tags *tags;
     const struct cache_epochs *epochs; /* as just opened */
-    int64_t ahead_s;                   /* judged as of this much later; 0: now */
+    int64_t
+        ahead_s; /* judged as of this much later; but a value that ends with what it says, not with its TTL, as of now:
+                      * computed again it would last no longer */
     /* out */
     enum cache_verdict verdict;
 };

@@ -19,7 +19,8 @@ static enum cache_verdict judge(const struct redis *redis, size_t reply, const s
     if (!cache_header_take(line, len, &header, &width) ||
         redis_reply_integer(redis_reply_at(redis, reply + 1)) != (int64_t)(width + header.body_size))
         return CACHE_MISS_DAMAGED;
-    now.us += check->ahead_s * US_PER_SECOND;
+    if (header.expires_at.us < header.valid_until.us)
+        now.us += check->ahead_s * US_PER_SECOND;
     return cache_judge(&header, check->tags, check->epochs, redis_instance(redis), now);
 }
 

@@ -246,7 +246,7 @@ static void test_document_tags_are_the_assets_and_the_settings(void **state)
         assert_int_equal(has_tag(tags, "stocks"), request.asset != ASSET_OPTIONS);
         assert_int_equal(has_tag(tags, "options"), request.asset != ASSET_STOCKS);
         for (size_t t = 0; t < tags->n; t++)
-            assert_true(has_tag(document_all_tags(), tags->tags[t].name));
+            assert_true(has_tag(document_tags_of_needs(0), tags->tags[t].name));
     }
 }
 
@@ -301,7 +301,7 @@ static void test_document_tags_of_positions_name_the_shared_prices(void **state)
 
 static void test_document_pick_epochs_follows_the_tags(void **state)
 {
-    const struct cache_tags *all = document_all_tags();
+    const struct cache_tags *all = document_tags_of_needs(0);
     struct cache_epochs epochs = {.instance = "0123456789012345678901234567890123456789"};
 
     (void)state;
@@ -309,13 +309,65 @@ static void test_document_pick_epochs_follows_the_tags(void **state)
         epochs.values[t] = 100 + t;
     for (size_t i = 0; i < document_precomputed_count(); i++) {
         struct document_request request = document_precomputed(i);
-        struct cache_epochs picked = document_pick_epochs(&request, &epochs);
+        struct cache_epochs picked = document_pick_epochs(&request, all, &epochs);
         const struct cache_tags *tags = document_tags(&request);
 
         assert_string_equal(picked.instance, epochs.instance);
         for (size_t t = 0; t < tags->n; t++)
             assert_string_equal(all->tags[picked.values[t] - 100].name, tags->tags[t].name);
     }
+}
+
+/* A batch opens the epochs of the needs of all a user's documents, and each document takes its own. */
+static void test_document_pick_epochs_from_those_of_more_needs(void **state)
+{
+    struct document_request request = {.section = SECTION_COMPREHENSIVE, .dimensions = DIMENSION_BIT(DIMENSION_TAG)};
+    const struct cache_tags *all = document_tags_of_needs(DOCUMENT_TAG_SETS - 1), *tags = document_tags(&request);
+    struct cache_epochs epochs = {.instance = "i"}, picked;
+
+    (void)state;
+    assert_int_equal(all->n, 6);
+    for (size_t t = 0; t < all->n; t++)
+        epochs.values[t] = 100 + t;
+    picked = document_pick_epochs(&request, all, &epochs);
+    assert_int_equal(tags->n, 5);
+    for (size_t t = 0; t < tags->n; t++)
+        assert_string_equal(all->tags[picked.values[t] - 100].name, tags->tags[t].name);
+    assert_int_equal(picked.values[tags->n], 0);
+}
+
+static void test_document_depends_on_its_own_tags_only(void **state)
+{
+    struct document_request groups = {.section = SECTION_GROUPED, .dimensions = DIMENSION_BIT(DIMENSION_PLAYBOOK)};
+    struct cache_tags changed = {1, {{"playbooks", false}}};
+
+    (void)state;
+    assert_true(document_depends_on(&groups, &changed));
+    groups.dimensions = DIMENSION_BIT(DIMENSION_TAG);
+    assert_false(document_depends_on(&groups, &changed));
+    changed = (struct cache_tags){2, {{"notes", false}, {"tags", false}}};
+    assert_true(document_depends_on(&groups, &changed));
+}
+
+static bool asks(const struct document_request *request, int64_t left_us, int64_t until_us)
+{
+    struct instant now = clock_now();
+    struct cache_header header = {.expires_at = {now.us + left_us}, .valid_until = {now.us + until_us}};
+
+    return document_asks_for_refresh(settings, request, &header);
+}
+
+static void test_document_asks_for_refresh_in_the_last_tenth_of_its_ttl(void **state)
+{
+    struct document_request request = document_precomputed(0);
+    int64_t tenth_us = INT64_C(777) * US_PER_SECOND / 10, day_us = INT64_C(86400) * US_PER_SECOND;
+
+    (void)state;
+    clock_set_override((struct instant){INT64_C(1750000000000000)});
+    assert_false(asks(&request, tenth_us, day_us));
+    assert_true(asks(&request, tenth_us - 1, day_us));
+    assert_false(asks(&request, tenth_us - 1, tenth_us - 1)); /* it ends with the day */
+    clock_clear_override();
 }
 
 static void test_document_ttl_is_the_setting(void **state)
@@ -348,6 +400,9 @@ int main(void)
         cmocka_unit_test(test_document_tags_of_comprehensive_name_all_it_reads),
         cmocka_unit_test(test_document_tags_of_positions_name_the_shared_prices),
         cmocka_unit_test(test_document_pick_epochs_follows_the_tags),
+        cmocka_unit_test(test_document_pick_epochs_from_those_of_more_needs),
+        cmocka_unit_test(test_document_depends_on_its_own_tags_only),
+        cmocka_unit_test(test_document_asks_for_refresh_in_the_last_tenth_of_its_ttl),
         cmocka_unit_test(test_document_ttl_is_the_setting),
     };
 

@@ -75,16 +75,6 @@ static void test_event_tag_find_knows_every_tag_of_the_types(void **state)
     assert_false(event_tag_find("", &tag));
 }
 
-static void test_event_tags_want_job_only_for_sources_of_kept_documents(void **state)
-{
-    struct cache_tags notes_only = {.n = 1, .tags = {{"notes", false}}};
-    struct cache_tags settings_too = {.n = 2, .tags = {{"notes", false}, {"settings", false}}};
-
-    (void)state;
-    assert_false(event_tags_want_job(&notes_only));
-    assert_true(event_tags_want_job(&settings_too));
-}
-
 static void test_event_tags_add_merges_or_changes_nothing(void **state)
 {
     struct cache_tags tags = {.n = 1, .tags = {{"notes", false}}}, all = *event_user_tags(), prices = {.n = 1};
@@ -119,7 +109,6 @@ int main(void)
         cmocka_unit_test(test_event_type_tags_follow_the_asset),
         cmocka_unit_test(test_event_type_tags_ignore_the_asset_of_other_types),
         cmocka_unit_test(test_event_tag_find_knows_every_tag_of_the_types),
-        cmocka_unit_test(test_event_tags_want_job_only_for_sources_of_kept_documents),
         cmocka_unit_test(test_event_tags_add_merges_or_changes_nothing),
         cmocka_unit_test(test_event_erase_tag_is_no_tag),
     };

@@ -1,0 +1,223 @@
+"""Documents that were asked for once are kept fresh while their user is active, and nothing else is."""
+import time
+
+import pytest
+
+from harness import add_option, add_stock, token, wait_until
+
+SERIES = "/api/analytics/time-series?time_range=7d"
+PLAYBOOKS = "/api/playbooks/analytics"
+BY_PLAYBOOK = "/api/analytics/grouped?grouping_types=playbook"
+BY_TAG = "/api/analytics/grouped?grouping_types=tag,symbol"
+BY_BROKERAGE = "/api/analytics/grouped?grouping_types=brokerage"
+COMPREHENSIVE = "/api/analytics/comprehensive?include_grouped_analytics=true&grouping_types=side"
+WANTED = [
+    SERIES, PLAYBOOKS, BY_PLAYBOOK, BY_TAG, BY_BROKERAGE, COMPREHENSIVE, "/api/playbooks/1/analytics",
+    "/api/analytics/calendar", "/api/analytics/positions", "/api/analytics/trade?trade_id=1&trade_type=stock",
+    "/api/analytics/symbol?symbol=acme", "/api/stocks/analytics/pnl", "/api/stocks/analytics/win-rate",
+    "/api/analytics/core?time_range=custom&start_date=2020-01-01", "/api/analytics/risk?risk_free_rate=0.05",
+    "/api/stocks/analytics?null_as_zero=true",
+    "/api/analytics/performance?asset=stocks&time_range=custom&start_date=2020-01-01T00:00:00Z",
+]
+
+
+def execute(db, sql, *arguments):
+    with db.cursor() as cursor:
+        cursor.execute(sql, arguments)
+        return cursor.fetchall() if cursor.description else None
+
+
+def header(servers, key):
+    """The fields of a stored value's first line; None when there is none."""
+    line = servers.redis("GET", key).split(b"\n", 1)[0]
+    return dict(word.split("=", 1) for word in line.decode().split()[1:]) or None
+
+
+def is_valid(servers, key, user):
+    for pair in (header(servers, key) or {"epochs": "none:0"})["epochs"].split(","):
+        tag, epoch = pair.split(":")
+        present = servers.redis("HGET", "epoch:shared", tag[1:]) if tag[0] == "@" else servers.redis("HGET", f"epoch:{{{user}}}", tag)
+        if present.decode() != epoch:
+            return False
+    return True
+
+
+def ask(servers, web, path, user="ann"):
+    """Asks for a document that is not stored yet: its key in Redis."""
+    before = set(servers.redis("KEYS", "analytics:*").split())
+    answer = web.get(path, user)
+    assert answer.status == 200, answer
+    assert answer.headers["Cache-Status"] == "pnlcache; fwd=miss; stored", path
+    (key,) = set(servers.redis("KEYS", "analytics:*").split()) - before
+    return key.decode()
+
+
+def is_hit(answer):
+    return answer.status == 200 and answer.headers["Cache-Status"].startswith("pnlcache; hit")
+
+
+def jobs_queued(servers):
+    words = servers.redis("XINFO", "STREAM", "jobs").decode().splitlines()
+    return int(words[words.index("entries-added") + 1])
+
+
+def queue_is_empty(servers):
+    return servers.redis("XLEN", "jobs") == b"0"
+
+
+@pytest.fixture
+def journal(db):
+    for n in (1, 2):
+        add_stock(db, "ann", n, brokerage_name="Alpha")
+    add_option(db, "ann", 1)
+    add_stock(db, "ann", 9, exit="NULL", exit_price=None)
+    execute(db, "INSERT INTO latest_price (symbol, price) VALUES ('ACME', 12)")
+    execute(db, "INSERT INTO playbook (user_id, id, name) VALUES ('ann', 1, 'Gap')")
+    execute(db, "INSERT INTO stock_trade_playbook (user_id, stock_trade_id, setup_id) VALUES ('ann', 1, 1)")
+    execute(db, "INSERT INTO trade_tags (user_id, id, name) VALUES ('ann', 1, 'calm')")
+    execute(db, "INSERT INTO stock_trade_tags (user_id, stock_trade_id, tag_id) VALUES ('ann', 1, 1)")
+
+
+@pytest.fixture
+def settled(servers, db, journal, worker):
+    """The journal's own events are over: what follows is the test's."""
+    wait_until(lambda: execute(db, "SELECT count(*) FROM pnlcache.change_log") == [(0,)] and queue_is_empty(servers),
+               what="an empty outbox and queue")
+
+
+def test_what_was_asked_for_is_refreshed_after_a_change(servers, web, db, responder, settled):
+    keys = {path: ask(servers, web, path) for path in WANTED}
+    assert int(servers.redis("ZCARD", "wanted:{ann}")) == len(WANTED)
+    add_stock(db, "ann", 3)
+    wait_until(lambda: queue_is_empty(servers) and all(is_valid(servers, key, "ann") for key in keys.values()),
+               what="every document that was asked for, computed anew")
+    answers = {path: web.get(path, "ann") for path in WANTED}
+    assert [path for path, answer in answers.items() if not is_hit(answer)] == []
+    assert answers["/api/analytics/symbol?symbol=acme"].json()["data"]["total_trades"] == 4
+    assert answers[COMPREHENSIVE].json()["data"]["core_metrics"]["total_trades"] == 4
+    assert answers[COMPREHENSIVE].json()["data"]["open_positions"]["priced_count"] == 1
+    assert answers["/api/analytics/positions"].json()["data"]["unrealized_pnl"] == 200
+    assert answers[BY_BROKERAGE].json()["data"]["Alpha"]["core_metrics"]["total_trades"] == 2
+    assert answers["/api/stocks/analytics/pnl"].json()["data"]["total_pnl"] == "300.0000"
+    assert answers[PLAYBOOKS].json()["data"][0]["total_trades"] == 1
+
+
+def test_refreshed_documents_equal_computed_ones(servers, web, db, responder, settled):
+    """The one pass for many documents against the read-through of each."""
+    keys = {path: ask(servers, web, path) for path in WANTED}
+    add_stock(db, "ann", 3, exit_price=7)
+    wait_until(lambda: queue_is_empty(servers) and all(is_valid(servers, key, "ann") for key in keys.values()))
+    for path in WANTED:
+        stored = web.get(path, "ann")
+        fresh = web.get(path + ("&" if "?" in path else "?") + "user_id=ann", headers={"Authorization": "Bearer " + token("service", role="service_role"), "Cache-Control": "no-cache"})
+        assert is_hit(stored) and not is_hit(fresh), path
+        data = [answer.json()["data"] for answer in (stored, fresh)]
+        assert drop_clock(data[0]) == drop_clock(data[1]), path
+
+
+def drop_clock(data):
+    """Without what depends on the second of the computation."""
+    if isinstance(data, dict):
+        return {name: drop_clock(value) for name, value in data.items() if name not in ("days_held", "as_of")}
+    return [drop_clock(value) for value in data] if isinstance(data, list) else data
+
+
+def test_a_playbook_change_refreshes_what_reads_playbooks_and_no_more(servers, web, db, responder, settled):
+    series, playbooks, groups = (ask(servers, web, path) for path in (SERIES, PLAYBOOKS, BY_PLAYBOOK))
+    computed = header(servers, series)["computed"]
+    execute(db, "UPDATE playbook SET name = 'Gap and go' WHERE user_id = 'ann'")
+    wait_until(lambda: queue_is_empty(servers) and not outdated(db)
+               and all(is_valid(servers, key, "ann") for key in (playbooks, groups)))
+    answer = web.get(PLAYBOOKS, "ann")
+    assert is_hit(answer) and answer.json()["data"][0]["playbook_name"] == "Gap and go"
+    assert is_hit(web.get(BY_PLAYBOOK, "ann"))
+    assert header(servers, series)["computed"] == computed
+
+
+def outdated(db):
+    return execute(db, "SELECT count(*) FROM pnlcache.change_log") != [(0,)]
+
+
+def test_a_tag_queues_a_job_only_when_a_document_depends_on_it(servers, web, db, responder, settled):
+    ask(servers, web, BY_TAG)
+    before = jobs_queued(servers)
+    execute(db, "UPDATE playbook SET name = 'Other' WHERE user_id = 'ann'")
+    wait_until(lambda: not outdated(db))
+    assert jobs_queued(servers) == before
+    execute(db, "UPDATE trade_tags SET name = 'x' WHERE user_id = 'ann'")
+    wait_until(lambda: not outdated(db))
+    assert jobs_queued(servers) == before + 1
+    wait_until(lambda: queue_is_empty(servers))
+    groups = web.get(BY_TAG, "ann")
+    assert is_hit(groups) and "tag:x" in groups.json()["data"]
+
+
+def test_scheduled_job_renews_what_active_users_want(servers, web, db, journal, responder, run_worker):
+    add_stock(db, "bob", 1)
+    keys = {user: ask(servers, web, SERIES, user) for user in ("ann", "bob")}
+    long_ago = int(time.time()) - 3 * 86400
+    servers.redis("ZADD", "active:users", long_ago, "bob")
+    computed = {user: header(servers, key)["computed"] for user, key in keys.items()}
+    run_worker("job", "precompute", "--active", ACTIVE_WINDOW="86400")
+    assert header(servers, keys["ann"])["computed"] > computed["ann"]
+    assert header(servers, keys["bob"])["computed"] == computed["bob"]
+
+
+def test_one_batch_serves_users_with_different_needs(servers, web, db, responder, run_worker):
+    """Nobody's annotations, details or prices get into another's documents, and nobody waits for another's."""
+    wants = {"ann": [BY_BROKERAGE], "bob": [], "cid": [COMPREHENSIVE, BY_TAG], "dan": [BY_BROKERAGE, SERIES], "eve": [SERIES]}
+    for user, paths in wants.items():
+        add_stock(db, user, 1, brokerage_name=user)
+        for path in paths:
+            ask(servers, web, path, user)
+        web.get("/api/analytics/core", user)
+        add_stock(db, user, 2, brokerage_name=user)  # no worker runs, so no epoch goes: a hit shows what the job stored
+    done = run_worker("job", "precompute", "--all")
+    assert "users=5 failed=0" in done.stderr
+    for user, paths in wants.items():
+        answers = {path: web.get(path, user) for path in [*paths, "/api/analytics/core"]}
+        assert all(is_hit(answer) for answer in answers.values()), user
+        assert answers["/api/analytics/core"].json()["data"]["total_trades"] == 2
+        if BY_BROKERAGE in answers:
+            groups = answers[BY_BROKERAGE].json()["data"]
+            assert list(groups) == [user] and groups[user]["core_metrics"]["total_trades"] == 2
+        if SERIES in answers:
+            assert answers[SERIES].json()["data"]["daily_pnl"], answers[SERIES]
+    assert len(servers.redis("HKEYS", "epoch:{bob}").split()) == 3
+    assert len(servers.redis("HKEYS", "epoch:{cid}").split()) == 4
+
+
+def test_the_record_holds_the_documents_asked_last(servers, web, db, journal, start_responder, run_worker):
+    start_responder(WANTED_DOCUMENTS="3")
+    keys = [ask(servers, web, f"/api/analytics/symbol?symbol=S{n}") for n in range(6)]
+    assert int(servers.redis("ZCARD", "wanted:{ann}")) == 3
+    computed = [header(servers, key)["computed"] for key in keys]
+    run_worker("job", "precompute", "--active")
+    assert [header(servers, key)["computed"] > old for key, old in zip(keys, computed)] == [False] * 3 + [True] * 3
+
+
+def test_a_hit_writes_no_record(servers, web, db, journal, responder):
+    ask(servers, web, SERIES)
+    servers.redis("DEL", "wanted:{ann}")
+    assert is_hit(web.get(SERIES, "ann"))
+    web.get("/api/analytics/core", "ann")  # precomputed: no record on a miss either
+    assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+
+
+def test_what_is_gone_is_forgotten(servers, web, db, responder, settled):
+    ask(servers, web, "/api/analytics/trade?trade_id=2&trade_type=stock")
+    ask(servers, web, SERIES)
+    execute(db, "DELETE FROM stocks WHERE user_id = 'ann' AND id = 2")
+    wait_until(lambda: servers.redis("ZCARD", "wanted:{ann}") == b"1", what="the trade's document forgotten")
+    assert web.get("/api/analytics/trade?trade_id=2&trade_type=stock", "ann").status == 404
+
+
+def test_foreign_records_are_dropped_and_counted(servers, web, db, journal, responder, run_worker):
+    ask(servers, web, SERIES)
+    servers.redis("ZADD", "wanted:{ann}", 9999999999999, "core asset=everything", 9999999999999, "")
+    add_stock(db, "bob", 1)
+    servers.redis("SET", "wanted:{bob}", "foreign")
+    done = run_worker("job", "precompute", "--all")
+    assert "requests_dropped=3" in done.stderr and "failed=0" in done.stderr
+    assert servers.redis("ZCARD", "wanted:{ann}") == b"1"
+    assert servers.redis("EXISTS", "wanted:{bob}") == b"0"
