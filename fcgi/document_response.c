@@ -1,5 +1,19 @@
 #include "fcgi/document_response.h"
 
+/* Of a value that says that there is no such document; `text` need not end with a NUL. */
+static enum status respond_not_found(struct exchange *x, const struct cache_header *header, const char *text,
+                                     size_t len, enum cache_source source)
+{
+    struct http_document document = {.header = header, .source = source};
+
+    buf_clear(&x->body);
+    buf_append(&x->body, text, len);
+    if (buf_status(&x->body) != STATUS_OK)
+        return STATUS_NO_MEMORY;
+    http_respond_not_found(&x->response, &x->request, &document, x->body.data);
+    return STATUS_OK;
+}
+
 enum status document_respond_stored(struct exchange *x, const struct cache_header *header, const char *body, bool copy,
                                     enum cache_source source, int64_t max_age_s)
 {
@@ -13,6 +27,8 @@ enum status document_respond_stored(struct exchange *x, const struct cache_heade
         .max_age_private_s = max_age_s,
     };
 
+    if (header->encoding == CACHE_NOT_FOUND)
+        return respond_not_found(x, header, body, header->body_size, source);
     if (copy || (header->encoding == CACHE_GZIP && !gzip)) {
         buf_clear(&x->body);
         if (gzip || header->encoding == CACHE_IDENTITY) {
@@ -36,6 +52,8 @@ enum status document_respond_computed(struct exchange *x, const struct cache_hea
 {
     bool gzip = http_accepts_gzip(request_param(&x->request, PARAM_ACCEPT_ENCODING));
 
+    if (body->not_found)
+        return respond_not_found(x, header, body->bytes, body->len, source);
     buf_clear(&x->body);
     gzip = gzip && cache_compress(body->bytes, body->len, &x->body);
     if (!gzip) {

@@ -144,20 +144,23 @@ static bool is_not_modified(const struct request *request, const char *etag, str
     return whole_seconds(modified.us) <= whole_seconds(since.us);
 }
 
-static void add_cache_status(struct response *r, const struct http_document *d, struct instant now)
+static void append_cache_status(struct buf *out, const struct http_document *d, struct instant now)
 {
     struct instant end =
         d->header->expires_at.us < d->header->valid_until.us ? d->header->expires_at : d->header->valid_until;
 
+    buf_append_string(out, "Cache-Status: pnlcache; ");
     switch (d->source) {
     case SOURCE_REDIS:
-        response_header_number(r, "Cache-Status: pnlcache; hit; ttl=", whole_seconds(end.us - now.us),
-                               "; detail=redis");
+        buf_append_string(out, "hit; ttl=");
+        buf_append_int(out, whole_seconds(end.us - now.us));
+        buf_append_string(out, "; detail=redis");
         break;
-    case SOURCE_MISS_STORED: response_header(r, "Cache-Status", "pnlcache; fwd=miss; stored"); break;
-    case SOURCE_MISS: response_header(r, "Cache-Status", "pnlcache; fwd=miss"); break;
-    case SOURCE_BYPASS: response_header(r, "Cache-Status", "pnlcache; fwd=bypass"); break;
+    case SOURCE_MISS_STORED: buf_append_string(out, "fwd=miss; stored"); break;
+    case SOURCE_MISS: buf_append_string(out, "fwd=miss"); break;
+    case SOURCE_BYPASS: buf_append_string(out, "fwd=bypass"); break;
     }
+    buf_append_string(out, "\r\n");
 }
 
 static void add_cache_headers(struct response *r, const struct request *request, const struct http_document *d,
@@ -178,7 +181,7 @@ static void add_cache_headers(struct response *r, const struct request *request,
     else
         response_header(r, "Cache-Control", "private, no-cache");
     response_header_number(r, "Age: ", whole_seconds(now.us - d->header->computed_at.us), "");
-    add_cache_status(r, d, now);
+    append_cache_status(&r->head, d, now);
     int64_t took_us = clock_monotonic_us() - request->arrived_us;
     buf_append_string(&r->head, "Server-Timing: total;dur=");
     buf_append_int(&r->head, took_us / 1000);
@@ -202,4 +205,14 @@ void http_respond_document(struct response *r, const struct request *request, co
     if (gzip)
         response_header(r, "Content-Encoding", "gzip");
     response_finish(r, "application/json", d->bytes, d->len, request->method != METHOD_HEAD);
+}
+
+void http_respond_not_found(struct response *r, const struct request *request, const struct http_document *d,
+                            const char *detail)
+{
+    struct buf status = BUF_INIT;
+
+    append_cache_status(&status, d, clock_now());
+    response_problem(r, request, 404, detail, NULL, buf_status(&status) == STATUS_OK ? status.data : NULL);
+    buf_release(&status);
 }

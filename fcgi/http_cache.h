@@ -35,4 +35,9 @@ struct http_document {
 /* The whole response: 200 or 304, with or without body. The document's bytes must live until it is written. */
 void http_respond_document(struct response *r, const struct request *request, const struct http_document *document);
 
+/* The 404 of a value that says there is nothing: the problem document with this detail, and Cache-Status. The document's
+ * bytes are not read. */
+void http_respond_not_found(struct response *r, const struct request *request, const struct http_document *document,
+                            const char *detail);
+
 #endif

@@ -13,6 +13,7 @@
 #include "fcgi/connection.h"
 #include "fcgi/document_response.h"
 #include "fcgi/misses.h"
+#include "fcgi/refresher.h"
 #include "fcgi/router.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
@@ -275,10 +276,12 @@ static void serve_turn(struct loop *loop)
                    document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
                                            r->settings->http_max_age_private_s) == STATUS_OK;
         loop->n_hits += hit;
-        if (hit)
+        if (hit) {
+            refresher_notice_hit(r->refresher, x, &lookup->header);
             send_answer(loop, x);
-        else
+        } else {
             defer(loop, x);
+        }
     }
     for (size_t i = 0; i < n; i++)
         touch(loop, users[i]);

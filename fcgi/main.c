@@ -12,6 +12,7 @@
 #include "fcgi/listener.h"
 #include "fcgi/loop.h"
 #include "fcgi/misses.h"
+#include "fcgi/refresher.h"
 #include "fcgi/request_reader.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
@@ -172,6 +173,8 @@ static enum status serve(struct responder *responder, struct listener *listener,
         status = misses_start(responder, loop_complete, &responder->misses, err);
     if (status == STATUS_OK)
         status = webhook_lane_start(responder, loop_complete, &responder->webhook_lane, err);
+    if (status == STATUS_OK)
+        status = refresher_start(responder, &responder->refresher, err);
     while (status == STATUS_OK && n < settings->threads) {
         status = loop_start(&options, &loops[n], err);
         n += status == STATUS_OK;
@@ -192,6 +195,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
         loop_join(&loops[i]);
     misses_stop(&responder->misses);
     webhook_lane_stop(&responder->webhook_lane);
+    refresher_stop(&responder->refresher);
     health_stop(responder->health);
     free(loops);
     return status;

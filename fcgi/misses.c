@@ -87,13 +87,16 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
         .tags = document_tags(&leader->document),
         .epochs = epochs ? epochs : &none,
         .body = body,
-        .ttl_s = document_ttl_s(r->settings, &leader->document),
+        .ttl_s =
+            body->nothing_there ? r->settings->cache_ttl_not_found_s : document_ttl_s(r->settings, &leader->document),
         .user_id = leader->user_id,
-        .section = document_section_name(leader->document.section),
+        .section = body->nothing_there ? NULL : document_section_name(leader->document.section), /* no news */
     };
     enum cache_source source = leader->bypass ? SOURCE_BYPASS : SOURCE_MISS;
     struct err err;
 
+    if (epochs && body->nothing_there && !responder_may_keep_absence(r, leader->user_id))
+        epochs = NULL;
     if (epochs && cache_store_many(r->cache, t->redis, &one, 1, &err) == STATUS_OK && one.status == STATUS_OK)
         source = SOURCE_MISS_STORED;
     if (source == SOURCE_MISS_STORED && !one.unchanged)
@@ -128,10 +131,6 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     buf_clear(&t->out);
     int64_t begin_us = clock_monotonic_us();
     enum status status = document_compute(t->db, &leader->document, user_id, &t->out, &body, &err);
-    if (status == STATUS_NOT_FOUND) {
-        fail_all(f, status, err.text, NULL);
-        return;
-    }
     if (status != STATUS_OK) {
         fail_all(f, status == STATUS_INVALID ? STATUS_INTERNAL : status,
                  status_is_transient(status) ? "the database cannot answer at the moment" : NULL, &err);
@@ -139,7 +138,7 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     }
     body.cost_us = clock_monotonic_us() - begin_us;
     enum cache_source source = store(t, leader, opened ? &epochs : NULL, &body, &header);
-    if (source == SOURCE_MISS_STORED)
+    if (source == SOURCE_MISS_STORED && !body.nothing_there)
         note_wanted(t, leader);
     for (struct exchange *x = f->first; x; x = x->next)
         if (document_respond_computed(x, &header, &body, source, r->settings->http_max_age_private_s) != STATUS_OK)

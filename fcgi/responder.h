@@ -28,8 +28,10 @@ struct secrets {
 
 struct misses;
 struct webhook_lane;
+struct refresher;
 
 #define RESPONDER_TOUCH_SLOTS 4096
+#define RESPONDER_ABSENCE_SLOTS 1024
 
 struct responder {
     const struct settings *settings; /* as of the start */
@@ -38,9 +40,12 @@ struct responder {
     struct pending *pending;
     struct misses *misses;
     struct webhook_lane *webhook_lane;
+    struct refresher *refresher; /* NULL: nothing is cached in Redis */
     pthread_mutex_t secrets_lock;
     struct secrets *secrets;
     _Atomic uint64_t touched[RESPONDER_TOUCH_SLOTS]; /* a user's hash and the minute of the last touch */
+    _Atomic uint64_t
+        absences[RESPONDER_ABSENCE_SLOTS]; /* which CACHE_TTL_NOT_FOUND it is, and how many were kept in it */
 };
 
 enum status responder_init(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
@@ -50,6 +55,11 @@ enum status responder_take_secrets(struct responder *r, const struct settings *s
 
 /* True at most once a minute per user (a little oftener when users share a slot): note that the user is active. */
 bool responder_should_touch(struct responder *r, const char *user_id);
+
+/* Whether one more answer about something unknown of this user may be kept in Redis: a flood of made-up ids must not fill it.
+ * At most 64 in CACHE_TTL_NOT_FOUND (fewer when users share a slot), so at most 65,536 by one responder. False when the TTL
+ * is 0. Counts this one. */
+bool responder_may_keep_absence(struct responder *r, const char *user_id);
 
 struct secrets *secrets_get(struct responder *r);
 void secrets_put(struct secrets **secrets);

@@ -268,20 +268,55 @@ enum status document_build(const struct document_source *source, struct report *
     return status == STATUS_OK ? write_from(source, &journal, report, 0, &settled, out, ret_body, err) : status;
 }
 
+/* That there is no such document, for as long as that is known to hold. */
+static enum status write_not_found(const struct document_source *source, const struct err *reason, struct buf *out,
+                                   struct cache_body *ret_body, struct err *err)
+{
+    size_t start = out->len;
+
+    buf_append_string(out, reason->text);
+    if (buf_status(out) != STATUS_OK)
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for a document");
+    *ret_body = (struct cache_body){
+        .bytes = out->data + start,
+        .len = out->len - start,
+        .computed_at = source->computed_at,
+        .valid_until = journal_valid_until(source->journal),
+        .not_found = true,
+        .nothing_there = true,
+    };
+    return STATUS_OK;
+}
+
+static bool names_unknown_symbol(const struct document_request *request, const struct journal *journal)
+{
+    uint32_t id;
+
+    return request->section == SECTION_SYMBOL &&
+           !symbol_table_find(&journal->symbols, (struct text_ref){request->symbol, strlen(request->symbol)}, &id);
+}
+
 /* Inside the snapshot. */
 static enum status compute_one(struct db *db, const struct document_request *request, const char *user_id,
                                struct instant as_of, struct buf *out, struct cache_body *ret_body, struct err *err)
 {
     struct document_source source;
     struct report *report = NULL;
+    struct err reason = {{0}};
     enum status status;
 
     document_source_init(&source, user_id, NULL, clock_now());
-    status = document_source_read(&source, db, document_needs(request), as_of, err);
+    status = document_source_read(&source, db, document_needs(request), as_of, &reason);
     if (status == STATUS_OK)
-        status = report_new(&report, err);
+        status = report_new(&report, &reason);
     if (status == STATUS_OK)
-        status = document_build(&source, report, request, out, ret_body, err);
+        status = document_build(&source, report, request, out, ret_body, &reason);
+    if (status == STATUS_NOT_FOUND)
+        status = write_not_found(&source, &reason, out, ret_body, &reason);
+    else if (status == STATUS_OK)
+        ret_body->nothing_there = names_unknown_symbol(request, source.journal);
+    if (status != STATUS_OK)
+        status = err_fail(err, status, "%s", reason.text);
     report_free(&report);
     document_source_release(&source);
     return status;

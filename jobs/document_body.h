@@ -21,8 +21,9 @@ enum status document_build(const struct document_source *source, struct report *
                            const struct document_request *request, struct buf *out, struct cache_body *ret_body,
                            struct err *err) MUST_CHECK;
 
-/* The whole read-through of one document: snapshot, read, compute, write. The epochs must have been opened before.
- * Statuses of document_build(), and STATUS_INVALID: the user's settings cannot be used. */
+/* The whole read-through of one document: snapshot, read, compute, write. The epochs must have been opened before. That
+ * something is not there is an answer too: STATUS_OK with not_found and nothing_there. nothing_there alone: zeros about a
+ * symbol the user never traded. STATUS_INVALID: the user's settings cannot be used. */
 enum status document_compute(struct db *db, const struct document_request *request, const char *user_id,
                              struct buf *out, struct cache_body *ret_body, struct err *err) MUST_CHECK;
 

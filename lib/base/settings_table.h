@@ -44,6 +44,8 @@ SETTING(SECONDS, CACHE_DEFAULT_TTL, cache_default_ttl_s, "900", 1, 604800, "TTL 
 SETTING(SECONDS, CACHE_TTL_ANALYTICS, cache_ttl_analytics_s, "900", 1, 604800, "TTL of analytics documents")
 SETTING(SECONDS, CACHE_TTL_ANALYTICS_PNL, cache_ttl_analytics_pnl_s, "1800", 1, 604800, "TTL of the pnl answers")
 SETTING(SECONDS, CACHE_TTL_POSITIONS, cache_ttl_positions_s, "120", 1, 604800, "TTL of answers with open positions")
+SETTING(SECONDS, CACHE_TTL_NOT_FOUND, cache_ttl_not_found_s, "30", 0, 30,
+        "how long an unknown trade, symbol or playbook is remembered, unless its user's next event comes first; 0: not at all")
 SETTING(SECONDS, CACHE_TTL_EPOCH, cache_ttl_epoch_s, "86400", 3600, 2592000, "TTL of the epochs, renewed when touched")
 SETTING(BYTES, CACHE_MAX_VALUE, cache_max_value, "8m", 65536, 536870912, "larger values are not stored")
 SETTING(SECONDS, HTTP_MAX_AGE_PRIVATE, http_max_age_private_s, "0", 0, 86400,

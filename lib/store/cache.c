@@ -39,6 +39,8 @@ void cache_read_counters(const struct cache *cache, struct cache_counters *ret_c
     ret_counters->refused = cache->refused;
     ret_counters->too_large = cache->too_large;
     ret_counters->invalidations = cache->invalidations;
+    ret_counters->not_found_stored = cache->not_found_stored;
+    ret_counters->not_found_served = cache->not_found_served;
 }
 
 const char *cache_verdict_name(enum cache_verdict verdict)
@@ -133,6 +135,8 @@ static void count_verdicts(struct cache *cache, const struct cache_lookup *looku
         uint64_t hash;
 
         atomic_fetch_add_explicit(&cache->verdicts[lookups[i].verdict], 1, memory_order_relaxed);
+        if (lookups[i].verdict == CACHE_HIT && lookups[i].header.encoding == CACHE_NOT_FOUND)
+            atomic_fetch_add_explicit(&cache->not_found_served, 1, memory_order_relaxed);
         if (lookups[i].verdict != CACHE_MISS_DAMAGED)
             continue;
         hash = cache_key_hash(lookups[i].key);

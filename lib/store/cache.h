@@ -39,12 +39,13 @@ void cache_append_hash(struct buf *key, const void *bytes, size_t len);
 
 /* --- values ------------------------------------------------------------------------------- */
 
-enum cache_encoding { CACHE_IDENTITY, CACHE_GZIP };
+/* CACHE_NOT_FOUND: there is no such document; the body is the plain text that says so. */
+enum cache_encoding { CACHE_IDENTITY, CACHE_GZIP, CACHE_NOT_FOUND };
 
 /* The parsed header line. Layout (fixed order, fixed width for a given set of tags):
  *
  * PNLC1 etag=<32 hex> content=<32 hex> instance=<40 hex> computed=<17 digits, us> until=<17 digits, us>
- *   expires=<17 digits, us> cost=<8 digits, us> enc=<i|g> size=<9 digits> sum=<16 hex>
+ *   expires=<17 digits, us> cost=<8 digits, us> enc=<i|g|n> size=<9 digits> sum=<16 hex>
  *   epochs=<tag>:<16 hex>[,<tag>:<16 hex>...]\n
  *
  * etag: XXH3-128 of the identity body. content: XXH3-128 of the body without what every computation
@@ -185,6 +186,9 @@ struct cache_body {
     size_t volatile_start, volatile_end;
     struct instant computed_at, valid_until;
     int64_t cost_us;
+    bool not_found; /* the bytes say what is not there: stored as CACHE_NOT_FOUND */
+    bool
+        nothing_there; /* it speaks of something unknown, as every not_found does: worth keeping for a short time only */
 };
 
 struct cache_store {
@@ -219,6 +223,7 @@ bool cache_compress(const char *bytes, size_t len, struct buf *out);
 struct cache_counters {
     uint64_t verdicts[CACHE_VERDICTS];
     uint64_t stored, unchanged, refused, too_large, invalidations;
+    uint64_t not_found_stored, not_found_served; /* of those stored, of the hits */
 };
 void cache_read_counters(const struct cache *cache, struct cache_counters *ret_counters);
 

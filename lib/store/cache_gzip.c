@@ -95,7 +95,7 @@ enum status cache_body_unpack(const struct cache_header *header, const char *bod
     }
     if (size > max)
         return STATUS_LIMIT;
-    if (header->encoding == CACHE_IDENTITY) {
+    if (header->encoding != CACHE_GZIP) {
         buf_append(out, body, size);
         return buf_status(out);
     }

@@ -95,11 +95,17 @@ static bool take_instant(struct cursor *c, struct instant *ret_instant)
     return true;
 }
 
+/* In the order of enum cache_encoding. */
+static const char encoding_letters[] = "ign";
+
 static bool take_encoding(struct cursor *c, enum cache_encoding *ret_encoding)
 {
-    if (c->at == c->end || (*c->at != 'i' && *c->at != 'g'))
+    const char *letter = c->at == c->end || *c->at == '\0' ? NULL : strchr(encoding_letters, *c->at);
+
+    if (letter == NULL)
         return false;
-    *ret_encoding = *c->at++ == 'g' ? CACHE_GZIP : CACHE_IDENTITY;
+    *ret_encoding = (enum cache_encoding)(letter - encoding_letters);
+    c->at++;
     return true;
 }
 
@@ -210,7 +216,7 @@ void cache_header_append(struct buf *out, const struct cache_header *h)
     append_decimal(out, " until=", h->valid_until.us, 17, DIGITS_17_MAX);
     append_decimal(out, " expires=", h->expires_at.us, 17, DIGITS_17_MAX);
     append_decimal(out, " cost=", h->cost_us, 8, COST_MAX);
-    append_text(out, " enc=", h->encoding == CACHE_GZIP ? "g" : "i");
+    append_text(out, " enc=", (const char[]){encoding_letters[h->encoding], '\0'});
     append_decimal(out, " size=", (int64_t)h->body_size, 9, CACHE_BODY_MAX);
     append_hex(out, " sum=", h->body_sum);
     append_text(out, " epochs=", "");

@@ -15,7 +15,7 @@ struct cache {
     int64_t epoch_ttl_s;
     size_t max_value;
     _Atomic uint64_t verdicts[CACHE_VERDICTS];
-    _Atomic uint64_t stored, unchanged, refused, too_large, invalidations;
+    _Atomic uint64_t stored, unchanged, refused, too_large, invalidations, not_found_stored, not_found_served;
     /* Hashes of keys seen damaged, so that the next store replaces the body even where the header looks right. A
      * collision forgets one until it is seen again. */
     _Atomic uint64_t damaged[CACHE_DAMAGED_SLOTS];

@@ -68,7 +68,7 @@ void cache_describe(const struct cache *cache, const struct cache_store *store, 
                                .valid_until = body->valid_until,
                                .expires_at = expiry(store),
                                .cost_us = body->cost_us,
-                               .encoding = CACHE_IDENTITY,
+                               .encoding = body->not_found ? CACHE_NOT_FOUND : CACHE_IDENTITY,
                                .body_size = body->len,
                                .body_sum = XXH3_64bits(body->bytes, body->len),
                                .n_epochs = store->tags->n};
@@ -170,7 +170,7 @@ static enum status build_value(const struct cache *cache, struct cache_store *st
     const char *bytes = body->bytes;
     enum status status;
 
-    if (cache_compress(body->bytes, body->len, &packed)) {
+    if (!body->not_found && cache_compress(body->bytes, body->len, &packed)) {
         bytes = packed.data;
         store->header.encoding = CACHE_GZIP;
         store->header.body_size = packed.len;
@@ -220,6 +220,8 @@ static void count_store(struct cache *cache, const struct cache_store *store)
     else if (store->status == STATUS_LIMIT)
         counter = &cache->too_large;
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+    if (store->status == STATUS_OK && store->body->not_found)
+        atomic_fetch_add_explicit(&cache->not_found_stored, 1, memory_order_relaxed);
 }
 
 static enum status look(const struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,

@@ -189,19 +189,136 @@ def test_one_batch_serves_users_with_different_needs(servers, web, db, responder
 
 def test_the_record_holds_the_documents_asked_last(servers, web, db, journal, start_responder, run_worker):
     start_responder(WANTED_DOCUMENTS="3")
-    keys = [ask(servers, web, f"/api/analytics/symbol?symbol=S{n}") for n in range(6)]
+    keys = [ask(servers, web, f"/api/analytics/core?risk_free_rate=0.0{n}") for n in range(6)]
     assert int(servers.redis("ZCARD", "wanted:{ann}")) == 3
     computed = [header(servers, key)["computed"] for key in keys]
     run_worker("job", "precompute", "--active")
     assert [header(servers, key)["computed"] > old for key, old in zip(keys, computed)] == [False] * 3 + [True] * 3
 
 
-def test_a_hit_writes_no_record(servers, web, db, journal, responder):
+def test_a_precomputed_document_is_not_noted(servers, web, db, journal, start_responder):
+    responder = start_responder()
+    for _ in range(2):
+        assert web.get("/api/analytics/core", "ann").status == 200
+    assert responder.stop() == 0
+    responder.expected_end = True
+    assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+
+
+def test_an_hour_of_hits_is_noted_once(servers, web, db, journal, start_responder):
+    """A document that is always fresh is never missed: its reader must not fall out of the record for that."""
+    responder = start_responder()
     ask(servers, web, SERIES)
     servers.redis("DEL", "wanted:{ann}")
     assert is_hit(web.get(SERIES, "ann"))
-    web.get("/api/analytics/core", "ann")  # precomputed: no record on a miss either
+    wait_until(lambda: servers.redis("ZCARD", "wanted:{ann}") == b"1", what="the first hit noted")
+    servers.redis("DEL", "wanted:{ann}")
+    for _ in range(3):
+        assert is_hit(web.get(SERIES, "ann"))
+    assert responder.stop() == 0  # what was queued is done
+    responder.expected_end = True
     assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+
+
+def ages(servers, key, seconds_left):
+    """Makes a stored value expire so soon, by rewriting the fixed-width field of its header."""
+    line = servers.redis("GET", key).split(b"\n", 1)[0]
+    at = line.index(b" expires=") + len(b" expires=")
+    servers.redis("SETRANGE", key, at, "%017d" % int((time.time() + seconds_left) * 1e6))
+
+
+@pytest.mark.parametrize("path", ["/api/analytics/core", SERIES])
+def test_a_hit_near_its_end_is_refreshed_before_it_expires(servers, web, db, responder, settled, path):
+    key = ask(servers, web, SERIES) if path == SERIES else "analytics:combined:{ann}:all_time:core"
+    assert is_valid(servers, key, "ann")
+    old = header(servers, key)
+    ages(servers, key, 80)
+    assert is_hit(web.get(path, "ann"))
+    wait_until(lambda: header(servers, key)["expires"] > old["computed"] and header(servers, key)["computed"] > old["computed"],
+               what="the value renewed")
+    assert int(header(servers, key)["expires"]) > (time.time() + 700) * 1e6
+
+
+def test_one_value_asks_once(servers, web, db, journal, start_responder):
+    responder = start_responder()
+    key = ask(servers, web, SERIES)
+    ages(servers, key, 80)
+    for _ in range(5):
+        assert is_hit(web.get(SERIES, "ann"))
+    wait_until(lambda: servers.redis("XLEN", "jobs") == b"1", what="a job")
+    ages(servers, key, 70)  # another value, as far as anybody can tell
+    for _ in range(5):
+        assert is_hit(web.get(SERIES, "ann"))
+    assert responder.stop() == 0
+    responder.expected_end = True
+    assert servers.redis("XLEN", "jobs") == b"2"
+    assert b"expiring" in servers.redis("XRANGE", "jobs", "-", "+")
+
+
+def test_a_value_with_time_left_asks_for_nothing(servers, web, db, journal, start_responder):
+    responder = start_responder()
+    key = ask(servers, web, SERIES)
+    ages(servers, key, 100)
+    assert is_hit(web.get(SERIES, "ann"))
+    assert responder.stop() == 0
+    responder.expected_end = True
+    assert servers.redis("EXISTS", "jobs") == b"0"
+
+
+# --- what is not there ------------------------------------------------------------------------------------
+
+UNKNOWN = ["/api/analytics/trade?trade_id=77&trade_type=stock", "/api/playbooks/77/analytics"]
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_what_is_not_there_is_remembered_for_a_short_time(servers, web, db, journal, responder, path):
+    first, again = web.get(path, "ann"), web.get(path, "ann")
+    assert (first.status, again.status) == (404, 404)
+    assert first.headers["Cache-Status"] == "pnlcache; fwd=miss; stored" and is_remembered(again)
+    body = [{name: text for name, text in answer.json().items() if name != "request_id"} for answer in (first, again)]
+    assert body[0] == body[1] and again.headers["Content-Type"] == "application/problem+json"
+    (key,) = servers.redis("KEYS", "analytics:*").decode().split()
+    assert 0 < int(servers.redis("TTL", key)) <= 30
+    assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+
+
+def is_remembered(answer):
+    return answer.status == 404 and answer.headers["Cache-Status"].startswith("pnlcache; hit; ttl=")
+
+
+def test_an_event_ends_what_was_not_there(servers, web, db, journal, responder):
+    assert [web.get(path, "ann").status for path in UNKNOWN for _ in range(2)] == [404] * 4
+    add_stock(db, "ann", 77)
+    assert is_remembered(web.get(UNKNOWN[0], "ann"))  # nobody has said so yet
+    assert web.trade_event("ann").status == 202
+    found = web.get(UNKNOWN[0], "ann")
+    assert found.status == 200 and found.json()["data"]["trade_id"] == 77
+    execute(db, "INSERT INTO playbook (user_id, id, name) VALUES ('ann', 77, 'New')")
+    web.webhook({"type": "playbook.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {"user_id": "ann"}})
+    assert web.get(UNKNOWN[1], "ann").status == 200
+
+
+def test_an_unknown_symbol_is_remembered_as_shortly(servers, web, db, journal, responder):
+    key = ask(servers, web, "/api/analytics/symbol?symbol=NOSUCH")
+    assert 0 < int(servers.redis("TTL", key)) <= 30
+    assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+    known = ask(servers, web, "/api/analytics/symbol?symbol=ACME")
+    assert int(servers.redis("TTL", known)) > 700
+
+
+def test_a_flood_of_unknown_ids_fills_nothing(servers, web, db, journal, responder):
+    for n in range(100, 300):
+        assert web.get(f"/api/analytics/trade?trade_id={n}&trade_type=stock", "ann").status == 404
+        assert web.get(f"/api/analytics/symbol?symbol=S{n}", "ann").status == 200
+    assert 64 <= len(servers.redis("KEYS", "analytics:*").split()) <= 192  # a new period may have begun, even two
+    assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+
+
+def test_nothing_is_remembered_when_the_ttl_is_zero(servers, web, db, journal, start_responder):
+    start_responder(CACHE_TTL_NOT_FOUND="0")
+    for _ in range(2):
+        assert web.get(UNKNOWN[0], "ann").headers["Cache-Status"] == "pnlcache; fwd=miss"
+    assert servers.redis("KEYS", "analytics:*") == b""
 
 
 def test_what_is_gone_is_forgotten(servers, web, db, responder, settled):

@@ -58,15 +58,25 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct cache_store store(struct fixture *f, const char *body, size_t volatile_start, size_t volatile_end)
+static struct cache_store store_body(struct fixture *f, const struct cache_body *body)
 {
-    struct cache_body b = {body, strlen(body), volatile_start, volatile_end, clock_now(), INSTANT_NEVER, 7};
-    struct cache_store s = {.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = &b, .ttl_s = 900};
+    struct cache_store s = {.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = body, .ttl_s = 900};
     struct err err = {0};
 
     OK(cache_store_many(f->cache, f->redis, &s, 1, &err));
     s.body = NULL;
     return s;
+}
+
+static struct cache_store store(struct fixture *f, const char *body, size_t volatile_start, size_t volatile_end)
+{
+    return store_body(f, &(struct cache_body){.bytes = body,
+                                              .len = strlen(body),
+                                              .volatile_start = volatile_start,
+                                              .volatile_end = volatile_end,
+                                              .computed_at = clock_now(),
+                                              .valid_until = INSTANT_NEVER,
+                                              .cost_us = 7});
 }
 
 static struct cache_lookup look(struct fixture *f)
@@ -99,6 +109,35 @@ static void test_lookup_after_store_is_a_hit(void **state)
     assert_memory_equal(l.body, BODY, strlen(BODY));
     assert_string_equal(l.header.etag, s.header.etag);
     assert_in_range(command(f, "PTTL", f->key, NULL, NULL), 800000, 900000);
+}
+
+/* An absence is a value like any other: judged by the same epochs, replaced by what is there later. */
+static void test_store_of_what_is_not_found_is_a_value_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    char text[5000]; /* as a document it would be packed */
+    struct cache_body body = {.bytes = text, .len = sizeof text, .computed_at = clock_now(), .not_found = true};
+    struct cache_counters counters;
+    struct cache_lookup l;
+    struct err err = {0};
+
+    memset(text, 'x', sizeof text);
+    body.valid_until = INSTANT_NEVER;
+    OK(store_body(f, &body).status);
+    l = look(f);
+    assert_int_equal(l.verdict, CACHE_HIT);
+    assert_int_equal(l.header.encoding, CACHE_NOT_FOUND);
+    assert_int_equal(l.header.body_size, sizeof text);
+    assert_memory_equal(l.body, text, sizeof text);
+    (void)store(f, BODY, 0, 0);
+    l = look(f);
+    assert_int_equal(l.header.encoding, CACHE_IDENTITY);
+    OK(store_body(f, &body).status);
+    OK(cache_invalidate(f->cache, f->redis, f->user, &only_stocks, &err));
+    assert_int_equal(look(f).verdict, CACHE_MISS_EPOCH);
+    cache_read_counters(f->cache, &counters);
+    assert_int_equal(counters.not_found_stored, 2);
+    assert_int_equal(counters.not_found_served, 1);
 }
 
 static void test_lookup_of_nothing_is_absent(void **state)
@@ -246,7 +285,12 @@ static void *race(void *argument)
         struct buf hash = BUF_INIT;
 
         (void)snprintf(body, sizeof body, "%d%03d:%c%c%c", r->number, round, letter, letter, letter);
-        about = (struct cache_body){body, strlen(body), 0, 4, clock_now(), INSTANT_NEVER, 7};
+        about = (struct cache_body){.bytes = body,
+                                    .len = strlen(body),
+                                    .volatile_end = 4,
+                                    .computed_at = clock_now(),
+                                    .valid_until = INSTANT_NEVER,
+                                    .cost_us = 7};
         one =
             (struct cache_store){.key = r->f.key, .tags = &tags, .epochs = &r->f.epochs, .body = &about, .ttl_s = 900};
         r->n_bad += cache_store_many(r->f.cache, r->f.redis, &one, 1, NULL) != STATUS_OK;
@@ -384,7 +428,8 @@ static void test_store_of_many_refuses_only_the_erased(void **state)
 {
     struct fixture *f = *state;
     struct cache_epochs others;
-    struct cache_body b = {BODY, strlen(BODY), 0, 0, clock_now(), INSTANT_NEVER, 7};
+    struct cache_body b = {
+        .bytes = BODY, .len = strlen(BODY), .computed_at = clock_now(), .valid_until = INSTANT_NEVER, .cost_us = 7};
     struct cache_store s[3] = {{.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = &b, .ttl_s = 900},
                                {.key = "t:doc:other", .tags = &tags, .epochs = &others, .body = &b, .ttl_s = 900},
                                {.key = f->key, .tags = &tags, .epochs = &f->epochs, .body = &b, .ttl_s = 900}};
@@ -447,6 +492,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_open_epochs_agrees_and_survives_foreign_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_writers_that_race_never_mix_a_header_with_another_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_to_another_instance_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_of_what_is_not_found_is_a_value_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_of_a_large_body_is_packed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_over_maxmemory_is_refused_but_invalidation_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_after_erasure_during_compute_stores_nothing, set_up, tear_down),
