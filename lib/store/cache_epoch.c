@@ -310,11 +310,12 @@ static enum status take_deletes(const struct redis *redis, const struct cache_in
 /* A replica must have the deletion before it counts: it may be the master a second from now. */
 static enum status wait_for_replica(struct redis *redis, struct err *err)
 {
+    int64_t half_ms = redis_timeout_ms(redis) / 2 + 1;
     char wait_ms[24];
     const struct redis_reply *reply;
     enum status status;
 
-    (void)snprintf(wait_ms, sizeof wait_ms, "%lld", (long long)(redis_timeout_ms(redis) / 2 + 1));
+    (void)snprintf(wait_ms, sizeof wait_ms, "%lld", (long long)half_ms);
     status = redis_command(redis, &reply, err, "WAIT", "1", wait_ms, NULL);
     if (status == STATUS_OK && redis_reply_integer(reply) < 1)
         status = err_fail(err, STATUS_TIMEOUT, "no replica has confirmed the invalidation");
