@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [json] [hits] [precompute] [whale]        no name: all of them
+    bench.py [engine] [json] [hits] [precompute] [webhooks] [whale]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
-WHALE_TRADES (1000000).
+WEBHOOKS (10000), WHALE_TRADES (1000000).
 The last lines are `bench: NAME = VALUE`. docs/benchmarks.md says what each figure means.
 """
 import gzip
@@ -12,7 +12,9 @@ import json
 import os
 import re
 import resource
+import selectors
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -25,13 +27,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import psycopg2  # noqa: E402
-from harness import BUILD, Daemon, Servers, free_port, token, wait_until  # noqa: E402
+from harness import BUILD, Daemon, Servers, free_port, sign_webhook, token, wait_until, webhook_event  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
 SECONDS = int(os.environ.get("SECONDS", 3))
 USERS = int(os.environ.get("USERS", 1000))
 TRADES = int(os.environ.get("TRADES", 2000))
 SQL_USERS = int(os.environ.get("SQL_USERS", 20))
+WEBHOOKS = int(os.environ.get("WEBHOOKS", 10000))
 WHALE_TRADES = int(os.environ.get("WHALE_TRADES", 1000000))
 HIT_PATH = "/api/analytics/core?time_range=30d"
 HIT_USER = "bench-0001"
@@ -160,7 +163,7 @@ def bench_hits(servers):
 def answers(run):
     try:
         return run() > 0
-    except (subprocess.CalledProcessError, AssertionError):
+    except (subprocess.CalledProcessError, AssertionError, OSError):
         return False
 
 
@@ -305,6 +308,82 @@ def bench_whale(servers):
                        "ALTER TABLE stocks ENABLE TRIGGER USER;", "VACUUM ANALYZE stocks")
 
 
+# --- webhooks ---------------------------------------------------------------------------------------------
+
+
+def webhook_requests(n):
+    """n HTTP requests, each a trade event of its own id and signature, over all users in turn."""
+    requests = []
+    for i in range(n):
+        body = webhook_event(user=f"bench-{1 + i % USERS:04d}", asset="stocks", trade_ids=[i])
+        headers = "".join(f"{name}: {value}\r\n" for name, value in sign_webhook(body).items())
+        requests.append(f"POST /api/webhooks/trades HTTP/1.1\r\nHost: bench\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    return requests
+
+
+def post_all(port, requests, connections=64):
+    """Sends all of them over kept connections, on each the next one when the answer is there. Seconds; jobs that were queued."""
+    todo, left, jobs = iter(requests), len(requests), 0
+    selector = selectors.DefaultSelector()
+    start = time.monotonic()
+    for _ in range(connections):
+        sock = socket.create_connection(("127.0.0.1", port))
+        selector.register(sock, selectors.EVENT_READ, bytearray())
+        sock.sendall(next(todo))
+    while left > 0:
+        events = selector.select(30)
+        assert events, f"{left} webhooks have no answer"
+        for key, _ in events:
+            key.data.extend(key.fileobj.recv(65536))
+            head = key.data.find(b"\r\n\r\n")
+            length = re.search(rb"Content-Length: (\d+)", key.data)
+            if head < 0 or not length or len(key.data) < head + 4 + int(length[1]):
+                continue
+            assert key.data.startswith(b"HTTP/1.1 202 "), bytes(key.data)
+            jobs += json.loads(key.data[head + 4:])["data"]["jobs"]
+            key.data.clear()
+            left -= 1
+            request = next(todo, None)
+            if request:
+                key.fileobj.sendall(request)
+    seconds = time.monotonic() - start
+    for key in list(selector.get_map().values()):
+        key.fileobj.close()
+    return seconds, jobs
+
+
+def bench_webhooks(servers):
+    say(f"{WEBHOOKS} signed webhooks of {USERS} users through nginx, 64 connections, while a worker recomputes")
+    (servers.state / "web").mkdir(exist_ok=True)
+    port = free_port()
+    (servers.state / "nginx.conf").write_text(subprocess.run(
+        [ROOT / "tools/nginx_conf.sh", servers.run_dir, str(port), servers.state / "web"], capture_output=True, text=True, check=True).stdout)
+    settings = servers.settings(LOG_LEVEL="warn")
+    subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", "--all"], env=settings, check=True)
+    responder = Daemon([BUILD / "pnlcache.fcgi"], settings, servers.state / "responder.log")
+    worker = Daemon([BUILD / "pnlcache-worker", "run"], settings, servers.state / "worker.log")
+    try:
+        servers.start("nginx", PORT=str(port))
+        wait_until(lambda: answers(lambda: post_all(port, webhook_requests(1), 1)[0]), what="the first answer")
+        rates, drains = [], []
+        for round_ in range(ROUNDS):
+            requests = webhook_requests(WEBHOOKS)
+            seconds, jobs = post_all(port, requests)
+            assert jobs == WEBHOOKS, f"{jobs} jobs"
+            rates.append(WEBHOOKS / seconds)
+            start = time.monotonic()
+            wait_until(lambda: servers.redis("XLEN", "jobs") == b"0", timeout=300, what="the end of the jobs")
+            drains.append(time.monotonic() - start)
+            say(f"  round {round_ + 1}/{ROUNDS}: {rates[-1]:.0f}/s; the jobs were done {drains[-1]:.1f} s later")
+        assert servers.redis("XLEN", "jobs:dead") == b"0"
+        figure("webhooks_per_s", statistics.median(rates), 0)
+        figure("webhooks_drain_s", statistics.median(drains), 1)
+    finally:
+        worker.stop()
+        responder.stop()
+        servers.stop("nginx")
+
+
 # --- the engine from memory -------------------------------------------------------------------------------
 
 
@@ -329,7 +408,8 @@ def bench_json(_):
     program_figures("json_bench")
 
 
-BENCHES = {"engine": bench_engine, "json": bench_json, "hits": bench_hits, "precompute": bench_precompute, "whale": bench_whale}
+BENCHES = {"engine": bench_engine, "json": bench_json, "hits": bench_hits, "precompute": bench_precompute,
+           "webhooks": bench_webhooks, "whale": bench_whale}
 
 
 def main():
