@@ -210,19 +210,19 @@ enum status user_documents_judge(struct user_documents *user, struct cache *cach
 {
     struct judging j = {
         .checks = calloc(user->n, sizeof *j.checks), .epochs = calloc(user->n, sizeof *j.epochs), .keys = BUF_INIT};
-    enum status status = STATUS_NO_MEMORY;
+    enum status status;
 
-    if (j.checks != NULL && j.epochs != NULL)
-        status = prepare_checks(&j, user, cache, settings, valid_for_s);
-    if (status != STATUS_OK)
-        status = err_fail(err, status, "no memory to look at present documents");
-    else
-        status = cache_check_many(cache, redis, j.checks, user->n, err);
+    if (j.checks == NULL || j.epochs == NULL || prepare_checks(&j, user, cache, settings, valid_for_s) != STATUS_OK) {
+        status = err_fail(err, STATUS_NO_MEMORY, "no memory to look at present documents");
+        goto out;
+    }
+    status = cache_check_many(cache, redis, j.checks, user->n, err);
     *ret_valid = 0;
     for (size_t i = 0; i < user->n && status == STATUS_OK; i++) {
         user->due[i] = j.checks[i].verdict != CACHE_HIT;
         *ret_valid += !user->due[i];
     }
+out:
     free(j.checks);
     free(j.epochs);
     buf_release(&j.keys);
