@@ -193,7 +193,7 @@ docs: $(B)/pnlcache-worker ## write docs/settings.md and conf/pnlcache.conf.exam
 
 INSTALLED = $(bindir)/pnlcache-worker $(libexecdir)/pnlcache/pnlcache.fcgi $(datadir) \
     $(sysconfdir)/pnlcache/pnlcache.conf.example $(mandir)/man8/pnlcache-worker.8 $(mandir)/man8/pnlcache.fcgi.8 \
-    $(addprefix $(unitdir)/,$(notdir $(wildcard systemd/*.service systemd/*.timer)))
+    $(addprefix $(unitdir)/,$(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.timer)))
 
 .PHONY: install uninstall
 install: $(PROGRAMS) ## install under DESTDIR and prefix; starts nothing
@@ -204,12 +204,12 @@ install: $(PROGRAMS) ## install under DESTDIR and prefix; starts nothing
 	install -m 755 sql/apply.sh $(DESTDIR)$(datadir)/sql
 	install -m 644 web/* $(DESTDIR)$(datadir)/web
 	ln -sf $(chart_js) $(DESTDIR)$(datadir)/web/chart.min.js
-	install -m 644 conf/* $(DESTDIR)$(datadir)/examples
+	install -m 644 conf/* systemd/*.conf $(DESTDIR)$(datadir)/examples
 	install docs/examples/webhooks/* $(DESTDIR)$(datadir)/examples/webhooks
 	install -m 644 conf/pnlcache.conf.example $(DESTDIR)$(sysconfdir)/pnlcache
 	for name in pnlcache-worker.8 pnlcache.fcgi.8; do \
 	    tools/man_page.sh $(B)/pnlcache-worker docs/$$name.in >$(DESTDIR)$(mandir)/man8/$$name || exit 1; done
-	for unit in systemd/*.service systemd/*.timer; do \
+	for unit in systemd/*.service systemd/*.socket systemd/*.timer; do \
 	    sed -e 's|/usr/local/bin|$(bindir)|; s|/usr/local/libexec|$(libexecdir)|; s|/etc/pnlcache|$(sysconfdir)/pnlcache|' \
 	        $$unit >$(DESTDIR)$(unitdir)/$${unit##*/} || exit 1; done
 uninstall: ## remove what install put there; your pnlcache.conf stays

@@ -122,7 +122,7 @@ start_programs() {
     say "precomputing"
     during "$BUILD_DIR/pnlcache-worker" job precompute --all || fail "precompute failed"
     "$servers" spawn "$STATE" responder "$BUILD_DIR/pnlcache.fcgi"
-    "$servers" spawn "$STATE" worker "$BUILD_DIR/pnlcache-worker" run
+    "$servers" spawn "$STATE" worker "$BUILD_DIR/pnlcache-worker" run --schedule
     find_programs
     local tries=0
     until curl -s -f -o /dev/null --max-time 5 "$base_url/readyz"; do

@@ -15,6 +15,7 @@
 #include "worker/command.h"
 #include "worker/job_consumer.h"
 #include "worker/outbox_listener.h"
+#include "worker/scheduler.h"
 
 #define SUMMARY_EVERY_MS 60000
 #define LOOP_MS 1000
@@ -55,6 +56,7 @@ struct daemon {
     struct generation generation;
     struct outbox_listener listener;
     struct job_consumer *consumers;
+    struct scheduler *scheduler; /* outlives generations: jobs load the settings themselves */
     pthread_t *threads;
     size_t n_threads, n_consumers;
     struct daemon_counters counters;
@@ -161,7 +163,7 @@ static bool all_threads_beat(struct daemon *d, int64_t within_ms)
     for (size_t i = 0; i < d->n_consumers; i++)
         if (atomic_load(&d->consumers[i].beat) < since)
             return false;
-    return atomic_load(&d->listener.beat) >= since;
+    return atomic_load(&d->listener.beat) >= since && scheduler_beat_ms(d->scheduler) >= since;
 }
 
 static struct daemon_totals totals(struct daemon *d)
@@ -236,7 +238,17 @@ static void watch(struct daemon *d, const sigset_t *signals)
     }
 }
 
-int daemon_run(struct settings *settings)
+/* STOP_TIMEOUT holds for both. */
+static void stop(struct daemon *d)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + d->settings->stop_timeout_s * 1000, left_ms;
+
+    scheduler_stop(&d->scheduler, deadline_ms);
+    left_ms = deadline_ms - clock_monotonic_ms();
+    end_generation(d, left_ms > 0 ? left_ms / 1000 : 0);
+}
+
+int daemon_run(struct settings *settings, bool by_the_clock)
 {
     struct daemon d = {.settings = settings, .summary_ms = clock_monotonic_ms()};
     struct daemon_totals now;
@@ -250,6 +262,13 @@ int daemon_run(struct settings *settings)
     sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     status = begin_generation(&d, &err);
+    if (status == STATUS_OK) {
+        status = scheduler_start(
+            &(struct scheduler_options){schedule, schedule_length, by_the_clock, d.settings->warm_users > 0},
+            &d.scheduler, &err);
+        if (status != STATUS_OK)
+            end_generation(&d, -1);
+    }
     if (status != STATUS_OK) {
         settings_free(&d.settings);
         return command_fail(status, &err);
@@ -259,7 +278,7 @@ int daemon_run(struct settings *settings)
     watch(&d, &signals);
     service_notify("STOPPING=1");
     log_info("stopping");
-    end_generation(&d, d.settings->stop_timeout_s);
+    stop(&d);
     now = totals(&d);
     log_totals("stopped", &(struct daemon_totals){0}, &now);
     settings_free(&d.settings);

@@ -33,7 +33,7 @@ void generation_wait(const struct generation *g, int64_t ms);
 /* Waits until `fd` is readable, the time is over, or the stop. fd -1: the time only. */
 void generation_wait_readable(const struct generation *g, int fd, int64_t ms);
 
-/* Runs until SIGTERM or SIGINT; takes the settings over. Returns the exit status. */
-int daemon_run(struct settings *settings);
+/* Runs until SIGTERM or SIGINT; takes the settings over. by_the_clock: runs the scheduled jobs too. Returns the exit status. */
+int daemon_run(struct settings *settings, bool by_the_clock);
 
 #endif

@@ -6,10 +6,10 @@
 #include "worker/job.h"
 
 static const char usage[] =
-    "Usage: pnlcache-worker job precompute (--user ID)... | --active | --all  [--as-of TIME] [--print]\n\n"
+    "Usage: pnlcache-worker job precompute [(--user ID)... | --active | --all]  [--as-of TIME] [--print]\n\n"
     "Computes every precomputed analytics document and stores it in Redis.\n"
     "  --user ID      this user; may be given several times\n"
-    "  --active       the users seen or changed within ACTIVE_WINDOW\n"
+    "  --active       the users seen or changed within ACTIVE_WINDOW; the default\n"
     "  --all          every user the views know\n"
     "  --as-of TIME   as if it were TIME (RFC 3339, in the past), for tests and audits: such documents are stored, "
     "but\n"
@@ -27,8 +27,8 @@ struct job_request {
 
 static enum status check_request(const struct job_request *request, struct err *err)
 {
-    if ((request->users.n > 0) + request->active + request->all != 1)
-        return err_fail(err, STATUS_INVALID, "job precompute needs one of --user ID, --active, --all");
+    if ((request->users.n > 0) + request->active + request->all > 1)
+        return err_fail(err, STATUS_INVALID, "job precompute takes one of --user ID, --active, --all");
     for (size_t i = 0; i < request->users.n; i++)
         if (!user_id_is_valid(request->users.values[i]))
             return err_fail(err, STATUS_INVALID,
@@ -73,9 +73,9 @@ static enum status carry_out(struct job_run *run, struct err *err)
 
     if (request->all)
         return precompute_all(run->precompute, err);
-    if (request->active)
-        return precompute_active(run->precompute, err);
-    return precompute_users(run->precompute, request->users.n, request->users.values, err);
+    if (request->users.n > 0)
+        return precompute_users(run->precompute, request->users.n, request->users.values, err);
+    return precompute_active(run->precompute, err);
 }
 
 static int run_precompute(struct job_request *request, struct settings *settings)

@@ -7,7 +7,7 @@
 #include "worker/command.h"
 
 static const struct command commands[] = {
-    {"run", "", "drain the outbox, work on queued jobs; until SIGTERM", command_run},
+    {"run", "[--schedule]", "drain the outbox, work on queued jobs; until SIGTERM", command_run},
     {"job", "NAME [OPTION]...", "run one job to its end; job --list names them", command_job},
     {"jobs", "[list [--dead] | retry | drop]", "show the job queue; settle jobs that were given up", command_jobs},
     {"check", "", "check settings, PostgreSQL and Redis", command_check},

@@ -2,15 +2,19 @@
 import os
 import signal
 import socket
+import subprocess
+import threading
 import time
+from pathlib import Path
 
 import psycopg2
 import pytest
 
-from harness import add_stock, wait_until
+from harness import BUILD, Daemon, add_stock, wait_until
 from test_worker import DOCUMENTS, execute, fresh
 
 BUSY = 3
+WARM = {"WARM_USERS": "1000"}  # the harness warms nobody
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def test_two_runs_of_a_job_exclude_each_other(servers, db, start_daemon, run_wor
     assert second.stderr == ("pnlcache-worker: another run of job precompute is at work; "
                              "a killed one's lock runs out within 30 s\n")
     # Named users are an operator's errand, another job is another lock: neither waits.
-    others = [start_daemon("pnlcache-worker", "job", *words) for words in (("precompute", "--user", "bob"), ("warm",))]
+    others = [start_daemon("pnlcache-worker", "job", *words, **WARM) for words in (("precompute", "--user", "bob"), ("warm",))]
     for other in others:
         other.expected_end = True
     blocked.release()
@@ -97,7 +101,7 @@ def test_job_renews_its_lock_and_stops_when_it_is_lost(servers, start_daemon, bl
 
 def test_stopped_job_gives_its_lock_back(servers, start_daemon, blocked):
     seen(servers, "ann")
-    job = start_daemon("pnlcache-worker", "job", "warm")
+    job = start_daemon("pnlcache-worker", "job", "warm", **WARM)
     job.expected_end = True
     wait_until(blocked.waiting)
     job.signal(signal.SIGTERM)
@@ -132,7 +136,7 @@ def test_jobs_say_what_is_away(servers, run_worker, job):
     done = run_worker("job", job, check=False, REDIS_ENABLED="false")
     assert done.returncode == 2 and f"leaves job {job} nothing to do" in done.stderr
     if job != "prune":
-        done = run_worker("job", job, check=False, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
+        done = run_worker("job", job, check=False, **WARM, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none")
         assert done.returncode == 1 and "127.0.0.1" in done.stderr
 
 
@@ -211,7 +215,7 @@ def test_warm_makes_the_next_request_a_hit(servers, db, run_worker, responder, w
     add_stock(db, "ann", 1)
     path = "/api/analytics/core?time_range=30d"
     seen(servers, "ann")
-    assert f"stored={DOCUMENTS}" in run_worker("job", "warm").stderr
+    assert f"stored={DOCUMENTS}" in run_worker("job", "warm", **WARM).stderr
     answer = web.get(path, user="ann")
     assert answer.status == 200 and "hit" in answer.headers["Cache-Status"], answer
     servers.redis("FLUSHALL")
@@ -222,12 +226,12 @@ def test_warm_leaves_alone_what_stays_valid(servers, db, run_worker):
     add_stock(db, "ann", 1)
     seen(servers, "ann")
     run_worker("job", "precompute", "--active")
-    assert f"stored=0 unchanged=0 valid={DOCUMENTS}" in run_worker("job", "warm").stderr
+    assert f"stored=0 unchanged=0 valid={DOCUMENTS}" in run_worker("job", "warm", **WARM).stderr
     # With a TTL of four minutes the next run would come too late for all, but half of it is left alone.
     run_worker("job", "precompute", "--active", CACHE_TTL_ANALYTICS="240")
-    assert f"unchanged={DOCUMENTS} valid=0" in run_worker("job", "warm").stderr
+    assert f"unchanged={DOCUMENTS} valid=0" in run_worker("job", "warm", **WARM).stderr
     run_worker("job", "precompute", "--active", CACHE_TTL_ANALYTICS="240")
-    assert f"valid={DOCUMENTS}" in run_worker("job", "warm", CACHE_TTL_ANALYTICS="240").stderr
+    assert f"valid={DOCUMENTS}" in run_worker("job", "warm", **WARM, CACHE_TTL_ANALYTICS="240").stderr
 
 
 def test_warm_takes_the_most_recently_active(servers, db, run_worker):
@@ -236,7 +240,7 @@ def test_warm_takes_the_most_recently_active(servers, db, run_worker):
         seen(servers, user, seconds_ago=ago)
     run_worker("job", "warm", WARM_USERS="2")
     assert [documents_of(servers, user) for user in ("first", "second", "third", "gone")] == [DOCUMENTS, DOCUMENTS, 0, 0]
-    run_worker("job", "warm")
+    run_worker("job", "warm", **WARM)
     assert [documents_of(servers, user) for user in ("third", "gone")] == [DOCUMENTS, 0]
     servers.redis("FLUSHALL")
     seen(servers, "first")
@@ -288,6 +292,81 @@ def test_prune_keeps_to_its_prefix(servers, run_worker):
     run_worker("job", "prune", KEY_PREFIX="ab:")
     assert [servers.redis("ZCARD", prefix + "active:users") for prefix in ("a*:", "", "ab:")] == [b"1", b"1", b"0"]
     assert [int(servers.redis("TTL", prefix + "analytics:x")) > 0 for prefix in ("a*:", "", "ab:")] == [False, False, True]
+
+
+# --- the worker's own schedule ----------------------------------------------------------------------------------
+
+
+def children(daemon):
+    """pid: job of the jobs a worker is running."""
+    found = {}
+    for task in Path(f"/proc/{daemon.pid}/task").iterdir():
+        for pid in (task / "children").read_text().split():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except FileNotFoundError:
+                continue
+            if len(words) > 2 and words[1] == b"job":
+                found[int(pid)] = words[2].decode()
+    return found
+
+
+def start_schedule(start_daemon, *arguments, **settings):
+    return start_daemon("pnlcache-worker", "run", *arguments, **WARM, **settings)
+
+
+def test_worker_warms_recently_active_users_when_it_starts(servers, db, start_daemon):
+    add_stock(db, "ann", 1)
+    execute(db, "DELETE FROM pnlcache.change_log")  # no event makes the documents
+    seen(servers, "ann")
+    seen(servers, "old", seconds_ago=700000)
+    worker = start_schedule(start_daemon)
+    wait_until(lambda: documents_of(servers, "ann") == DOCUMENTS)
+    wait_until(lambda: "job=warm" in worker.log())
+    assert "job=prune" not in worker.log() and documents_of(servers, "old") == 0
+
+
+def test_schedule_begins_with_what_may_have_been_missed(servers, db, start_daemon):
+    seen(servers, "old", seconds_ago=700000)
+    worker = start_schedule(start_daemon, "--schedule")
+    wait_until(lambda: all(f'msg="job done" job={job} ' in worker.log() for job in ("prune", "rollover", "warm")))
+    assert servers.redis("EXISTS", "active:users") == b"0" and mark(servers) > 0
+    assert "job=precompute" not in worker.log()
+
+
+def test_killed_job_takes_nothing_down(servers, db, start_daemon, blocked):
+    seen(servers, "ann")
+    worker = start_schedule(start_daemon, "--schedule")
+    jobs = wait_until(lambda: {job: pid for pid, job in children(worker).items() if len(blocked.waiting()) == 2})
+    os.kill(jobs["warm"], signal.SIGKILL)
+    wait_until(lambda: 'msg="job was killed" job=warm signal=9' in worker.log())
+    blocked.release()
+    wait_until(lambda: 'msg="job done" job=rollover' in worker.log())
+    add_stock(db, "ann", 1)
+    wait_until(lambda: (fresh(servers, "ann") or {}).get("total_trades") == 1)
+
+
+def test_sigterm_stops_the_jobs_too(servers, db, start_daemon, blocked):
+    seen(servers, "ann")
+    worker = start_schedule(start_daemon, "--schedule")
+    jobs = wait_until(lambda: len(blocked.waiting()) == 2 and children(worker))
+    worker.signal(signal.SIGTERM)
+    blocked.release()
+    worker.expected_end = True
+    assert worker.process.wait(30) == 0
+    assert not any(os.path.exists(f"/proc/{pid}") for pid in jobs)
+    assert servers.redis("EXISTS", "lock:job:warm", "lock:job:rollover") == b"0"
+
+
+def test_sighup_leaves_the_jobs_alone(servers, db, start_daemon, blocked):
+    seen(servers, "ann")
+    worker = start_schedule(start_daemon, "--schedule")
+    jobs = wait_until(lambda: len(blocked.waiting()) == 2 and children(worker))
+    worker.signal(signal.SIGHUP)
+    wait_until(lambda: "settings reloaded" in worker.log())
+    assert children(worker) == jobs
+    blocked.release()
+    wait_until(lambda: all(f'msg="job done" job={job} ' in worker.log() for job in ("rollover", "warm")))
 
 
 # --- the service manager ------------------------------------------------------------------------------------
@@ -345,3 +424,81 @@ def test_worker_says_that_it_reloads(start_daemon, notifications):
     worker.signal(signal.SIGHUP)
     assert notifications.next().startswith(b"RELOADING=1\nMONOTONIC_USEC=")
     assert notifications.next() == b"READY=1"
+
+
+# --- socket activation ----------------------------------------------------------------------------------------
+
+
+def test_responder_is_activated_by_its_socket(servers, db, web, tmp_path):
+    """As under pnlcache.socket: systemd's own program listens, and starts ours when somebody connects."""
+    add_stock(db, "ann", 1)
+    environment = servers.settings()
+    del environment["LISTEN_GROUP"]
+    wanted = [f"--setenv={name}={value}" for name, value in environment.items()]
+    activator = Daemon(["systemd-socket-activate", f"--listen={servers.listen}", *wanted, BUILD / "pnlcache.fcgi"],
+                       environment, tmp_path / "activate.log")
+    try:
+        wait_until(lambda: os.path.exists(servers.listen))
+        os.chmod(servers.listen, 0o666)  # what SocketMode and SocketGroup see to
+        assert b"systemd-socket-activate" in Path(f"/proc/{activator.pid}/cmdline").read_bytes()
+        answer = web.get("/api/analytics/core?time_range=30d", user="ann")
+        assert answer.status == 200 and answer.json()["data"]["total_trades"] == 1
+        assert b"pnlcache.fcgi" in Path(f"/proc/{activator.pid}/cmdline").read_bytes().split(b"\0")[0]
+        assert "listen=inherited" in activator.log()
+        assert activator.stop() == 0
+        assert os.path.exists(servers.listen), "the socket is the service manager's"
+    finally:
+        activator.kill()
+        if os.path.exists(servers.listen):
+            os.unlink(servers.listen)
+
+
+class SocketOwner:
+    """What systemd does for pnlcache.socket: holds the listening socket and hands it to one responder after the other."""
+
+    def __init__(self, servers, log):
+        self.servers, self.log = servers, log
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.bind(servers.listen)
+        os.chmod(servers.listen, 0o666)
+        self.socket.listen(4096)
+        os.set_inheritable(self.socket.fileno(), True)
+
+    def start(self):
+        shell = f'exec 3<&{self.socket.fileno()}; LISTEN_FDS=1 LISTEN_PID=$$ exec "{BUILD / "pnlcache.fcgi"}"'
+        with open(self.log, "ab") as out:
+            return subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", "bash", "-c", shell], env=self.servers.settings(),
+                                    close_fds=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def close(self):
+        self.socket.close()
+        os.unlink(self.servers.listen)
+
+
+def test_no_request_fails_while_an_activated_responder_restarts(servers, db, run_worker, web, tmp_path):
+    add_stock(db, "ann", 1)
+    run_worker("job", "precompute", "--user", "ann")
+    owner = SocketOwner(servers, tmp_path / "responder.log")
+    statuses, over = [], threading.Event()
+
+    def ask():
+        while not over.is_set():
+            statuses.append(web.get("/api/analytics/core?time_range=30d", user="ann").status)
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    try:
+        for client in clients:
+            client.start()
+        for restarts_left in reversed(range(20)):
+            responder, before = owner.start(), len(statuses)
+            wait_until(lambda before=before: len(statuses) > before + 20, what="answers of the new responder")
+            if not restarts_left:
+                over.set()
+                for client in clients:
+                    client.join(30)
+            responder.send_signal(signal.SIGTERM)
+            assert responder.wait(30) == 0
+    finally:
+        over.set()
+        owner.close()
+    assert len(statuses) > 400 and set(statuses) == {200}
