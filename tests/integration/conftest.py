@@ -200,7 +200,8 @@ def start_daemon(servers, clean, tmp_path):
     started = []
 
     def start(program, *arguments, ready=None, **settings):
-        log = tmp_path / f"{program}.{len(started)}.log"
+        """program: of BUILD, or a path."""
+        log = tmp_path / f"{os.path.basename(program)}.{len(started)}.log"
         daemon = Daemon([BUILD / program, *arguments], servers.settings(**settings), log)
         started.append((daemon, program))
 
@@ -224,14 +225,14 @@ def start_daemon(servers, clean, tmp_path):
 
 @pytest.fixture
 def start_responder(servers, start_daemon):
-    def start(**settings):
+    def start(program="pnlcache.fcgi", **settings):
         path = settings.get("LISTEN", servers.listen)
 
         def answers(daemon):
             with socket.socket(socket.AF_UNIX) as s:
                 return s.connect_ex(path) == 0 and "msg=ready" in daemon.log()
 
-        return start_daemon("pnlcache.fcgi", ready=answers, **settings)
+        return start_daemon(program, ready=answers, **settings)
 
     return start
 

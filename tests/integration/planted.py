@@ -1,0 +1,37 @@
+"""Copies of the programs with a bug of tests/planted/NAME.patch built in."""
+import os
+import shutil
+import subprocess
+
+from harness import BUILD, ROOT
+
+PATCHES = ROOT / "tests/planted"
+FOLDERS = ("lib", "jobs", "fcgi", "worker")
+NAMES = sorted(path.stem for path in PATCHES.glob("*.patch"))
+
+
+def _copy_sources(to):
+    """The working tree as it is, and what was compiled from it, with its times: only what a patch touches is compiled."""
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, to / folder)
+    shutil.copy2(ROOT / "Makefile", to)
+    built = to / "build" / BUILD.name
+    for folder in FOLDERS:
+        shutil.copytree(BUILD / folder, built / folder)
+    for archive in BUILD.glob("*.a"):
+        shutil.copy2(archive, built)
+    return built
+
+
+def build(name, to):
+    """Applies the patch to a copy in the directory `to`; the folder of the programs. A patch that does not fit fails."""
+    built = _copy_sources(to)
+    with open(PATCHES / f"{name}.patch", "rb") as patch:
+        done = subprocess.run(["patch", "--strip=1", "--reject-file=-"], cwd=to, stdin=patch, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"tests/planted/{name}.patch no longer applies: {done.stdout}"
+    variant = BUILD.name if BUILD.name in ("asan", "tsan") else "release"
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    done = subprocess.run(["make", "-s", "-j2", f"VARIANT={variant}", f"B={built.relative_to(to)}", "all"], cwd=to, env=environment,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return built
