@@ -8,7 +8,8 @@
  *   probing   a failure is reported              open, the pause doubled
  *
  * Only making connections is guarded: who has one that works keeps it, so that a server that takes no more of them goes
- * on serving those. A server that does not answer at all makes every older connection worthless (breaker_silences()).
+ * on serving those. A server that does not answer at all makes every older connection worthless (breaker_silences()). A
+ * prober gives up even a good connection while the breaker is not closed: it is the one to find out that others can connect.
  *
  * Pauses are half random, so that the processes of a site do not come back all at once. They begin anew only when the
  * breaker stayed closed for a while: a server that comes and goes is tried ever less often, up to the last pause.

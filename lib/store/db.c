@@ -389,12 +389,14 @@ static enum status connect_anew(struct db *db, struct err *err)
 }
 
 /* An idle connection can have been closed by the server (restart, pooler, administrator) since its last
- * use: what it sent, and its end, are waiting in the socket. Of a server that was silent since, nothing is. */
+ * use: what it sent, and its end, are waiting in the socket. Of a server that was silent since, nothing is; and a prober
+ * connects anew to find out whether others can. */
 static bool is_still_open(struct db *db)
 {
     struct pollfd p = {.fd = PQsocket(db->conn), .events = POLLIN};
 
-    if (!db->in_transaction && db->silences != breaker_silences(db->breaker))
+    if (!db->in_transaction &&
+        (db->silences != breaker_silences(db->breaker) || (db->probes && breaker_state(db->breaker) != BREAKER_CLOSED)))
         return false;
     while (PQstatus(db->conn) == CONNECTION_OK && poll(&p, 1, 0) > 0)
         if (!PQconsumeInput(db->conn) || PQisBusy(db->conn))

@@ -423,12 +423,14 @@ static enum status set_up(struct redis *r, int64_t deadline_ms, struct err *err)
     return status;
 }
 
-/* The server went away while nobody looked, or sent something nobody asked for. */
+/* The server went away while nobody looked, or sent something nobody asked for; or others cannot connect, and it is for
+ * us to find out when they can. */
 static bool is_stale(const struct redis *r)
 {
     char byte;
 
-    return r->role_in_doubt || r->silences != breaker_silences(r->breaker) ||
+    return r->role_in_doubt || (r->probes && breaker_state(r->breaker) != BREAKER_CLOSED) ||
+           r->silences != breaker_silences(r->breaker) ||
            (clock_monotonic_ms() - r->used_at_ms > PROBE_IDLE_MS &&
             (recv(r->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN));
 }

@@ -41,13 +41,13 @@ class Nemesis:
                 return
             time.sleep(0.01)
 
-    def _recovered(self):
+    def _recovered(self, after):
         """Until every responder hits in Redis and computes again, as measured by a user nobody changes."""
         began = time.monotonic()
         with self.site.asker() as asker:
             for responder in self.site.listen:
                 for what in (self._hits, self._computes):
-                    wait_until(lambda what=what, responder=responder: what(asker, responder), 30, f"responder {responder}{what.__name__}")
+                    wait_until(lambda what=what, responder=responder: what(asker, responder), 30, f"responder {responder}{what.__name__} after {after}")
         self.recoveries.append(time.monotonic() - began)
 
     def _ask_for_quiet(self, asker, responder, path):
@@ -65,7 +65,8 @@ class Nemesis:
 
     def strike(self, *names):
         """Injects faults, waits until they were felt, heals them, and waits until the cache works again."""
-        self.site.recorder.note(f"begin {' and '.join(names)}")
+        together = " and ".join(names)
+        self.site.recorder.note(f"begin {together}")
         with contextlib.ExitStack() as faults:
             for name in names:
                 faults.enter_context(getattr(self, name)())
@@ -73,7 +74,7 @@ class Nemesis:
         self.site.recorder.note("healed")
         for name in names:
             self.site.count("faults", name)
-        self._recovered()
+        self._recovered(together)
         self._felt()
 
     def strike_for(self, seconds, after_each):

@@ -407,6 +407,30 @@ static void test_paused_backend_costs_the_connection_not_the_thread(void **state
     db_free(&db);
 }
 
+/* What opened the breaker was the trouble of others; the prober's own connection is as good as ever. */
+static void test_a_prober_with_a_good_connection_closes_the_breaker(void **state)
+{
+    struct breaker_options pauses = {.first_pause_ms = 1, .last_pause_ms = 1};
+    struct db_options options = {.url = database_role_url(),
+                                 .application_name = "pnlcache-test",
+                                 .connect_timeout_ms = TIMEOUT_MS,
+                                 .query_timeout_ms = TIMEOUT_MS,
+                                 .probes = true};
+    struct db *prober = NULL;
+
+    (void)state;
+    assert_status(breaker_new(&pauses, &options.breaker, &err), STATUS_OK, &err);
+    assert_status(db_new(&options, &prober, &err), STATUS_OK, &err);
+    assert_works(prober);
+    breaker_fail(options.breaker, BREAKER_REFUSED, "too many connections", clock_monotonic_ms());
+    while (db_connect(prober, &err) != STATUS_OK)
+        (void)usleep(1000); /* the pause */
+    assert_int_equal(breaker_state(options.breaker), BREAKER_CLOSED);
+    assert_works(prober);
+    db_free(&prober);
+    breaker_free(&options.breaker);
+}
+
 static void test_refused_connection_fails_fast_while_backing_off(void **state)
 {
     struct db *db = database_open("postgresql:///journal?host=/nonexistent", 1000, false);
@@ -514,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_statement_timeout_keeps_the_connection),
         cmocka_unit_test(test_lock_timeout_is_a_conflict),
         cmocka_unit_test(test_paused_backend_costs_the_connection_not_the_thread),
+        cmocka_unit_test(test_a_prober_with_a_good_connection_closes_the_breaker),
         cmocka_unit_test(test_refused_connection_fails_fast_while_backing_off),
         cmocka_unit_test(test_silent_server_is_given_up_at_the_deadline),
         cmocka_unit_test(test_server_restart_is_survived),

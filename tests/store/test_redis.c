@@ -304,6 +304,27 @@ static void test_a_shared_breaker_spares_the_others_a_silent_server(void **state
     breaker_free(&breaker);
 }
 
+/* What opened the breaker was the trouble of others; the prober's own connection is as good as ever. */
+static void test_a_prober_with_a_good_connection_closes_the_breaker(void **state)
+{
+    struct breaker_options options = {.first_pause_ms = 1, .last_pause_ms = 1};
+    struct breaker *breaker = NULL;
+    struct err err = {0};
+
+    (void)state;
+    OK(breaker_new(&options, &breaker, &err));
+    struct redis *other = open_sharing(breaker, false), *prober = open_sharing(breaker, true);
+    await_connection(prober);
+    breaker_fail(breaker, BREAKER_REFUSED, "broke twice", clock_monotonic_ms());
+    assert_int_equal(redis_connect(other, &err), STATUS_UNAVAILABLE);
+    await_connection(prober);
+    assert_int_equal(breaker_state(breaker), BREAKER_CLOSED);
+    OK(redis_connect(other, &err));
+    redis_free(&other);
+    redis_free(&prober);
+    breaker_free(&breaker);
+}
+
 /* It answers INFO all the while. */
 static void test_a_server_that_loads_its_data_is_down(void **state)
 {
@@ -363,6 +384,7 @@ int main(void)
         cmocka_unit_test(test_flush_repeatable_after_client_kill_succeeds_on_a_new_connection),
         cmocka_unit_test(test_flush_repeatable_gives_up_after_the_second_time),
         cmocka_unit_test(test_a_shared_breaker_spares_the_others_a_silent_server),
+        cmocka_unit_test(test_a_prober_with_a_good_connection_closes_the_breaker),
         cmocka_unit_test(test_a_server_that_loads_its_data_is_down),
         cmocka_unit_test(test_instance_changes_with_a_restart),
     };
