@@ -47,7 +47,8 @@ class Nemesis:
         with self.site.asker() as asker:
             for responder in self.site.listen:
                 for what in (self._hits, self._computes):
-                    wait_until(lambda what=what, responder=responder: what(asker, responder), 30, f"responder {responder}{what.__name__} after {after}")
+                    wait_until(lambda what=what, responder=responder: what(asker, responder), 30,
+                               f"responder {responder}{what.__name__} after {after}")
         self.recoveries.append(time.monotonic() - began)
 
     def _ask_for_quiet(self, asker, responder, path):
