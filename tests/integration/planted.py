@@ -26,9 +26,9 @@ def _copy_sources(to):
 def build(name, to):
     """Applies the patch to a copy in the directory `to`; the folder of the programs. A patch that does not fit fails."""
     built = _copy_sources(to)
-    with open(PATCHES / f"{name}.patch", "rb") as patch:
-        done = subprocess.run(["patch", "--strip=1", "--reject-file=-"], cwd=to, stdin=patch, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"tests/planted/{name}.patch no longer applies: {done.stdout}"
+    done = subprocess.run(["git", "apply", PATCHES / f"{name}.patch"], cwd=to, env=dict(os.environ, GIT_CEILING_DIRECTORIES=str(to.parent)),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"tests/planted/{name}.patch no longer applies: {done.stderr}"
     variant = BUILD.name if BUILD.name in ("asan", "tsan") else "release"
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     done = subprocess.run(["make", "-s", "-j2", f"VARIANT={variant}", f"B={built.relative_to(to)}", "all"], cwd=to, env=environment,
