@@ -10,7 +10,7 @@
 /* What a handler wants to happen next. */
 enum next_step {
     NEXT_SEND,   /* the response is complete */
-    NEXT_LOOKUP, /* look `key` up in Redis, together with the turn's other lookups */
+    NEXT_LOOKUP, /* look `key` up in L1, then in Redis, together with the turn's other lookups */
     NEXT_DEFER,  /* `work` needs a miss thread, or the webhook lane */
 };
 enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK };

@@ -123,6 +123,8 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
     x->bypass = pending_covers(responder->pending, x->user_id);
     x->recompute =
         claims->role != ROLE_USER && http_has_directive(request_param(&x->request, PARAM_CACHE_CONTROL), "no-cache");
-    bool cached = context->redis && responder->settings->cache_enabled && !x->bypass && !x->recompute;
+    if (x->bypass || x->recompute)
+        local_reader_count(context->local, LOCAL_BYPASS);
+    bool cached = responder->settings->cache_enabled && !x->bypass && !x->recompute;
     return cached ? NEXT_LOOKUP : NEXT_DEFER;
 }

@@ -221,7 +221,7 @@ static void write_breakers(const struct health *h, struct json_writer *w)
     json_object_end(w);
 }
 
-bool health_write(const struct health *h, struct json_writer *w)
+bool health_write(const struct health *h, const char *l1, struct json_writer *w)
 {
     bool redis = health_redis_is_up(h), database = health_database_is_up(h);
     bool stores_refused = redis && atomic_load(&h->stores_refused);
@@ -233,6 +233,8 @@ bool health_write(const struct health *h, struct json_writer *w)
     json_string(w, database ? "ok" : "down");
     json_key(w, "redis");
     json_string(w, redis ? "ok" : h->redis_enabled ? "down" : "off");
+    json_key(w, "l1");
+    json_string(w, l1);
     json_key(w, "degraded");
     json_bool(w, !database || (h->redis_enabled && !redis) || stores_refused);
     json_key(w, "stores_refused");

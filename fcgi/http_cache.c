@@ -151,10 +151,11 @@ static void append_cache_status(struct buf *out, const struct http_document *d, 
 
     buf_append_string(out, "Cache-Status: pnlcache; ");
     switch (d->source) {
+    case SOURCE_L1:
     case SOURCE_REDIS:
         buf_append_string(out, "hit; ttl=");
         buf_append_int(out, whole_seconds(end.us - now.us));
-        buf_append_string(out, "; detail=redis");
+        buf_append_string(out, d->source == SOURCE_L1 ? "; detail=l1" : "; detail=redis");
         break;
     case SOURCE_MISS_STORED: buf_append_string(out, "fwd=miss; stored"); break;
     case SOURCE_MISS: buf_append_string(out, "fwd=miss"); break;

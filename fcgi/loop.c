@@ -54,6 +54,7 @@ struct loop {
     size_t n_turn;
     struct exchange *turn[TURN]; /* waiting for the turn's lookup */
     struct cache_lookup lookups[TURN];
+    struct epoch_ticket tickets[TURN];
 
     pthread_mutex_t done_lock;
     struct exchange *done; /* from the miss threads */
@@ -227,10 +228,56 @@ static void defer(struct loop *loop, struct exchange *x)
     send_answer(loop, x);
 }
 
-static void queue_lookup(struct loop *loop, struct exchange *x)
+/* Tells the scheduled jobs who reads; at most once a minute per user. */
+static void touch(struct loop *loop, const char *user_id)
 {
-    loop->lookups[loop->n_turn] =
-        (struct cache_lookup){.key = x->key.data, .user_id = x->user_id, .tags = document_tags(&x->document)};
+    struct err err;
+
+    if (active_users_touch(loop->options.responder->cache, loop->context.redis, user_id, &err) != STATUS_OK)
+        log_debug("activity not noted", LOG_STR("error", err.text));
+}
+
+static bool should_touch(struct loop *loop, const char *user_id)
+{
+    return loop->context.redis && responder_should_touch(loop->options.responder, user_id);
+}
+
+/* Answers with a value from L1, written from where it lies. False: there is none that may be served. */
+static bool serve_local(struct loop *loop, struct exchange *x, const struct cache_lookup *lookup, enum local_use use)
+{
+    char user_id[USER_ID_MAX + 1];
+    struct l1_value *value = local_cache_find(loop->context.local, lookup, use);
+    bool good =
+        value && document_respond_stored(x, &value->header, value->body, false, SOURCE_L1,
+                                         loop->options.responder->settings->http_max_age_private_s) == STATUS_OK;
+    bool active = good && should_touch(loop, x->user_id);
+
+    if (active)
+        memcpy(user_id, x->user_id, sizeof(user_id));
+    loop->n_hits += good;
+    if (good) {
+        refresher_notice_hit(loop->options.responder->refresher, x, &value->header);
+        send_answer(loop, x);
+    }
+    l1_put(&value);
+    if (active)
+        touch(loop, user_id);
+    return good;
+}
+
+/* From L1 at once; else with the turn's other lookups from Redis. */
+static void look_up(struct loop *loop, struct exchange *x)
+{
+    struct cache_lookup lookup = {.key = x->key.data, .user_id = x->user_id, .tags = document_tags(&x->document)};
+
+    if (serve_local(loop, x, &lookup, LOCAL_CURRENT))
+        return;
+    if (!loop->context.redis) {
+        defer(loop, x);
+        return;
+    }
+    loop->lookups[loop->n_turn] = lookup;
+    loop->tickets[loop->n_turn] = local_cache_begin(loop->options.responder->local, &lookup);
     loop->turn[loop->n_turn++] = x;
 }
 
@@ -238,24 +285,26 @@ static void dispatch(struct loop *loop, struct exchange *x)
 {
     switch (router_dispatch(&loop->context, x)) {
     case NEXT_SEND: send_answer(loop, x); break;
-    case NEXT_LOOKUP: queue_lookup(loop, x); break;
+    case NEXT_LOOKUP: look_up(loop, x); break;
     case NEXT_DEFER: defer(loop, x); break;
     }
 }
 
-/* Tells the scheduled jobs who reads; at most once a minute per user. */
-static void touch(struct loop *loop, const char *user_id)
+/* The body is borrowed from the connection to Redis until it is written. */
+static void serve_looked_up(struct loop *loop, struct exchange *x, const struct cache_lookup *lookup)
 {
-    struct responder *r = loop->options.responder;
-    struct err err;
-
-    if (!loop->context.redis || !responder_should_touch(r, user_id))
-        return;
-    if (active_users_touch(r->cache, loop->context.redis, user_id, &err) != STATUS_OK)
-        log_debug("activity not noted", LOG_STR("error", err.text));
+    if (lookup->verdict == CACHE_HIT &&
+        document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
+                                loop->options.responder->settings->http_max_age_private_s) == STATUS_OK) {
+        loop->n_hits++;
+        refresher_notice_hit(loop->options.responder->refresher, x, &lookup->header);
+        send_answer(loop, x);
+    } else {
+        defer(loop, x);
+    }
 }
 
-/* One round trip for the whole turn. Bodies are borrowed from the connection to Redis until they are written. */
+/* One round trip for the whole turn. */
 static void serve_turn(struct loop *loop)
 {
     struct responder *r = loop->options.responder;
@@ -265,26 +314,20 @@ static void serve_turn(struct loop *loop)
 
     if (n == 0)
         return;
-    if (cache_lookup_many(r->cache, loop->context.redis, loop->lookups, n, &err) != STATUS_OK)
+    bool answered = cache_lookup_many(r->cache, loop->context.redis, loop->lookups, n, &err) == STATUS_OK;
+    if (!answered)
         log_debug("lookup failed", LOG_STR("error", err.text));
     loop->n_turn = 0;
     for (size_t i = 0; i < n; i++) {
         struct exchange *x = loop->turn[i];
-        const struct cache_lookup *lookup = &loop->lookups[i];
         memcpy(users[i], x->user_id, sizeof(users[i]));
-        bool hit = lookup->verdict == CACHE_HIT &&
-                   document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
-                                           r->settings->http_max_age_private_s) == STATUS_OK;
-        loop->n_hits += hit;
-        if (hit) {
-            refresher_notice_hit(r->refresher, x, &lookup->header);
-            send_answer(loop, x);
-        } else {
-            defer(loop, x);
-        }
+        local_cache_keep(r->local, loop->tickets[i], &loop->lookups[i]);
+        if (answered || !serve_local(loop, x, &loop->lookups[i], LOCAL_DEGRADED))
+            serve_looked_up(loop, x, &loop->lookups[i]);
     }
     for (size_t i = 0; i < n; i++)
-        touch(loop, users[i]);
+        if (should_touch(loop, users[i]))
+            touch(loop, users[i]);
 }
 
 /* A request whose parameters or body were too large, so that nothing of it was parsed. */
@@ -413,7 +456,7 @@ static void take_done(struct loop *loop)
             memcpy(user_id, x->user_id, sizeof(user_id));
         loop->n_deferred--;
         send_answer(loop, x);
-        if (user_id[0])
+        if (user_id[0] && should_touch(loop, user_id))
             touch(loop, user_id);
     }
 }
@@ -584,6 +627,8 @@ static enum status prepare(struct loop *loop, struct err *err)
         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "cannot set up a responder thread: %s", strerror(errno));
     enum status status = token_cache_new(&loop->context.tokens, err);
+    if (status == STATUS_OK)
+        status = local_reader_new(loop->options.responder->local, &loop->context.local, err);
     if (status == STATUS_OK)
         status = responder_new_redis(loop->options.responder, "pnlcache.fcgi", &loop->context.redis, err);
     return status;

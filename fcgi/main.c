@@ -14,9 +14,12 @@
 #include "fcgi/misses.h"
 #include "fcgi/refresher.h"
 #include "fcgi/request_reader.h"
+#include "fcgi/tracking.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/base/service_notify.h"
+
+#define LOG_INTERVAL_MS 60000 /* of the sums of L1 */
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 /* EX_CONFIG */ };
 
@@ -138,9 +141,10 @@ static void watch(struct responder *responder, struct loop *const *loops, int64_
     const struct timespec step = {step_ms / 1000, step_ms % 1000 * 1000000};
     struct file_mark keys = responder->secrets->key_mark;
     struct redis *redis = NULL;
+    int64_t log_at_ms = clock_monotonic_ms() + LOG_INTERVAL_MS;
     struct err err;
 
-    if (responder_new_redis(responder, "pnlcache.fcgi pending", &redis, &err) != STATUS_OK)
+    if (responder_new_redis(responder, "pnlcache.fcgi:pending", &redis, &err) != STATUS_OK)
         log_error("no connection for pending invalidations", LOG_STR("error", err.text));
     for (;;) {
         int signal_number = sigtimedwait(awaited, NULL, &step);
@@ -151,9 +155,14 @@ static void watch(struct responder *responder, struct loop *const *loops, int64_
         if (watchdog_ms > 0 && loops_beat(loops, n_loops, watchdog_ms))
             service_notify("WATCHDOG=1");
         follow_key_file(responder, &keys);
-        if (redis && pending_carry_out(responder->pending, responder->cache, redis, &err) != STATUS_OK)
+        if (redis && pending_carry_out(responder->pending, responder->local, redis, &err) != STATUS_OK)
             log_debug("invalidations are pending", LOG_STR("error", err.text));
+        if (clock_monotonic_ms() >= log_at_ms) {
+            local_cache_log(responder->local);
+            log_at_ms += LOG_INTERVAL_MS;
+        }
     }
+    local_cache_log(responder->local);
     redis_free(&redis);
 }
 
@@ -163,12 +172,15 @@ static enum status serve(struct responder *responder, struct listener *listener,
     const struct settings *settings = responder->settings;
     static _Atomic int64_t n_connections;
     struct loop_options options = {responder, listener->fd, listener->ours, &n_connections};
+    struct tracking *tracking = NULL;
     struct loop **loops = calloc((size_t)settings->threads, sizeof(struct loop *));
     int64_t n = 0;
 
     if (!loops)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     enum status status = health_start(responder->health, responder, err);
+    if (status == STATUS_OK)
+        status = tracking_start(responder, &tracking, err);
     if (status == STATUS_OK)
         status = misses_start(responder, loop_complete, &responder->misses, err);
     if (status == STATUS_OK)
@@ -196,6 +208,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
     misses_stop(&responder->misses);
     webhook_lane_stop(&responder->webhook_lane);
     refresher_stop(&responder->refresher);
+    tracking_stop(&tracking);
     health_stop(responder->health);
     free(loops);
     return status;

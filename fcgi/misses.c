@@ -24,7 +24,8 @@ struct misses {
 struct miss_thread {
     struct misses *misses;
     struct db *db;
-    struct redis *redis;  /* NULL: REDIS_ENABLED is false */
+    struct redis *redis; /* NULL: REDIS_ENABLED is false */
+    struct local_reader *local;
     int64_t heartbeat_ms; /* monotonic: when role and instance were last read */
     struct buf out;
 };
@@ -76,6 +77,24 @@ static bool answer_from_redis(struct miss_thread *t, struct flight *f)
     return true;
 }
 
+/* Without Redis, what another flight has computed meanwhile. */
+static bool answer_from_l1(struct miss_thread *t, struct flight *f)
+{
+    struct responder *r = t->misses->responder;
+    const struct exchange *leader = f->first;
+    struct cache_lookup lookup = {
+        .key = leader->key.data, .user_id = leader->user_id, .tags = document_tags(&leader->document)};
+    struct l1_value *value = local_cache_find(t->local, &lookup, LOCAL_CURRENT);
+    bool found = value != NULL;
+
+    for (struct exchange *x = f->first; x && found; x = x->next)
+        if (document_respond_stored(x, &value->header, value->body, true, SOURCE_L1,
+                                    r->settings->http_max_age_private_s) != STATUS_OK)
+            fail(x, STATUS_INTERNAL, NULL, NULL);
+    l1_put(&value);
+    return found;
+}
+
 /* Stores the body when epochs were opened for it; fills the header that describes it. */
 static enum cache_source store(struct miss_thread *t, const struct exchange *leader, const struct cache_epochs *epochs,
                                const struct cache_body *body, struct cache_header *ret_header)
@@ -97,9 +116,13 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
 
     if (epochs && body->nothing_there && !responder_may_keep_absence(r, leader->user_id))
         epochs = NULL;
-    if (epochs && cache_store_many(r->cache, t->redis, &one, 1, &err) == STATUS_OK && one.status == STATUS_OK)
+    if (epochs && t->redis) {
+        if (cache_store_many(r->cache, t->redis, &one, 1, &err) == STATUS_OK && one.status == STATUS_OK)
+            source = SOURCE_MISS_STORED;
+    } else if (epochs && local_cache_store(r->local, &one)) {
         source = SOURCE_MISS_STORED;
-    if (source == SOURCE_MISS_STORED && !one.unchanged)
+    }
+    if (source == SOURCE_MISS_STORED && t->redis && !one.unchanged)
         *ret_header = one.header;
     else /* the stored body was kept or there is none: this answer's own description */
         cache_describe(r->cache, &one, t->redis ? redis_instance(t->redis) : "", ret_header);
@@ -116,7 +139,17 @@ static void note_wanted(struct miss_thread *t, const struct exchange *leader)
         log_debug("wanted document not noted", LOG_STR("error", err.text));
 }
 
-static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
+static bool open_epochs(struct miss_thread *t, const struct cache_tags *tags, const char *user_id,
+                        struct cache_epochs *ret_epochs, struct err *err)
+{
+    struct responder *r = t->misses->responder;
+
+    if (!t->redis)
+        return local_cache_open(r->local, user_id, tags, ret_epochs);
+    return cache_open_epochs(r->cache, t->redis, tags, 1, &user_id, ret_epochs, err) == STATUS_OK;
+}
+
+static void compute(struct miss_thread *t, struct flight *f, bool use_cache)
 {
     struct responder *r = t->misses->responder;
     const struct exchange *leader = f->first;
@@ -126,8 +159,7 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     struct cache_body body;
     struct err err = {.text = ""};
 
-    bool opened = use_redis && cache_open_epochs(r->cache, t->redis, document_tags(&leader->document), 1, &user_id,
-                                                 &epochs, &err) == STATUS_OK;
+    bool opened = use_cache && open_epochs(t, document_tags(&leader->document), user_id, &epochs, &err);
     buf_clear(&t->out);
     int64_t begin_us = clock_monotonic_us();
     enum status status = document_compute(t->db, &leader->document, user_id, &t->out, &body, &err);
@@ -138,7 +170,7 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
     }
     body.cost_us = clock_monotonic_us() - begin_us;
     enum cache_source source = store(t, leader, opened ? &epochs : NULL, &body, &header);
-    if (source == SOURCE_MISS_STORED && !body.nothing_there)
+    if (source == SOURCE_MISS_STORED && t->redis && !body.nothing_there)
         note_wanted(t, leader);
     for (struct exchange *x = f->first; x; x = x->next)
         if (document_respond_computed(x, &header, &body, source, r->settings->http_max_age_private_s) != STATUS_OK)
@@ -148,11 +180,11 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_redis)
 static void serve_document(struct miss_thread *t, struct flight *f)
 {
     const struct exchange *leader = f->first;
-    bool use_redis = t->redis && t->misses->responder->settings->cache_enabled && !leader->bypass;
+    bool use_cache = t->misses->responder->settings->cache_enabled && !leader->bypass;
 
-    if (use_redis && !leader->recompute && answer_from_redis(t, f))
+    if (use_cache && !leader->recompute && (t->redis ? answer_from_redis(t, f) : answer_from_l1(t, f)))
         return;
-    compute(t, f, use_redis);
+    compute(t, f, use_cache);
 }
 
 /* A failover may leave the connection alive and change the instance; the loops look every second, so do we. */
@@ -187,7 +219,9 @@ static void *run(void *arg)
     buf_init(&t.out);
     enum status status = responder_new_db(t.misses->responder, &t.db, &err);
     if (status == STATUS_OK)
-        status = responder_new_redis(t.misses->responder, "pnlcache.fcgi miss", &t.redis, &err);
+        status = responder_new_redis(t.misses->responder, "pnlcache.fcgi:miss", &t.redis, &err);
+    if (status == STATUS_OK)
+        status = local_reader_new(t.misses->responder->local, &t.local, &err);
     if (status != STATUS_OK)
         log_error("a miss thread cannot start", LOG_STR("error", err.text));
     while ((f = miss_queue_take(t.misses->queue))) {

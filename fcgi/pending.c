@@ -133,7 +133,7 @@ static void settle(struct pending *pending, const struct entry *done)
     pthread_mutex_unlock(&pending->lock);
 }
 
-static enum status carry_out(struct pending *pending, struct cache *cache, struct redis *redis,
+static enum status carry_out(struct pending *pending, struct local_cache *local, struct redis *redis,
                              const struct entry *entries, size_t n, struct err *err)
 {
     struct cache_invalidation *list = calloc(n, sizeof *list);
@@ -143,7 +143,7 @@ static enum status carry_out(struct pending *pending, struct cache *cache, struc
     for (size_t i = 0; i < n; i++)
         list[i] = (struct cache_invalidation){.user_id = entries[i].user_id[0] ? entries[i].user_id : NULL,
                                               .tags = &entries[i].tags};
-    enum status status = cache_invalidate_many(cache, redis, list, n, err);
+    enum status status = local_cache_invalidate_many(local, redis, list, n, err);
     for (size_t i = 0; i < n; i++) {
         if (list[i].status == STATUS_OK)
             settle(pending, &entries[i]);
@@ -154,7 +154,7 @@ static enum status carry_out(struct pending *pending, struct cache *cache, struc
     return status;
 }
 
-enum status pending_carry_out(struct pending *pending, struct cache *cache, struct redis *redis, struct err *err)
+enum status pending_carry_out(struct pending *pending, struct local_cache *local, struct redis *redis, struct err *err)
 {
     enum status status = STATUS_OK;
 
@@ -163,7 +163,7 @@ enum status pending_carry_out(struct pending *pending, struct cache *cache, stru
         size_t n = copy_entries(pending, &bucket, &entries);
 
         if (n > 0)
-            status = carry_out(pending, cache, redis, entries, n, err);
+            status = carry_out(pending, local, redis, entries, n, err);
         free(entries);
     }
     return status;

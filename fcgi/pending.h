@@ -3,7 +3,7 @@
 #ifndef PNLCACHE_FCGI_PENDING_H
 #define PNLCACHE_FCGI_PENDING_H
 
-#include "lib/store/cache.h"
+#include "fcgi/local_cache.h"
 
 struct pending; /* thread-safe */
 
@@ -17,7 +17,7 @@ enum status pending_add(struct pending *pending, const char *user_id, const stru
 bool pending_covers(struct pending *pending, const char *user_id);
 /* Tries every pending invalidation, many in a round trip; those that Redis acknowledges are no longer pending. A failure
  * ends it. */
-enum status pending_carry_out(struct pending *pending, struct cache *cache, struct redis *redis,
+enum status pending_carry_out(struct pending *pending, struct local_cache *local, struct redis *redis,
                               struct err *err) MUST_CHECK;
 
 #endif

@@ -73,6 +73,8 @@ enum status responder_init(struct responder *r, const struct settings *settings,
     if (status == STATUS_OK)
         status = health_new(settings, &r->health, err);
     if (status == STATUS_OK)
+        status = local_cache_new(settings, r->cache, &r->local, err);
+    if (status == STATUS_OK)
         status = pending_new(&r->pending, err);
     return status;
 }
@@ -81,6 +83,7 @@ void responder_release(struct responder *r)
 {
     secrets_put(&r->secrets);
     health_free(&r->health);
+    local_cache_free(&r->local);
     cache_free(&r->cache);
     pending_free(&r->pending);
     pthread_mutex_destroy(&r->secrets_lock);
@@ -129,7 +132,7 @@ enum status responder_new_db(const struct responder *r, struct db **ret_db, stru
 enum status responder_new_prober(const struct responder *r, struct redis **ret_redis, struct db **ret_db,
                                  struct err *err)
 {
-    enum status status = new_redis(r, "pnlcache.fcgi health", true, ret_redis, err);
+    enum status status = new_redis(r, "pnlcache.fcgi:health", true, ret_redis, err);
     return status == STATUS_OK ? new_db(r, true, ret_db, err) : status;
 }
 

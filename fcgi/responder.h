@@ -7,6 +7,7 @@
 
 #include "fcgi/health.h"
 #include "fcgi/jwt.h"
+#include "fcgi/local_cache.h"
 #include "fcgi/pending.h"
 #include "fcgi/webhook_signature.h"
 #include "lib/base/file.h"
@@ -37,6 +38,7 @@ struct responder {
     const struct settings *settings; /* as of the start */
     struct cache *cache;
     struct health *health;
+    struct local_cache *local;
     struct pending *pending;
     struct misses *misses;
     struct webhook_lane *webhook_lane;

@@ -11,6 +11,7 @@ struct handler_context {
     struct responder *responder;
     const struct secrets *secrets; /* for the length of one turn */
     struct token_cache *tokens;
+    struct local_reader *local;
     struct redis *redis; /* NULL: REDIS_ENABLED is false */
 };
 

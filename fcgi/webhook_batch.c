@@ -163,7 +163,7 @@ static void invalidate(struct webhook_batch *b)
                                                     .tags = &change->tags,
                                                     .erased = change->erased};
         }
-    if (cache_invalidate_many(b->responder->cache, b->redis, list, n, &b->err) != STATUS_OK)
+    if (local_cache_invalidate_many(b->responder->local, b->redis, list, n, &b->err) != STATUS_OK)
         log_debug("invalidation failed", LOG_STR("error", b->err.text));
     n = 0;
     for (size_t i = 0; i < b->n; i++)
@@ -303,9 +303,13 @@ static enum status distrust(struct webhook_batch *b, const struct call *call)
 {
     enum status status = STATUS_OK;
 
-    for (size_t k = 0; k < call->events.n && status == STATUS_OK && b->redis; k++)
-        status =
-            pending_add(b->responder->pending, call->events.changes[k].user_id, &call->events.changes[k].tags, &b->err);
+    for (size_t k = 0; k < call->events.n && status == STATUS_OK; k++) {
+        const struct webhook_change *change = &call->events.changes[k];
+
+        if (b->redis)
+            status = pending_add(b->responder->pending, change->user_id, &change->tags, &b->err);
+        local_cache_forget(b->responder->local, change->user_id, &change->tags);
+    }
     return status;
 }
 
@@ -413,7 +417,7 @@ enum status webhook_batch_new(struct responder *responder, void (*on_done)(struc
     b->on_done = on_done;
     enum status status = responder_new_db(responder, &b->db, err);
     if (status == STATUS_OK)
-        status = responder_new_redis(responder, "pnlcache.fcgi webhook", &b->redis, err);
+        status = responder_new_redis(responder, "pnlcache.fcgi:webhook", &b->redis, err);
     if (status == STATUS_OK)
         *ret_batch = b;
     else

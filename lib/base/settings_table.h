@@ -48,6 +48,13 @@ SETTING(SECONDS, CACHE_TTL_NOT_FOUND, cache_ttl_not_found_s, "30", 0, 30,
         "how long an unknown trade, symbol or playbook is remembered, unless its user's next event comes first; 0: not at all")
 SETTING(SECONDS, CACHE_TTL_EPOCH, cache_ttl_epoch_s, "86400", 3600, 2592000, "TTL of the epochs, renewed when touched")
 SETTING(BYTES, CACHE_MAX_VALUE, cache_max_value, "8m", 65536, 536870912, "larger values are not stored")
+SETTING(INTEGER, CACHE_MAX_MEMORY_ENTRIES, cache_max_memory_entries, "1000", 0, 1000000,
+        "values the responder keeps in its own memory, least recently used out first; 0: none")
+SETTING(BYTES, CACHE_MAX_MEMORY_BYTES, cache_max_memory_bytes, "64m", 65536, 1099511627776,
+        "bytes of those values together; one over an eighth of it is not kept")
+SETTING(SECONDS, CACHE_DEGRADED_TTL, cache_degraded_ttl_s, "5", 0, 3600,
+        "how long values in the responder's memory may be served without Redis: after Redis was last heard of, or, with "
+        "REDIS_ENABLED=false, after they were computed")
 SETTING(SECONDS, HTTP_MAX_AGE_PRIVATE, http_max_age_private_s, "0", 0, 86400,
         "how long a browser may keep a user's answer without asking again; 0: it always asks")
 

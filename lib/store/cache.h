@@ -97,6 +97,12 @@ void cache_free(struct cache **cache);
 /* Appends KEY_PREFIX. Every key begins with it. */
 void cache_append_prefix(const struct cache *cache, struct buf *key);
 
+/* Appends what every key of epochs begins with: what client-side caching is to watch. */
+void cache_append_epoch_prefix(const struct cache *cache, struct buf *key);
+/* Whose epochs a key holds: "" for the shared ones. False: none of ours. */
+bool cache_parse_epoch_key(const struct cache *cache, const char *key, size_t len,
+                           char user_id[USER_ID_MAX + 1]) MUST_CHECK;
+
 /* Before computing: the present epochs of the tags for n users, absent ones created at random
  * (HSETNX, renewed TTL), in one or two pipelined round trips. Read them BEFORE the database snapshot. An erased user's stay
  * absent, so that nothing can be stored under them. */

@@ -5,6 +5,9 @@
 #include "lib/base/text.h"
 #include "lib/store/cache_internal.h"
 
+#define EPOCH_FAMILY "epoch:"
+#define EPOCH_SHARED "shared"
+
 bool user_id_is_valid(const char *user_id)
 {
     size_t len = strnlen(user_id, USER_ID_MAX + 1);
@@ -57,16 +60,47 @@ void cache_append_prefix(const struct cache *cache, struct buf *key)
     buf_append_string(key, cache->prefix);
 }
 
-void cache_append_epoch_key(const struct cache *cache, struct buf *key, const char *user_id)
+void cache_append_epoch_prefix(const struct cache *cache, struct buf *key)
 {
     cache_append_prefix(cache, key);
+    buf_append_string(key, EPOCH_FAMILY);
+}
+
+void cache_append_epoch_key(const struct cache *cache, struct buf *key, const char *user_id)
+{
+    cache_append_epoch_prefix(cache, key);
     if (user_id == NULL) {
-        buf_append_string(key, "epoch:shared");
+        buf_append_string(key, EPOCH_SHARED);
         return;
     }
-    buf_append_string(key, "epoch:{");
+    buf_append_char(key, '{');
     cache_append_user(key, user_id);
     buf_append_char(key, '}');
+}
+
+bool cache_parse_epoch_key(const struct cache *cache, const char *key, size_t len, char user_id[USER_ID_MAX + 1])
+{
+    size_t prefix = strlen(cache->prefix), before = prefix + strlen(EPOCH_FAMILY);
+    struct buf text = BUF_INIT;
+    bool good = false;
+
+    if (len < before || memcmp(key, cache->prefix, prefix) != 0 ||
+        memcmp(key + prefix, EPOCH_FAMILY, before - prefix) != 0)
+        return false;
+    key += before;
+    len -= before;
+    if (len == strlen(EPOCH_SHARED) && memcmp(key, EPOCH_SHARED, len) == 0) {
+        user_id[0] = '\0';
+        return true;
+    }
+    if (len > 2 && key[0] == '{' && key[len - 1] == '}' &&
+        percent_decode(key + 1, len - 2, false, &text) == STATUS_OK && text.len <= USER_ID_MAX) {
+        memcpy(user_id, text.data, text.len);
+        user_id[text.len] = '\0';
+        good = true;
+    }
+    buf_release(&text);
+    return good;
 }
 
 uint64_t cache_key_hash(const char *key)

@@ -257,28 +257,37 @@ static enum status parse_replies(struct redis *r, struct exchange *x, struct err
     return STATUS_OK;
 }
 
-static enum status read_some(struct redis *r, struct exchange *x, struct err *err)
+/* Reads once and gives it to the parser. *ret_n: the bytes; 0: nothing has arrived. */
+static enum status feed_some(struct redis *r, size_t *ret_n, struct err *err)
 {
     char bytes[READ_SIZE];
+    ssize_t n;
+
+    *ret_n = 0;
+    do
+        n = r->transport->read(r->transport, bytes, sizeof bytes);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? STATUS_OK : broken(err, strerror(errno));
+    if (n == 0)
+        return broken(err, "closed by the server");
+    if (redisReaderFeed(r->reader, bytes, (size_t)n) != REDIS_OK)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory for a reply");
+    *ret_n = (size_t)n;
+    return STATUS_OK;
+}
+
+static enum status read_some(struct redis *r, struct exchange *x, struct err *err)
+{
     enum status status = STATUS_OK;
+    size_t n = READ_SIZE;
 
-    while (status == STATUS_OK && x->n_read < x->n) {
-        ssize_t n = r->transport->read(r->transport, bytes, sizeof bytes);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return errno == EAGAIN ? STATUS_OK : broken(err, strerror(errno));
-        if (n == 0)
-            return broken(err, "closed by the server");
-        x->unparsed += (size_t)n;
-        if (x->unparsed > REPLY_MAX)
-            return broken(err, "a reply is too large");
-        if (redisReaderFeed(r->reader, bytes, (size_t)n) != REDIS_OK)
-            return err_fail(err, STATUS_NO_MEMORY, "out of memory for a reply");
-        status = parse_replies(r, x, err);
-        if ((size_t)n < sizeof bytes)
+    while (status == STATUS_OK && x->n_read < x->n && n == READ_SIZE) {
+        status = feed_some(r, &n, err);
+        if (status != STATUS_OK || n == 0)
             break;
+        x->unparsed += n;
+        status = x->unparsed > REPLY_MAX ? broken(err, "a reply is too large") : parse_replies(r, x, err);
     }
     return status;
 }
@@ -672,4 +681,83 @@ enum status redis_command(struct redis *r, const struct redis_reply **ret_reply,
     if (status == STATUS_OK)
         *ret_reply = redis_reply_at(r, i);
     return status;
+}
+
+/* --- messages ------------------------------------------------------------------------------ */
+
+static enum status lose(struct redis *r, enum status status, const struct err *why, struct err *err)
+{
+    redis_disconnect(r);
+    return err_fail(err, status, "Redis at %s: %s", r->where, why->text);
+}
+
+enum status redis_send(struct redis *r, struct err *err)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + r->timeout_ms;
+    struct exchange x = {.out = r->out.data, .out_len = r->out.len};
+    enum status status = buf_status(&r->out);
+    struct err why = {0};
+
+    if (status == STATUS_OK)
+        status = redis_connect(r, &why);
+    while (status == STATUS_OK && x.written < x.out_len) {
+        short events;
+
+        status = redis_transport_wait(r->transport->fd, POLLOUT, deadline_ms, &events);
+        if (status == STATUS_OK)
+            status = write_some(r, &x, &why);
+    }
+    buf_clear(&r->out);
+    r->n_appended = 0;
+    return status == STATUS_OK ? STATUS_OK : lose(r, status, &why, err);
+}
+
+/* One message out of what has arrived; *ret_reply stays NULL when none is whole. */
+static enum status take_message(struct redis *r, redisReply **ret_reply, struct err *err)
+{
+    size_t n = 1;
+
+    while (n > 0) {
+        void *reply = NULL;
+        enum status status;
+
+        if (redisReaderGetReply(r->reader, &reply) != REDIS_OK)
+            return broken(err, r->reader->errstr);
+        *ret_reply = reply;
+        if (reply != NULL)
+            break;
+        status = feed_some(r, &n, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status redis_receive(struct redis *r, int64_t deadline_ms, const struct redis_reply **ret_reply, struct err *err)
+{
+    struct err why = {0};
+
+    free_replies(r);
+    if (r->transport == NULL)
+        return err_fail(err, STATUS_UNAVAILABLE, "not connected");
+    if (!reserve_replies(r, 1))
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    for (;;) {
+        redisReply *message = NULL;
+        enum status status = take_message(r, &message, &why);
+        short events;
+
+        if (status == STATUS_OK && message != NULL) {
+            r->replies[r->n_replies++] = message;
+            *ret_reply = redis_reply_at(r, 0);
+            return STATUS_OK;
+        }
+        if (status == STATUS_OK) {
+            status = redis_transport_wait(r->transport->fd, POLLIN, deadline_ms, &events);
+            if (status == STATUS_TIMEOUT)
+                return err_fail(err, status, "no message");
+        }
+        if (status != STATUS_OK)
+            return lose(r, status, &why, err);
+    }
 }

@@ -97,4 +97,12 @@ enum status redis_read_role(struct redis *redis, const struct redis_reply *reply
 enum status redis_command(struct redis *redis, const struct redis_reply **ret_reply, struct err *err, ...)
     __attribute__((sentinel)) MUST_CHECK;
 
+/* For a connection that subscribes: sends what is appended without waiting. From then on it is only for redis_receive(),
+ * until it is disconnected. */
+enum status redis_send(struct redis *redis, struct err *err) MUST_CHECK;
+/* The next message (or the answer to a command sent so), borrowed until the next call. STATUS_TIMEOUT: none came by
+ * deadline_ms (monotonic), the connection stands; any other failure: it is closed. Never connects. */
+enum status redis_receive(struct redis *redis, int64_t deadline_ms, const struct redis_reply **ret_reply,
+                          struct err *err) MUST_CHECK;
+
 #endif

@@ -221,7 +221,7 @@ def test_postgres_down_hits_are_served_and_misses_are_503(client, db, servers):
         assert client.ask("GET", "/readyz").status == 200
         assert client.ask("GET", "/healthz").status == 200
         servers.stop("redis")
-        problem(client.ask("GET", CORE, bearer()), 503)
+        problem(client.ask("GET", CORE, bearer("bob")), 503)
         assert client.ask("GET", "/readyz").status == 503
         assert client.ask("GET", "/healthz").status == 200
     finally:
@@ -240,7 +240,7 @@ def test_it_starts_without_redis_and_postgres(servers, start_responder):
         servers.start("redis", "postgres")
 
 
-@pytest.mark.parametrize("settings", [{"REDIS_ENABLED": "false"}, {"CACHE_ENABLED": "false"}])
+@pytest.mark.parametrize("settings", [{"REDIS_ENABLED": "false", "CACHE_MAX_MEMORY_ENTRIES": "0"}, {"CACHE_ENABLED": "false"}])
 def test_it_works_without_a_cache(servers, start_responder, db, settings):
     add_stock(db, "alice", 1)
     start_responder(**settings)
