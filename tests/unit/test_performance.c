@@ -165,7 +165,11 @@ static void test_the_class_of_an_r_is_exact(void **state)
         "id,symbol,trade_type,number_shares,entry_price,exit_price,initial_risk,entry_date,exit_date\n"
         "1,X,BUY,1,2000000000,1100000000.00000001,900000000,2025-04-01T14:00:00Z,2025-04-01T15:00:00Z\n"
         "2,X,BUY,1,2000000000,2899999999.99999999,900000000,2025-04-01T14:00:00Z,2025-04-02T15:00:00Z\n"
-        "3,X,BUY,1,2000000000,3799999999.99999999,900000000,2025-04-01T14:00:00Z,2025-04-03T15:00:00Z\n";
+        "3,X,BUY,1,2000000000,3799999999.99999999,900000000,2025-04-01T14:00:00Z,2025-04-03T15:00:00Z\n"
+        "4,X,BUY,1,100,90,10,2025-04-01T14:00:00Z,2025-04-04T15:00:00Z\n" /* -1, 0, 1 and 2 in truth too */
+        "5,X,BUY,1,100,100,10,2025-04-01T14:00:00Z,2025-04-04T15:00:00Z\n"
+        "6,X,BUY,1,100,110,10,2025-04-01T14:00:00Z,2025-04-04T15:00:00Z\n"
+        "7,X,BUY,1,100,120,10,2025-04-01T14:00:00Z,2025-04-04T15:00:00Z\n";
     struct time_range all = {.name = RANGE_ALL_TIME};
     struct journal j;
     struct report *report;
@@ -178,8 +182,8 @@ static void test_the_class_of_an_r_is_exact(void **state)
     look_at(report_write_performance_metrics, report, 0);
     assert_string_equal(
         member(document, "r_distribution"),
-        "[{\"label\":\"<=-1R\",\"count\":0},{\"label\":\"-1..0R\",\"count\":1},{\"label\":\"0..1R\",\"count\":1},"
-        "{\"label\":\"1..2R\",\"count\":1},{\"label\":\">=2R\",\"count\":0}]");
+        "[{\"label\":\"<=-1R\",\"count\":1},{\"label\":\"-1..0R\",\"count\":1},{\"label\":\"0..1R\",\"count\":2},"
+        "{\"label\":\"1..2R\",\"count\":2},{\"label\":\">=2R\",\"count\":1}]");
     report_free(&report);
     journal_release(&j);
 }
