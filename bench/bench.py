@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [json] [hits] [precompute] [webhooks] [whale]        no name: all of them
+    bench.py [engine] [json] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
-WEBHOOKS (10000), WHALE_TRADES (1000000).
+WEBHOOKS (10000), WHALE_TRADES (1000000), EVENTS (200).
 The last lines are `bench: NAME = VALUE`. docs/benchmarks.md says what each figure means.
 """
 import gzip
+import io
 import json
 import os
 import re
@@ -27,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import psycopg2  # noqa: E402
+import event_timeline  # noqa: E402
+import redis  # noqa: E402
 from harness import BUILD, Daemon, Servers, free_port, sign_webhook, token, wait_until, webhook_event  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
@@ -382,6 +385,168 @@ def bench_webhooks(servers):
         worker.stop()
         responder.stop()
         servers.stop("nginx")
+# --- events: from COMMIT to fresh values ---------------------------------------------------------------------
+
+EVENTS = int(os.environ.get("EVENTS", 200))
+# One more closed trade for every user of an array; the user's next number is its id.
+ADD_TRADES = """
+    INSERT INTO stocks (user_id, id, symbol, trade_type, order_type, number_shares, entry_price, exit_price, entry_date, exit_date)
+    SELECT u, (SELECT max(id) + 1 FROM stocks WHERE user_id = u), 'AAPL', 'BUY', 'LIMIT', 10, 100, 101, now() - interval '2 hours',
+           now() - interval '1 hour'
+    FROM unnest(%s::text[]) AS u"""
+
+
+class Updates:
+    """The messages on pnlcache:updated."""
+
+    def __init__(self, client):
+        self.subscription = client.pubsub(ignore_subscribe_messages=True)
+        self.subscription.subscribe("pnlcache:updated")
+        wait_until(lambda: client.pubsub_numsub("pnlcache:updated")[0][1] == 1)
+
+    def next(self, timeout):
+        """The next message; None: none came. (What the library gives for a confirmed subscription is None, too.)"""
+        deadline = time.monotonic() + timeout
+        message = None
+        while message is None and time.monotonic() < deadline:
+            message = self.subscription.get_message(timeout=deadline - time.monotonic())
+        return message and json.loads(message["data"])
+
+    def wait(self, users):
+        """Until summaries of all these users were stored; when that was."""
+        users = set(users)
+        while users:
+            message = self.next(30)
+            assert message, f"{len(users)} users are not fresh, {sorted(users)[:3]} for instance"
+            if "summary" in message["sections"]:
+                users.discard(message["user"])
+        return time.monotonic()
+
+
+def add_trades(connection, users, clock=time.monotonic):
+    """When the COMMIT was sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(ADD_TRADES, (users,))
+    start = clock()
+    connection.commit()
+    return start
+
+
+def is_quiet(connection, client):
+    """Nothing is left to do."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pnlcache.change_log")
+        return cursor.fetchone() == (0,) and client.xlen("jobs") == client.zcard("jobs:later") == 0
+
+
+def valid_documents(client, user):
+    """How many stored documents of the user are valid under its present epochs."""
+    present = {tag.decode(): epoch for tag, epoch in client.hgetall(f"epoch:{{{user}}}").items()}
+    keys = [f"analytics:{asset}:{{{user}}}:{range_name}{section}" for range_name in RANGES for asset in ("stocks", "options", "combined")
+            for section in ("", ":core", ":risk", ":performance") if section or asset != "combined"]
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.getrange(key, 0, 511)
+    heads = [re.search(rb" epochs=([^\n]*)\n", head) for head in pipe.execute()]
+    return sum(bool(head) and all(present.get(tag.decode()) == epoch for tag, epoch in
+                                  (pair.split(b":") for pair in head.group(1).split(b","))) for head in heads)
+
+
+def bench_events(servers):
+    say(f"from the COMMIT of a trade to the new summary in Redis: {EVENTS} events, no webhook, {TRADES} trades a user; "
+        f"then {USERS} users at once")
+    users = [f"bench-{u:04d}" for u in range(1, USERS + 1)]
+    client = redis.Redis(unix_socket_path=servers.redis_socket)
+    subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", "--all"], env=servers.settings(LOG_LEVEL="warn"), check=True)
+    worker = Daemon([BUILD / "pnlcache-worker", "run"], servers.settings(), servers.state / "worker.log")
+    connection = psycopg2.connect(servers.owner_url)
+    try:
+        updates = Updates(client)
+        wait_until(lambda: b"workers" in servers.redis("XINFO", "GROUPS", "jobs"))
+        latencies = []
+        for i in range(EVENTS + 5):
+            user = users[i % len(users)]
+            start = add_trades(connection, [user])
+            latencies.append((updates.wait([user]) - start) * 1e3)
+            time.sleep(0.02)  # one event at a time: what is measured is not a queue
+        latencies = sorted(latencies[5:])
+        say(f"  least {latencies[0]:.1f} ms, most {latencies[-1]:.1f} ms")
+        figure("event_p50_ms", statistics.median(latencies), 1)
+        figure("event_p99_ms", latencies[int(len(latencies) * 0.99)], 1)
+        bursts = []
+        for round_ in range(ROUNDS):
+            start = add_trades(connection, users)
+            wait_until(lambda: is_quiet(connection, client), timeout=120)
+            bursts.append(time.monotonic() - start)
+            assert all(valid_documents(client, user) == 88 for user in users)
+            say(f"  round {round_ + 1}/{ROUNDS}: {USERS} users fresh after {bursts[-1]:.2f} s")
+        figure("mutated_users_fresh_s", statistics.median(bursts))
+    finally:
+        connection.close()
+        worker.stop()
+
+
+def bench_timeline(servers):
+    """Not a figure but a table: docs/reliability.md."""
+    users = [f"bench-{u:04d}" for u in range(1, 31)]
+    client = redis.Redis(unix_socket_path=servers.redis_socket)
+    subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", *(word for user in users for word in ("--user", user))],
+                   env=servers.settings(LOG_LEVEL="warn"), check=True)
+    owner_sql(servers, "ALTER ROLE pnlcache SET log_min_duration_statement = 0")
+    worker = Daemon([BUILD / "pnlcache-worker", "run"], servers.settings(), servers.state / "worker.log")
+    connection = psycopg2.connect(servers.owner_url)
+    try:
+        updates = Updates(client)
+        wait_until(lambda: b"workers" in servers.redis("XINFO", "GROUPS", "jobs"))
+
+        def event(user):
+            begin = add_trades(connection, [user], time.time)
+            updates.wait([user])
+            return begin, user
+
+        for user in users[:5]:
+            event(user)
+        medians, n = event_timeline.measure(servers.redis_socket, servers.state / "log/postgres.log",
+                                            [lambda user=user: event(user) for user in users[5:]])
+    finally:
+        connection.close()
+        worker.stop()
+        owner_sql(servers, "ALTER ROLE pnlcache RESET log_min_duration_statement")
+    say(f"the stages of one event, medians of {n}, {TRADES} trades a user")
+    for name, ms in medians:
+        say(f"  {name:42} {ms:7.2f} ms")
+
+
+# --- the outbox's price for who writes -------------------------------------------------------------------------
+
+COPY_ROWS = 10000
+COPY_USERS = 100
+
+
+def bench_outbox(servers):
+    say(f"COPY of {COPY_ROWS} rows of {COPY_USERS} users into stocks, with the triggers of the outbox and without, in turn")
+    rows = "".join(f"copy-{i % COPY_USERS}\t{i + 1}\tAAPL\tBUY\tLIMIT\t10\t100\t101\t2024-05-0{1 + i % 9} 15:00Z\t2024-05-1{i % 9} 15:00Z\n"
+                   for i in range(COPY_ROWS))
+    connection = psycopg2.connect(servers.owner_url)
+    connection.autocommit = True
+    seconds = {"ENABLE": [], "DISABLE": []}
+    with connection.cursor() as cursor:
+        for round_ in range(2 * max(ROUNDS, 5)):
+            for triggers in ("ENABLE", "DISABLE") if round_ % 2 else ("DISABLE", "ENABLE"):
+                cursor.execute(f"ALTER TABLE stocks {triggers} TRIGGER USER; CHECKPOINT")
+                start = time.monotonic()
+                cursor.copy_expert("COPY stocks (user_id, id, symbol, trade_type, order_type, number_shares, entry_price, exit_price,"
+                                   " entry_date, exit_date) FROM STDIN", io.StringIO(rows))
+                seconds[triggers].append(time.monotonic() - start)
+                cursor.execute("ALTER TABLE stocks DISABLE TRIGGER USER; DELETE FROM stocks WHERE user_id LIKE 'copy-%';"
+                               " DELETE FROM pnlcache.change_log")
+                cursor.execute("VACUUM stocks")
+        cursor.execute("ALTER TABLE stocks ENABLE TRIGGER USER")
+    connection.close()
+    ratios = [with_ / without for with_, without in zip(seconds["ENABLE"], seconds["DISABLE"])]
+    medians = {name: statistics.median(values) * 1e3 for name, values in seconds.items()}
+    say(f"  {medians['ENABLE']:.1f} ms with, {medians['DISABLE']:.1f} ms without; ratios {min(ratios):.3f} to {max(ratios):.3f}")
+    figure("trigger_copy_overhead_percent", (statistics.median(ratios) - 1) * 100, 1)
 
 
 # --- the engine from memory -------------------------------------------------------------------------------
@@ -409,7 +574,8 @@ def bench_json(_):
 
 
 BENCHES = {"engine": bench_engine, "json": bench_json, "hits": bench_hits, "precompute": bench_precompute,
-           "webhooks": bench_webhooks, "whale": bench_whale}
+           "webhooks": bench_webhooks, "whale": bench_whale,
+           "events": bench_events, "timeline": bench_timeline, "outbox": bench_outbox}
 
 
 def main():

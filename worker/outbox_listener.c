@@ -13,6 +13,7 @@
 #include "worker/outage.h"
 
 #define CLAIM_MAX 500
+#define PEER_CHECK_MS 5000 /* how long a connection may say nothing before it is asked */
 #define CLAIM_MS                                                                                                       \
     5000 /* after this the rest is left: PostgreSQL ends transactions that stay idle, and all was for nothing */
 
@@ -226,11 +227,36 @@ static enum status drain_once(struct drain *d, size_t *ret_n, struct err *err)
 
 /* --- the thread -------------------------------------------------------------------------------------- */
 
+/* For the doorbell, at most OUTBOX_POLL. A peer that is silently gone looks like one that has nothing to say. */
+static enum status wait_for_doorbell(struct drain *d, heartbeat *beat, struct err *err)
+{
+    const struct generation *g = d->generation;
+    int64_t until_ms = clock_monotonic_ms() + g->settings->outbox_poll_ms;
+    enum status status = STATUS_OK;
+    bool rung = false;
+
+    /* A bell that rang while rows were being read is already in libpq's hands: poll() would not see it. */
+    status = db_take_notifications(d->db, &rung, err);
+    while (status == STATUS_OK && !rung && !generation_stops(g)) {
+        int64_t left_ms = until_ms - clock_monotonic_ms();
+
+        heartbeat_beat(beat);
+        if (left_ms <= 0)
+            break;
+        generation_wait_readable(g, db_socket(d->db), left_ms < PEER_CHECK_MS ? left_ms : PEER_CHECK_MS);
+        if (!db_is_connected(d->db))
+            break;
+        status = db_take_notifications(d->db, &rung, err);
+        if (status == STATUS_OK && !rung && left_ms > PEER_CHECK_MS && !generation_stops(g))
+            status = db_execute(d->db, "SELECT 1", err);
+    }
+    return status;
+}
+
 /* Until there is nothing left; then waits for the doorbell. */
 static enum status drain_and_wait(struct drain *d, heartbeat *beat, struct err *err)
 {
     struct generation *g = d->generation;
-    bool rung = false;
     enum status status;
     size_t n;
 
@@ -238,14 +264,7 @@ static enum status drain_and_wait(struct drain *d, heartbeat *beat, struct err *
         heartbeat_beat(beat);
         status = drain_once(d, &n, err);
     } while (status == STATUS_OK && n > 0 && !generation_stops(g));
-    if (status != STATUS_OK)
-        return status;
-    /* A bell that rang while rows were being read is already in libpq's hands: poll() would not see it. */
-    status = db_take_notifications(d->db, &rung, err);
-    if (status != STATUS_OK || rung)
-        return status;
-    generation_wait_readable(g, db_socket(d->db), g->settings->outbox_poll_ms);
-    return db_is_connected(d->db) ? db_take_notifications(d->db, &rung, err) : STATUS_OK;
+    return status == STATUS_OK ? wait_for_doorbell(d, beat, err) : status;
 }
 
 /* LISTEN again after every reconnect; without it (a pooler in transaction mode, a standby) polling remains. */

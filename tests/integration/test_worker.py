@@ -232,22 +232,6 @@ def test_job_of_a_killed_worker_is_taken_over(servers, db, start_worker, run_wor
     wait_until(lambda: queue_is_empty(run_worker))
 
 
-def test_workers_killed_again_and_again_lose_nothing(servers, db, start_worker, run_worker):
-    users = [f"user{i}" for i in range(20)]
-    for n in range(1, 11):
-        worker = start_worker(JOB_TIMEOUT="1", OUTBOX_POLL="50")
-        for user in users:
-            add_stock(db, user, n)
-        time.sleep(0.013 * n)  # a different moment each time; what is asserted does not depend on it
-        worker.expected_end = True
-        worker.kill()
-    start_worker(JOB_TIMEOUT="1")
-    for user in users:
-        wait_until(lambda user=user: has_trades(servers, user, 10), timeout=60)
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker), timeout=60)
-    assert queue(run_worker)["dead"] == 0
-
-
 def test_redis_away_delays_but_loses_nothing(servers, db, worker, run_worker):
     add_stock(db, "ann", 1)
     wait_until(lambda: has_trades(servers, "ann", 1))
