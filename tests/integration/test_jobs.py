@@ -20,6 +20,15 @@ def children(pid):
     return found
 
 
+def lives(pid):
+    """A zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def letters(run_worker):
     return run_worker("jobs", "list", "--dead").stdout.splitlines()
 
@@ -129,8 +138,10 @@ def test_repaired_dead_letter_is_retried(servers, db, start_worker, run_worker, 
 def test_computing_process_killed_while_idle_costs_nobody_an_attempt(servers, db, worker, run_worker):
     add_stock(db, "ann", 1)
     wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
-    for child in children(worker.pid):
+    killed = children(worker.pid)
+    for child in killed:
         os.kill(child, signal.SIGKILL)
+    wait_until(lambda: not any(lives(child) for child in killed))
     add_stock(db, "ann", 2)
     wait_until(lambda: has_trades(servers, "ann", 2))
     wait_until(lambda: queue_is_empty(run_worker))
