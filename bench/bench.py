@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [json] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox]        no name: all of them
+    bench.py [engine] [json] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
 WEBHOOKS (10000), WHALE_TRADES (1000000), EVENTS (200).
@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 import psycopg2  # noqa: E402
 import event_timeline  # noqa: E402
 import redis  # noqa: E402
+import warm_replay  # noqa: E402
 from harness import BUILD, Daemon, Servers, free_port, sign_webhook, token, wait_until, webhook_event  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
@@ -573,9 +574,14 @@ def bench_json(_):
     program_figures("json_bench")
 
 
+def bench_warm(_):
+    say("warming: whom to keep ready, by a generated access log")
+    figure("warm_predictive_gain", warm_replay.main(say))
+
+
 BENCHES = {"engine": bench_engine, "json": bench_json, "hits": bench_hits, "precompute": bench_precompute,
            "webhooks": bench_webhooks, "whale": bench_whale,
-           "events": bench_events, "timeline": bench_timeline, "outbox": bench_outbox}
+           "events": bench_events, "timeline": bench_timeline, "outbox": bench_outbox, "warm": bench_warm}
 
 
 def main():

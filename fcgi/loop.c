@@ -233,7 +233,7 @@ static void touch(struct loop *loop, const char *user_id)
 {
     struct err err;
 
-    if (active_users_touch(loop->options.responder->cache, loop->context.redis, user_id, &err) != STATUS_OK)
+    if (active_users_visit(loop->options.responder->cache, loop->context.redis, user_id, &err) != STATUS_OK)
         log_debug("activity not noted", LOG_STR("error", err.text));
 }
 

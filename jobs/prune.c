@@ -7,10 +7,12 @@
 
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
+#include "lib/store/activity_hours.h"
 #include "lib/store/key_walk.h"
 
 #define STEP_TEXT "1000"
 #define STEP_LAST_TEXT "999"
+#define HOURS_AGE_S (INT64_C(112) * 86400)
 #define WALK_KEYS_MAX 1000000 /* of one run; the next goes on from there */
 #define WALK_TTL_S "604800"   /* how long the walk's position is kept */
 
@@ -81,6 +83,11 @@ static enum status prune_users(struct pruning *p, struct err *err)
     }
     buf_release(&key);
     return status;
+}
+
+static enum status prune_hours(struct pruning *p, struct err *err)
+{
+    return activity_hours_prune(p->options->cache, p->options->redis, clock_now(), HOURS_AGE_S, &p->counts->hours, err);
 }
 
 /* --- the queue ---------------------------------------------------------------------------------------- */
@@ -233,7 +240,7 @@ static enum status read_cursor(struct redis *redis, const char *key, char cursor
     uint64_t number;
     size_t len;
 
-    (void)strcpy(cursor, KEY_WALK_START);
+    (void)snprintf(cursor, KEY_WALK_CURSOR_SIZE, "%s", KEY_WALK_START);
     if (status == STATUS_OK && redis_reply_type_of(reply) == REDIS_STRING) {
         const char *bytes = redis_reply_bytes(reply, &len);
 
@@ -295,7 +302,7 @@ static enum status prune_keys(struct pruning *p, struct err *err)
 
 enum status prune(const struct prune_options *options, struct prune_counts *ret_counts, struct err *err)
 {
-    static enum status (*const parts[])(struct pruning *, struct err *) = {prune_users, prune_dead_letters,
+    static enum status (*const parts[])(struct pruning *, struct err *) = {prune_users, prune_hours, prune_dead_letters,
                                                                            prune_consumers, prune_keys};
     struct pruning p = {options, ret_counts};
     enum status status = STATUS_OK;

@@ -9,6 +9,7 @@
 
 struct prune_counts {
     int64_t users;        /* out of active:users: not seen within ACTIVE_WINDOW */
+    int64_t hours;        /* of users in activity:hours, worth less than one minute of sixteen weeks ago */
     int64_t dead_letters; /* older than DEAD_LETTER_AGE */
     int64_t consumers;    /* of workers that are gone, with nothing pending */
     int64_t keys_seen;    /* by the walk that looks for keys without a TTL */

@@ -9,7 +9,7 @@ const struct job_kind job_kinds[] = {
     {"precompute", "compute and store the analytics of active (or other) users", job_precompute},
     {"prune", "remove what nobody needs any more: inactive users, old dead letters, gone workers", job_prune},
     {"rollover", "renew active users whose own trading day has just begun", job_rollover},
-    {"warm", "renew the most recently active users' documents before they run out", job_warm},
+    {"warm", "have the documents of those ready who are here or likely to come next", job_warm},
     {0},
 };
 

@@ -5,7 +5,7 @@
 
 static const char usage[] =
     "Usage: pnlcache-worker job prune\n\n"
-    "Removes from Redis: active users not seen within ACTIVE_WINDOW, dead letters older than DEAD_LETTER_AGE, and the\n"
+    "Removes from Redis: active users not seen within ACTIVE_WINDOW, worn-out hours of theirs, dead letters older than DEAD_LETTER_AGE, and the\n"
     "queue's consumers that are gone and hold no job. Gives a TTL to values and epochs that have lost theirs; of many\n"
     "keys one run looks at a million, the next goes on from there.\n" JOB_EXIT_STATUS_HELP;
 
@@ -45,7 +45,7 @@ static void log_counts(const struct job_run *run, const char *message)
 {
     const struct prune_counts *counts = run->plan->context;
 
-    log_info(message, LOG_STR("job", run->plan->name), LOG_INT("users", counts->users),
+    log_info(message, LOG_STR("job", run->plan->name), LOG_INT("users", counts->users), LOG_INT("hours", counts->hours),
              LOG_INT("dead_letters", counts->dead_letters), LOG_INT("consumers", counts->consumers),
              LOG_INT("keys_seen", counts->keys_seen), LOG_INT("keys_bounded", counts->keys_bounded),
              LOG_INT("ms", progress_elapsed_ms(&run->progress)));

@@ -15,7 +15,9 @@ static const char usage[] =
 /* A mark ahead of our clock says nothing. */
 static struct instant look_back_to(struct instant mark, struct instant now)
 {
-    return mark.us > now.us ? (struct instant){-INSTANT_NEVER.us} : mark;
+    if (mark.us > now.us)
+        mark.us = -INSTANT_NEVER.us;
+    return mark;
 }
 
 /* Moves the users whose day began to the front; gives their number. */

@@ -4,12 +4,13 @@
 
 static const char usage[] =
     "Usage: pnlcache-worker job warm\n\n"
-    "Renews the documents of the WARM_USERS most recently active users that are missing, no longer valid, or would run\n"
-    "out before the next run, five minutes later. Documents that stay valid are left alone.\n" JOB_EXIT_STATUS_HELP;
+    "Renews the documents of WARM_USERS users that are missing, no longer valid, or would run out before the next run,\n"
+    "five minutes later: of those who are here now, then of those who usually come in this hour of the week, then of\n"
+    "those seen last. Documents that stay valid are left alone.\n" JOB_EXIT_STATUS_HELP;
 
-static enum status warm(struct job_run *run, struct err *err)
+static enum status warm_users(struct job_run *run, struct err *err)
 {
-    return warm_recent(run->precompute, run->settings, run->cache, run->redis, err);
+    return warm(run->precompute, run->settings, run->cache, run->redis, err);
 }
 
 static void choose(const struct settings *settings, struct precompute_options *options)
@@ -23,7 +24,7 @@ int job_warm(int argc, char *const *argv)
     static const struct job_plan plan = {
         .name = "warm",
         .noun = "users",
-        .work = warm,
+        .work = warm_users,
         .log_result = job_log_users,
         .alone = true,
         .compute = &options,

@@ -74,7 +74,7 @@ SETTING(INTEGER, WEBHOOK_QUEUE, webhook_queue, "1024", 1, 1000000, "webhooks tha
 SETTING(SECONDS, ACTIVE_WINDOW, active_window_s, "604800", 60, 31536000,
         "a user seen or changed within this time is active: scheduled jobs keep its documents fresh")
 SETTING(INTEGER, WARM_USERS, warm_users, "1000", 0, 100000,
-        "how many of the most recently active users job warm looks after, which also runs when a worker starts; 0: none")
+        "how many users job warm keeps ready, which also runs when a worker starts; 0: none")
 SETTING(SECONDS, DEAD_LETTER_AGE, dead_letter_age_s, "2592000", 60, 31536000, "dead letters older than this are pruned")
 SETTING(INTEGER, WANTED_DOCUMENTS, wanted_documents, "32", 0, 1000,
         "documents beyond the precomputed ones that are kept fresh per active user, those asked for last; 0: none")

@@ -10,6 +10,7 @@
 
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
+#include "lib/store/activity_hours.h"
 #include "lib/store/cache_internal.h"
 #include "lib/store/job_stream_internal.h"
 
@@ -385,28 +386,43 @@ enum status active_users_forget(struct cache *cache, struct redis *redis, const 
     if (status == STATUS_OK)
         status = redis_command(redis, &reply, err, "ZREM", key.data, user_id, NULL);
     buf_release(&key);
-    return status;
+    return status == STATUS_OK ? activity_hours_forget(cache, redis, user_id, err) : status;
 }
 
-enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id, struct err *err)
+static enum status note_activity(struct cache *cache, struct redis *redis, const char *user_id, bool visit,
+                                 struct err *err)
 {
     struct buf key = BUF_INIT;
+    struct instant now = clock_now();
     char seen_s[24];
     bool erased;
     enum status status = job_make_key(cache, "active:users", &key, err);
 
-    (void)snprintf(seen_s, sizeof seen_s, "%lld", (long long)(clock_now().us / US_PER_SECOND));
+    (void)snprintf(seen_s, sizeof seen_s, "%lld", (long long)(now.us / US_PER_SECOND));
     if (status == STATUS_OK)
         status = cache_append_tombstone_look(cache, redis, user_id);
     if (status == STATUS_OK) {
         redis_append_words(redis, "ZADD", key.data, seen_s, user_id, NULL);
-        status = job_flush(redis, err);
+        if (visit)
+            status = activity_hours_append_note(cache, redis, user_id, now, err);
     }
+    if (status == STATUS_OK)
+        status = job_flush(redis, err);
     buf_release(&key);
     if (status != STATUS_OK)
         return status;
     erased = redis_reply_integer(redis_reply_at(redis, 0)) != 0;
     return erased ? active_users_forget(cache, redis, user_id, err) : STATUS_OK;
+}
+
+enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id, struct err *err)
+{
+    return note_activity(cache, redis, user_id, false, err);
+}
+
+enum status active_users_visit(struct cache *cache, struct redis *redis, const char *user_id, struct err *err)
+{
+    return note_activity(cache, redis, user_id, true, err);
 }
 
 static enum status copy_ids(const struct redis_reply *members, char ***ret_ids, size_t *ret_n, struct err *err)

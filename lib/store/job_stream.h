@@ -107,6 +107,11 @@ enum status job_dead_drop(struct cache *cache, struct redis *redis, const char *
 /* The sorted set `active:users`: who was seen when. An erased user is taken out of it instead. */
 enum status active_users_touch(struct cache *cache, struct redis *redis, const char *user_id,
                                struct err *err) MUST_CHECK;
+/* The same for a user who reads, which also counts for the hours of the week in which the user comes (activity_hours.h): at
+ * most once a minute for each user. */
+enum status active_users_visit(struct cache *cache, struct redis *redis, const char *user_id,
+                               struct err *err) MUST_CHECK;
+/* Takes the user out of both. */
 enum status active_users_forget(struct cache *cache, struct redis *redis, const char *user_id,
                                 struct err *err) MUST_CHECK;
 #define ACTIVE_USERS_MAX 100000 /* what a job looks after */

@@ -247,6 +247,34 @@ def test_warm_takes_the_most_recently_active(servers, db, run_worker):
     assert "users=0" in run_worker("job", "warm", WARM_USERS="0").stderr
 
 
+def hour_of_week(hours_later):
+    return int((time.time() / 3600 + 72 + hours_later) % 168)  # 1970-01-01 was a Thursday
+
+
+def test_warm_knows_who_usually_comes_now(servers, db, run_worker):
+    for user in ("usual", "other", "recent"):
+        add_stock(db, user, 1)
+    for hour in (0, 1):  # the next one too, should it begin meanwhile
+        servers.redis("ZADD", f"activity:hours:{hour_of_week(hour):03d}", "5", "usual")
+    servers.redis("ZADD", f"activity:hours:{hour_of_week(40):03d}", "9", "other")
+    seen(servers, "recent", seconds_ago=3600)
+    run_worker("job", "warm", WARM_USERS="1")
+    assert [documents_of(servers, user) for user in ("usual", "other", "recent")] == [DOCUMENTS, 0, 0]
+    run_worker("job", "warm", WARM_USERS="2")
+    assert [documents_of(servers, user) for user in ("usual", "other", "recent")] == [DOCUMENTS, 0, DOCUMENTS]
+
+
+def test_a_visit_counts_for_its_hour_of_the_week(servers, db, responder, web):
+    add_stock(db, "ann", 1)
+    before = hour_of_week(0)
+    for _ in range(3):
+        assert web.get("/api/analytics/core?time_range=30d", user="ann").status == 200
+    wait_until(lambda: servers.redis("ZCARD", "active:users") == b"1")
+    key = wait_until(lambda: servers.redis("KEYS", "activity:hours:*").decode())
+    assert key in {f"activity:hours:{hour:03d}" for hour in (before, hour_of_week(0))}
+    assert servers.redis("ZRANGE", key, "0", "-1") == b"ann" and 0 < int(servers.redis("TTL", key)) <= 9676800
+
+
 # --- pruning ----------------------------------------------------------------------------------------------
 
 

@@ -69,34 +69,25 @@ static void test_rollover_day_began_only_in_the_stretch_that_holds_its_beginning
     }
 }
 
-/* Runs every 15 minutes, five seconds past, through two years: each trading day is found once, by the very next run. Where
+/* Runs every 15 minutes, five seconds past, through a year: each trading day is found once, by the very next run. Where
  * clocks go back over the day's beginning (Chatham, 03:45 to 02:45) it begins once only. */
-static void test_rollover_day_began_once_for_every_day_of_two_years(void **state)
+static void test_rollover_day_began_once_for_every_day_of_a_year(void **state)
 {
-    static const char *const zones[] = {"America/New_York",
-                                        "Europe/London",
-                                        "Australia/Lord_Howe",
-                                        "Asia/Kathmandu",
-                                        "America/Santiago",
-                                        "Pacific/Chatham",
-                                        "Africa/Cairo",
-                                        "America/Havana",
-                                        "Asia/Tehran",
-                                        "America/St_Johns",
-                                        "UTC"};
-    static const int starts[] = {0, 1, 2, 3, 17, 23};
+    static const char *const zones[] = {"America/New_York", "Australia/Lord_Howe", "Pacific/Chatham", "Africa/Cairo",
+                                        "America/Havana"};
+    static const int starts[] = {0, 2, 3, 17};
 
     (void)state;
-    for (size_t i = 0; i < (sizeof zones / sizeof zones[0]) * 6; i++) {
-        struct account account = account_of(zones[i / 6], starts[i % 6]);
-        struct instant run = at("2024-12-31T12:00:05Z"), end = at("2026-12-31T12:00:05Z"), previous = run;
+    for (size_t i = 0; i < (sizeof zones / sizeof zones[0]) * 4; i++) {
+        struct account account = account_of(zones[i / 4], starts[i % 4]);
+        struct instant run = at("2024-12-31T12:00:05Z"), end = at("2025-12-31T12:00:05Z"), previous = run;
         struct date day = trading_day(account.zone, account.trading_day_start, run);
 
         for (run.us += 900 * US_PER_SECOND; run.us <= end.us; previous = run, run.us += 900 * US_PER_SECOND) {
             struct date today = trading_day(account.zone, account.trading_day_start, run);
 
             if (rollover_day_began(&account, previous, run) != (today.days > day.days))
-                fail_msg("%s + %d h: wrong at %lld", zones[i / 6], starts[i % 6], (long long)run.us);
+                fail_msg("%s + %d h: wrong at %lld", zones[i / 4], starts[i % 4], (long long)run.us);
             if (today.days > day.days)
                 day = today;
         }
@@ -119,7 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rollover_day_began_only_in_the_stretch_that_holds_its_beginning),
-        cmocka_unit_test(test_rollover_day_began_once_for_every_day_of_two_years),
+        cmocka_unit_test(test_rollover_day_began_once_for_every_day_of_a_year),
         cmocka_unit_test(test_rollover_looks_back_over_missed_runs),
     };
 
