@@ -6,6 +6,7 @@
 #include "worker/job.h"
 
 const struct job_kind job_kinds[] = {
+    {"audit", "compute cached documents once more and compare", job_audit},
     {"precompute", "compute and store the analytics of active (or other) users", job_precompute},
     {"prune", "remove what nobody needs any more: inactive users, old dead letters, gone workers", job_prune},
     {"rollover", "renew active users whose own trading day has just begun", job_rollover},

@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/command.h"
+#include "worker/job.h"
 
 static const struct command commands[] = {
     {"run", "[--schedule]", "drain the outbox, work on queued jobs; until SIGTERM", command_run},
     {"job", "NAME [OPTION]...", "run one job to its end; job --list names them", command_job},
     {"jobs", "[list [--dead] | retry | drop]", "show the job queue; settle jobs that were given up", command_jobs},
+    {"audit", "[OPTION]...", "compute a sample of cached documents once more and compare", job_audit},
     {"check", "", "check settings, PostgreSQL and Redis", command_check},
     {"compute", NULL, NULL, command_compute}, /* of `run`, for itself */
     {"token", "--user ID [--role ROLE] [--ttl SECONDS]", "print a token for trying the API", command_token},

@@ -167,6 +167,20 @@ enum status outbox_add(struct db *db, const struct outbox_note *notes, size_t n,
     return status;
 }
 
+enum status outbox_concerns(struct db *db, const char *user_id, bool *ret_concerns, struct err *err)
+{
+    const char *params[] = {user_id};
+    struct db_result *result = NULL;
+    enum status status = db_query(
+        db, "outbox_concerns", "SELECT 1 FROM pnlcache.change_log WHERE user_id = $1::text OR user_id IS NULL LIMIT 1",
+        1, params, &result, err);
+
+    if (status == STATUS_OK)
+        *ret_concerns = db_result_rows(result) > 0;
+    db_result_free(&result);
+    return status;
+}
+
 enum status outbox_inspect(struct db *db, struct outbox_state *ret_state, struct err *err)
 {
     struct outbox_state state = {0};

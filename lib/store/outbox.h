@@ -35,6 +35,9 @@ struct outbox_note {
  * STATUS_TIMEOUT they may have been noted; noting them again is harmless. */
 enum status outbox_add(struct db *db, const struct outbox_note *notes, size_t n, struct err *err) MUST_CHECK;
 
+/* Whether a row of this user, or of every user, waits to be carried out. */
+enum status outbox_concerns(struct db *db, const char *user_id, bool *ret_concerns, struct err *err) MUST_CHECK;
+
 struct outbox_state {
     int64_t depth;         /* rows, those being carried out included */
     int64_t oldest_age_ms; /* by the database's clock; 0 when there are none */

@@ -1,0 +1,125 @@
+"""pnlcache-worker audit: sees a wrong number under a good header, and nothing else."""
+import ctypes
+import ctypes.util
+import gzip
+import re
+
+import pytest
+import redis
+from harness import add_option, add_stock
+
+CORE = "analytics:stocks:{ann}:all_time:core"
+DOCUMENTS = 11 * 8  # precomputed, of one user
+SERIES = "/api/analytics/time-series?asset=stocks"
+
+
+@pytest.fixture
+def cached(servers, db, run_worker):
+    """Ann's and Bob's documents, all of them valid; both are active."""
+    for user in ("ann", "bob"):
+        add_stock(db, user, 1)
+        add_option(db, user, 1)
+        servers.redis("ZADD", "active:users", "9999999999", user)
+    with db.cursor() as cursor:
+        cursor.execute("TRUNCATE pnlcache.change_log")  # as if a worker had carried these out
+    run_worker("job", "precompute", "--all")
+
+
+def xxh3(text):
+    """XXH3-64, as the programs' library computes it."""
+    library = ctypes.CDLL(ctypes.util.find_library("xxhash"))
+    library.XXH3_64bits.restype = ctypes.c_uint64
+    return b"%016x" % library.XXH3_64bits(text, ctypes.c_size_t(len(text)))
+
+
+def replace_in_body(servers, key, old, new):
+    """Changes a stored body and makes size and sum of its header fit, as a program gone wrong would."""
+    with redis.Redis(unix_socket_path=servers.redis_socket) as client:
+        line, _, body = client.get(key).partition(b"\n")
+        text = gzip.decompress(body) if b" enc=g " in line else body
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+        line = re.sub(rb" enc=. size=\d{9} sum=[0-9a-f]{16}", b" enc=i size=%09d sum=%s" % (len(text), xxh3(text)), line)
+        client.set(key, line + b"\n" + text, keepttl=True)
+
+
+def result(done):
+    line = [line for line in done.stderr.splitlines() if "job=audit" in line][-1]
+    return {name: int(value) for name, value in re.findall(r" (checked|mismatched|changed|pending|failed|users)=(\d+)", line)}
+
+
+def stats(servers):
+    words = servers.redis("HGETALL", "stats:audit").decode().split("\n")
+    return dict(zip(words[::2], map(int, words[1::2])))
+
+
+def test_audit_of_a_true_cache_finds_nothing(servers, web, cached, responder, run_worker):
+    assert web.get(SERIES, user="ann").status == 200
+    assert web.get("/api/analytics/positions", user="ann").status == 200
+    done = run_worker("audit", "--sample", "1000")
+    found = result(done)
+    assert found["checked"] == 2 * DOCUMENTS + 2 and found["users"] == 2
+    assert found["mismatched"] == found["changed"] == found["pending"] == found["failed"] == 0
+    assert stats(servers)["checked"] == 2 * DOCUMENTS + 2 and stats(servers)["mismatches"] == 0 and stats(servers)["last_time"] > 0
+
+
+def test_audit_sees_a_wrong_number_under_a_good_header(servers, web, cached, responder, run_worker):
+    replace_in_body(servers, CORE, b'"total_pnl":100', b'"total_pnl":101')
+    answer = web.get("/api/analytics/core?asset=stocks", user="ann")
+    assert "; hit" in answer.headers["Cache-Status"] and answer.json()["data"]["total_pnl"] == 101  # or there would be nothing to see
+    done = run_worker("audit", "--sample", "1000", "--print", check=False)
+    assert done.returncode == 1 and result(done)["mismatched"] == 1
+    wrong = [line for line in done.stderr.splitlines() if "a cached document is wrong" in line]
+    assert len(wrong) == 1 and f"key={CORE}" in wrong[0] and "user=ann" in wrong[0]
+    key, stored, expected = done.stdout.rstrip("\n").split("\t")
+    assert key == CORE and '"total_pnl":101' in stored and '"total_pnl":100' in expected
+    assert run_worker("job", "audit", "--user", "bob", "--sample", "1000").returncode == 0
+    assert stats(servers)["mismatches"] == 1 and stats(servers)["last_mismatches"] == 0 and stats(servers)["last_checked"] == DOCUMENTS
+
+
+def test_audit_leaves_out_what_an_event_has_reached_or_will(servers, db, cached, run_worker):
+    add_stock(db, "ann", 2)  # noted in the outbox, and no worker runs
+    found = result(run_worker("audit", "--sample", "1000"))
+    assert found["mismatched"] == 0 and found["pending"] > 0 and found["checked"] >= DOCUMENTS
+    servers.redis("HDEL", "epoch:{ann}", "stocks")
+    with db.cursor() as cursor:
+        cursor.execute("TRUNCATE pnlcache.change_log")
+    found = result(run_worker("audit", "--sample", "1000"))
+    assert found["mismatched"] == found["pending"] == 0 and found["users"] == 2
+
+
+@pytest.fixture
+def changed_behind_our_back(db, cached):
+    with db.cursor() as cursor:
+        cursor.execute("ALTER TABLE stocks DISABLE TRIGGER USER")
+        try:
+            for user in ("ann", "bob"):
+                add_stock(db, user, 2)
+        finally:
+            cursor.execute("ALTER TABLE stocks ENABLE TRIGGER USER")
+
+
+def test_audit_takes_a_sample_that_its_seed_repeats(servers, changed_behind_our_back, run_worker):
+    def wrong_keys(seed):
+        done = run_worker("audit", "--sample", "6", "--seed", seed, "--print", check=False)
+        assert result(done)["checked"] == 6 and f"seed={seed}" in done.stderr
+        return [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+    first = wrong_keys(1)
+    assert first and wrong_keys(1) == first != wrong_keys(2)
+
+
+def test_audit_fails_where_a_server_is_away(servers, cached, run_worker):
+    for away in ({"REDIS_URL": "redis://127.0.0.1:1"}, {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}):
+        done = run_worker("audit", check=False, **away)
+        assert done.returncode == 1 and "127.0.0.1" in done.stderr
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["--sample", "0"], "--sample '0' is not a whole number from 1 to 1000000"),
+    (["--seed", "x"], "--seed 'x' is not a whole number"),
+    (["--user", "x" * 129], "--user: an id must be"),
+])
+def test_audit_misused_says_why(servers, run_worker, arguments, message):
+    done = run_worker("audit", *arguments, check=False)
+    assert done.returncode == 2 and message in done.stderr
