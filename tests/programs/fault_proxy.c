@@ -129,7 +129,7 @@ static struct address parse_address(const char *text)
 
     if (strncmp(text, "unix:", 5) == 0 && strlen(text + 5) < sizeof address.local.sun_path) {
         address.local.sun_family = AF_UNIX;
-        strcpy(address.local.sun_path, text + 5);
+        memcpy(address.local.sun_path, text + 5, strlen(text + 5) + 1);
         address.len = sizeof address.local;
         return address;
     }
