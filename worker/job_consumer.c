@@ -1,5 +1,6 @@
 #include "worker/job_consumer.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -279,6 +280,7 @@ static void settle(struct consumer *c, struct batch *b, const struct compute_fai
         else
             attempt_failed(c, &b->held[i].job, status_is_transient(failures[i].status), failures[i].reason);
     }
+    assert(b->n > 0);
     end_turns(c, b, took_ms / (int64_t)b->n);
     finish(c, done, n_done);
     for (size_t i = 0; i < n_done; i++)
