@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [json] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]        no name: all of them
+    bench.py [engine] [json] [l1] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
 WEBHOOKS (10000), WHALE_TRADES (1000000), EVENTS (200).
@@ -15,6 +15,7 @@ import re
 import resource
 import selectors
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -31,6 +32,7 @@ import psycopg2  # noqa: E402
 import event_timeline  # noqa: E402
 import redis  # noqa: E402
 import warm_replay  # noqa: E402
+from fastcgi_client import Client  # noqa: E402
 from harness import BUILD, Daemon, Servers, free_port, sign_webhook, token, wait_until, webhook_event  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", 5))
@@ -100,8 +102,18 @@ def wrk(url, headers=()):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
 
 
-def bench_nginx_conf(servers, port, webdis_port):
-    """The shipped configuration with two rivals added behind the same nginx."""
+def without_l1(conf, servers, port, redis_port):
+    """The shipped upstream and server once more, for a responder whose every hit comes from Redis."""
+    block = conf[conf.index("upstream pnlcache"):conf.rindex("}")]
+    for old, new in (("upstream pnlcache ", "upstream redis "), ("fastcgi_pass pnlcache;", "fastcgi_pass redis;"),
+                     (servers.listen, f"{servers.run_dir}/redis-hits.sock"), (f"127.0.0.1:{port};", f"127.0.0.1:{redis_port};")):
+        assert old in block, old
+        block = block.replace(old, new)
+    return block
+
+
+def bench_nginx_conf(servers, port, redis_port, webdis_port):
+    """The shipped configuration, for two responders, with two rivals added behind the same nginx."""
     conf = subprocess.run([ROOT / "tools/nginx_conf.sh", servers.run_dir, str(port), servers.state / "web"],
                           capture_output=True, text=True, check=True).stdout
     rivals = f"""
@@ -113,6 +125,8 @@ def bench_nginx_conf(servers, port, webdis_port):
         location /GET/ { proxy_pass http://webdis; proxy_http_version 1.1; proxy_set_header Connection ""; }
     """
     params = Path("/etc/nginx/fastcgi_params")
+    end = conf.rindex("}")
+    conf = conf[:end] + without_l1(conf, servers, port, redis_port) + conf[end:]
     at = conf.index("server {")
     conf = conf[:at] + rivals + "server {" + locations + conf[at + len("server {"):]
     return conf.replace("include fastcgi_params;", f"include {params};")
@@ -129,23 +143,57 @@ def start_rivals(servers, body_bytes, threads):
     return port
 
 
+def count_system_calls(pid, run):
+    """System calls of all the process's threads for one request of run(), which says how many a second it made."""
+    with tempfile.NamedTemporaryFile("r") as table:
+        tracer = subprocess.Popen(["strace", "-f", "-c", "-q", "-p", str(pid), "-o", table.name])
+        wait_until(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text(), what="strace to follow")
+        requests = run() * SECONDS
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait()
+        calls = {line.split()[-1]: int(line.split()[3]) for line in table.read().splitlines() if re.match(r"\s*[\d.]+ +[\d.]+ ", line)}
+    total = calls.pop("total")
+    frequent = ", ".join(f"{name} {n / requests:.2f}" for name, n in sorted(calls.items(), key=lambda c: -c[1])[:5])
+    say(f"  system calls of a hit from L1, under strace: {frequent}")
+    return total / requests
+
+
+def allocations_of(servers, n):
+    """Blocks that the responder allocates in its life when one connection reads the same document n times."""
+    log = servers.state / f"valgrind.{n}.log"
+    command = ["valgrind", "--tool=memcheck", "--leak-check=no", f"--log-file={log}", BUILD / "pnlcache.fcgi"]
+    listen = f"{servers.run_dir}/valgrind.sock"
+    responder = Daemon(command, servers.settings(LISTEN=listen, THREADS=1, MISS_THREADS=1), servers.state / f"valgrind.{n}.err")
+    wait_until(lambda: "msg=ready" in responder.log() and "L1 is on" in responder.log(), timeout=60, what="L1 under valgrind")
+    headers = {"Authorization": "Bearer " + token(HIT_USER, ttl=86400), "Accept-Encoding": "gzip"}
+    with Client(listen) as client:
+        wait_until(lambda: "detail=l1" in client.ask("GET", HIT_PATH, headers).headers["cache-status"], what="a hit from L1")
+        for _ in range(n):
+            assert "detail=l1" in client.ask("GET", HIT_PATH, headers).headers["cache-status"]
+    responder.stop()
+    return int(re.search(r"total heap usage: ([\d,]+) allocs", log.read_text()).group(1).replace(",", ""))
+
+
 def bench_hits(servers):
-    say("hits through nginx: responder (from Redis), bare FastCGI echo, webdis; 64 connections, JWT verified")
+    say("hits through nginx: responder (from its own memory, from Redis), bare FastCGI echo, webdis; 64 connections, JWT verified")
     subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", "--user", HIT_USER], env=servers.settings(), check=True)
     responder = Daemon([BUILD / "pnlcache.fcgi"], servers.settings(THREADS=2), servers.state / "responder.log")
+    from_redis = Daemon([BUILD / "pnlcache.fcgi"], servers.settings(
+        THREADS=2, CACHE_MAX_MEMORY_ENTRIES=0, LISTEN=f"{servers.run_dir}/redis-hits.sock"), servers.state / "redis-hits.log")
     try:
         value = servers.redis("GET", f"analytics:combined:{{{HIT_USER}}}:30d:core")
         body = value[value.index(b"\n") + 1:]
         (servers.state / "web").mkdir(exist_ok=True)
         webdis_port = start_rivals(servers, len(body), 2)
-        port = free_port()
-        (servers.state / "nginx.conf").write_text(bench_nginx_conf(servers, port, webdis_port))
+        port, redis_port = free_port(), free_port()
+        (servers.state / "nginx.conf").write_text(bench_nginx_conf(servers, port, redis_port, webdis_port))
         servers.start("nginx", PORT=str(port))
         servers.redis("SET", "bench-body", body)
         base = f"http://127.0.0.1:{port}"
         bearer = f"Authorization: Bearer {token(HIT_USER, ttl=86400)}"
         rivals = {
-            "responder": lambda: wrk(base + HIT_PATH, [bearer, "Accept-Encoding: gzip"]),
+            "l1": lambda: wrk(base + HIT_PATH, [bearer, "Accept-Encoding: gzip"]),
+            "redis": lambda: wrk(f"http://127.0.0.1:{redis_port}{HIT_PATH}", [bearer, "Accept-Encoding: gzip"]),
             "echo": lambda: wrk(base + "/echo", [bearer]),
             "webdis": lambda: wrk(base + "/GET/bench-body.txt", [bearer]),
         }
@@ -157,11 +205,16 @@ def bench_hits(servers):
             say(f"  round {round_ + 1}/{ROUNDS}: " + ", ".join(f"{name} {rates[name][-1]:.0f}/s" for name in rivals))
         medians = {name: statistics.median(values) for name, values in rates.items()}
         say(f"  body {len(body)} bytes; medians: " + ", ".join(f"{name} {rate:.0f}/s" for name, rate in medians.items()))
-        figure("hit_redis_vs_echo", medians["responder"] / medians["echo"])
-        figure("hit_redis_vs_webdis", medians["responder"] / medians["webdis"])
+        figure("hit_l1_vs_echo", medians["l1"] / medians["echo"])
+        figure("hit_redis_vs_echo", medians["redis"] / medians["echo"])
+        figure("hit_redis_vs_webdis", medians["redis"] / medians["webdis"])
+        figure("syscalls_per_hit", count_system_calls(responder.pid, rivals["l1"]))
     finally:
         responder.stop()
+        from_redis.stop()
         servers.stop("nginx", "echo", "webdis")
+    few, many = allocations_of(servers, 100), allocations_of(servers, 5100)
+    figure("allocations_per_hit", (many - few) / 5000, 3)
 
 
 def answers(run):
@@ -569,6 +622,11 @@ def bench_engine(_):
     program_figures("engine_bench")
 
 
+def bench_l1(_):
+    say("a lookup in the responder's own memory, value and epochs, judged")
+    program_figures("l1_bench")
+
+
 def bench_json(_):
     say("writing JSON: the precomputed sections of one report, beside the generic library")
     program_figures("json_bench")
@@ -579,7 +637,7 @@ def bench_warm(_):
     figure("warm_predictive_gain", warm_replay.main(say))
 
 
-BENCHES = {"engine": bench_engine, "json": bench_json, "hits": bench_hits, "precompute": bench_precompute,
+BENCHES = {"engine": bench_engine, "json": bench_json, "l1": bench_l1, "hits": bench_hits, "precompute": bench_precompute,
            "webhooks": bench_webhooks, "whale": bench_whale,
            "events": bench_events, "timeline": bench_timeline, "outbox": bench_outbox, "warm": bench_warm}
 

@@ -1,10 +1,13 @@
 /* OpenSSL 3 looks an algorithm up, under a lock, whenever it is named; so the context is built once, keyed, and
- * duplicated for each signature. */
+ * duplicated for each signature. A plain digest goes through the older functions, which need no memory of their own: EVP
+ * allocates with each use, and every request digests its token. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "fcgi/hmac.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 
 struct hmac_key {
@@ -58,42 +61,11 @@ bool hmac_equal(const void *mac, const void *other, size_t len)
     return CRYPTO_memcmp(mac, other, len) == 0;
 }
 
-struct sha256 {
-    EVP_MD *algorithm;
-    EVP_MD_CTX *ctx;
-};
-
-enum status sha256_new(struct sha256 **ret_sha256, struct err *err)
+void sha256_digest(const void *bytes, size_t len, unsigned char ret_digest[SHA256_SIZE])
 {
-    struct sha256 *sha256 = calloc(1, sizeof(*sha256));
-    if (sha256) {
-        sha256->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
-        sha256->ctx = EVP_MD_CTX_new();
-    }
-    if (!sha256 || !sha256->algorithm || !sha256->ctx) {
-        sha256_free(&sha256);
-        return err_fail(err, STATUS_INTERNAL, "OpenSSL cannot prepare SHA-256");
-    }
-    *ret_sha256 = sha256;
-    return STATUS_OK;
-}
+    SHA256_CTX ctx;
 
-void sha256_free(struct sha256 **sha256)
-{
-    if (!*sha256)
-        return;
-    EVP_MD_CTX_free((*sha256)->ctx);
-    EVP_MD_free((*sha256)->algorithm);
-    free(*sha256);
-    *sha256 = NULL;
-}
-
-enum status sha256_digest(struct sha256 *sha256, const void *bytes, size_t len, unsigned char ret_digest[SHA256_SIZE])
-{
-    unsigned size = 0;
-
-    if (EVP_DigestInit_ex2(sha256->ctx, sha256->algorithm, NULL) != 1 ||
-        EVP_DigestUpdate(sha256->ctx, bytes, len) != 1 || EVP_DigestFinal_ex(sha256->ctx, ret_digest, &size) != 1)
-        return STATUS_INTERNAL;
-    return STATUS_OK;
+    SHA256_Init(&ctx);
+    SHA256_Update(&ctx, bytes, len);
+    SHA256_Final(ret_digest, &ctx);
 }

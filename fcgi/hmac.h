@@ -23,12 +23,8 @@ enum status hmac_sign(const struct hmac_key *key, const struct hmac_part *parts,
 /* In time that does not depend on where they differ. */
 bool hmac_equal(const void *mac, const void *other, size_t len);
 
-/* SHA-256, for keys of caches; an object belongs to one thread. */
+/* SHA-256, for keys of caches; allocates nothing. */
 #define SHA256_SIZE 32
-struct sha256;
-enum status sha256_new(struct sha256 **ret_sha256, struct err *err) MUST_CHECK;
-void sha256_free(struct sha256 **sha256);
-enum status sha256_digest(struct sha256 *sha256, const void *bytes, size_t len,
-                          unsigned char ret_digest[SHA256_SIZE]) MUST_CHECK;
+void sha256_digest(const void *bytes, size_t len, unsigned char ret_digest[SHA256_SIZE]);
 
 #endif

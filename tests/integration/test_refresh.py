@@ -240,7 +240,7 @@ def test_a_hit_near_its_end_is_refreshed_before_it_expires(servers, web, db, res
 
 
 def test_one_value_asks_once(servers, web, db, journal, start_responder):
-    responder = start_responder()
+    responder = start_responder(CACHE_MAX_MEMORY_ENTRIES="0")  # so that it sees what is done to the stored value
     key = ask(servers, web, SERIES)
     ages(servers, key, 80)
     for _ in range(5):

@@ -371,6 +371,46 @@ static void test_instance_changes_with_a_restart(void **state)
     redis_free(&redis);
 }
 
+static const char *next_message(struct redis *redis, int64_t wait_ms)
+{
+    const struct redis_reply *reply;
+    struct err err = {0};
+    size_t len;
+
+    OK(redis_receive(redis, clock_monotonic_ms() + wait_ms, &reply, &err));
+    assert_int_equal(redis_reply_length(reply), 3);
+    return redis_reply_bytes(
+        redis_reply_element(reply, redis_reply_type_of(redis_reply_element(reply, 2)) == REDIS_STRING ? 2 : 0), &len);
+}
+
+static void test_receive_takes_messages_until_the_connection_ends(void **state)
+{
+    struct redis *subscriber = open_with(url, 2000), *other = open_with(url, 2000);
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    (void)state;
+    await_connection(other);
+    assert_int_equal(redis_receive(subscriber, 0, &reply, &err), STATUS_UNAVAILABLE);
+    redis_append_words(subscriber, "SUBSCRIBE", "news", NULL);
+    OK(redis_send(subscriber, &err));
+    assert_string_equal(next_message(subscriber, 10000), "subscribe");
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(redis_receive(subscriber, clock_monotonic_ms() + 10, &reply, &err), STATUS_TIMEOUT);
+        assert_true(redis_is_connected(subscriber));
+        redis_append_words(other, "PUBLISH", "news", "first", NULL);
+        redis_append_words(other, "PUBLISH", "news", "second", NULL);
+        OK(redis_flush(other, &err));
+        assert_string_equal(next_message(subscriber, 10000), "first");
+        assert_string_equal(next_message(subscriber, 10000), "second");
+    }
+    OK(redis_command(other, &reply, &err, "CLIENT", "KILL", "TYPE", "pubsub", NULL));
+    assert_int_equal(redis_receive(subscriber, clock_monotonic_ms() + 10000, &reply, &err), STATUS_UNAVAILABLE);
+    assert_false(redis_is_connected(subscriber));
+    redis_free(&subscriber);
+    redis_free(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_flush_repeatable_gives_up_after_the_second_time),
         cmocka_unit_test(test_a_shared_breaker_spares_the_others_a_silent_server),
         cmocka_unit_test(test_a_prober_with_a_good_connection_closes_the_breaker),
+        cmocka_unit_test(test_receive_takes_messages_until_the_connection_ends),
         cmocka_unit_test(test_a_server_that_loads_its_data_is_down),
         cmocka_unit_test(test_instance_changes_with_a_restart),
     };
