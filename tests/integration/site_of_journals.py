@@ -79,7 +79,9 @@ class Asker:
         if answer is None or answer.status == 503:
             site.recorder.record("unanswered", read)
             return None
-        site.count("sources", answer.headers.get("cache-status", "none").split("; ttl")[0].removeprefix("pnlcache; "))
+        source, _, detail = answer.headers.get("cache-status", "none").partition("; detail=")
+        site.count("sources", source.split("; ttl")[0].removeprefix("pnlcache; "))
+        site.count("details", detail or "none")
         if answer.status == 304:
             version, data = kept[1], None
         else:
