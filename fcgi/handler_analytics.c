@@ -8,22 +8,16 @@
 #include "lib/base/log.h"
 #include "lib/base/parse_number.h"
 
-/* Anybody can send bad tokens, tens of thousands a second: one line a second tells why, and cannot fill a disk. */
-static bool is_first_this_second(void)
-{
-    static _Atomic int64_t last_s = -1;
-    int64_t now_s = clock_monotonic_ms() / 1000;
-
-    return atomic_exchange_explicit(&last_s, now_s, memory_order_relaxed) != now_s;
-}
-
 static enum next_step refuse_token(struct exchange *x, enum status status, const struct err *err)
 {
+    /* Anybody can send bad tokens, tens of thousands a second: one line a second tells why, and cannot fill a disk. */
+    static _Atomic int64_t logged_s = -1;
+
     if (status == STATUS_NOT_FOUND) {
         response_problem(&x->response, &x->request, 401, "a bearer token is needed", NULL,
                          "WWW-Authenticate: Bearer\r\n");
     } else if (status == STATUS_INVALID) {
-        if (is_first_this_second())
+        if (log_is_first_this_second(&logged_s))
             log_info("token refused", LOG_STR("request", x->request.id), LOG_STR("reason", err->text));
         response_problem(&x->response, &x->request, 401, "the token is not valid", NULL,
                          "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");

@@ -160,6 +160,11 @@ static void append_cache_status(struct buf *out, const struct http_document *d, 
     case SOURCE_MISS_STORED: buf_append_string(out, "fwd=miss; stored"); break;
     case SOURCE_MISS: buf_append_string(out, "fwd=miss"); break;
     case SOURCE_BYPASS: buf_append_string(out, "fwd=bypass"); break;
+    case SOURCE_STALE: /* a second begun counts: never 0 */
+        buf_append_string(out, "fwd=stale; ttl=");
+        buf_append_int(out, -whole_seconds(now.us - end.us) - 1);
+        buf_append_string(out, "; detail=redis");
+        break;
     }
     buf_append_string(out, "\r\n");
 }

@@ -21,7 +21,7 @@ bool http_has_directive(const char *cache_control, const char *directive);
 void http_format_etag(const struct cache_header *header, bool gzip, char etag[HTTP_ETAG_SIZE]);
 
 /* How an answer came about, for Cache-Status. */
-enum cache_source { SOURCE_L1, SOURCE_REDIS, SOURCE_MISS_STORED, SOURCE_MISS, SOURCE_BYPASS };
+enum cache_source { SOURCE_L1, SOURCE_REDIS, SOURCE_MISS_STORED, SOURCE_MISS, SOURCE_BYPASS, SOURCE_STALE };
 
 struct http_document {
     const struct cache_header *header;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define BUCKETS 1024
-#define LANES 256 /* users' turns; those who share a lane share its turns */
+#define LANES 2048 /* users' turns; those who share a lane share its turns */
 
 struct lane {
     struct flight *head, *tail;
@@ -124,7 +124,7 @@ static enum status begin_flight(struct miss_queue *q, struct buf *key, struct fl
     return *ret_flight ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-static enum status submit_shared(struct miss_queue *q, struct exchange *x, struct buf *key)
+static enum status submit(struct miss_queue *q, struct exchange *x, struct buf *key)
 {
     struct flight **place = find(q, key), *f = *place;
     enum status status = STATUS_OK;
@@ -148,30 +148,16 @@ static enum status submit_shared(struct miss_queue *q, struct exchange *x, struc
     return status;
 }
 
-static enum status submit_alone(struct miss_queue *q, struct exchange *x, struct buf *key)
-{
-    struct flight *f;
-    enum status status = begin_flight(q, key, &f);
-
-    if (status != STATUS_OK)
-        return status;
-    flight_add(f, x);
-    enqueue(q, f);
-    return STATUS_OK;
-}
-
 enum status miss_queue_submit(struct miss_queue *q, struct exchange *x)
 {
     struct buf key = BUF_INIT;
 
-    if (x->work == WORK_DOCUMENT) {
-        buf_append_char(&key, x->bypass ? 'b' : x->recompute ? 'r' : 'n');
-        buf_append(&key, x->key.data, x->key.len);
-        if (buf_status(&key) != STATUS_OK)
-            return STATUS_NO_MEMORY;
-    }
+    buf_append_char(&key, x->bypass ? 'b' : x->recompute ? 'r' : 'n');
+    buf_append(&key, x->key.data, x->key.len);
+    if (buf_status(&key) != STATUS_OK)
+        return STATUS_NO_MEMORY;
     pthread_mutex_lock(&q->lock);
-    enum status status = key.len > 0 ? submit_shared(q, x, &key) : submit_alone(q, x, &key);
+    enum status status = submit(q, x, &key);
     pthread_mutex_unlock(&q->lock);
     buf_release(&key);
     return status;
@@ -194,14 +180,12 @@ void miss_queue_land(struct miss_queue *q, struct flight *f, void (*on_done)(str
     struct exchange *first = f->first;
 
     pthread_mutex_lock(&q->lock);
-    if (f->key.len > 0) {
-        struct flight **place = find(q, &f->key);
-        *place = f->next_in_bucket;
-        if (f->successor) {
-            f->successor->next_in_bucket = *place;
-            *place = f->successor;
-            enqueue(q, f->successor);
-        }
+    struct flight **place = find(q, &f->key);
+    *place = f->next_in_bucket;
+    if (f->successor) {
+        f->successor->next_in_bucket = *place;
+        *place = f->successor;
+        enqueue(q, f->successor);
     }
     flight_free(q, f);
     pthread_mutex_unlock(&q->lock);

@@ -16,7 +16,7 @@
 #include "fcgi/exchange.h"
 
 struct flight {
-    struct buf key; /* the document's key after a letter for the kind of answer; empty: not shared */
+    struct buf key; /* the document's key after a letter for the kind of answer */
     struct exchange *first, *last;
     size_t n;
     bool begun; /* nobody may join any more */

@@ -56,6 +56,13 @@ bool log_enabled(enum log_level level)
     return (int)level <= atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
+bool log_is_first_this_second(_Atomic int64_t *last_s)
+{
+    int64_t now_s = clock_monotonic_ms() / 1000;
+
+    return atomic_exchange_explicit(last_s, now_s, memory_order_relaxed) != now_s;
+}
+
 uint64_t log_dropped(void)
 {
     return atomic_load(&n_dropped);

@@ -34,6 +34,8 @@ void log_init(const char *program, enum log_level level, const char *format);
 /* A new threshold while threads are logging (reload). */
 void log_set_level(enum log_level level);
 bool log_enabled(enum log_level level);
+/* For what may happen with every request: true once a second for each `last_s`, which begins as -1. */
+bool log_is_first_this_second(_Atomic int64_t *last_s);
 /* Lines that could not be written since start. */
 uint64_t log_dropped(void);
 

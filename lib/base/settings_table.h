@@ -47,6 +47,8 @@ SETTING(SECONDS, CACHE_TTL_POSITIONS, cache_ttl_positions_s, "120", 1, 604800, "
 SETTING(SECONDS, CACHE_TTL_NOT_FOUND, cache_ttl_not_found_s, "30", 0, 30,
         "how long an unknown trade, symbol or playbook is remembered, unless its user's next event comes first; 0: not at all")
 SETTING(SECONDS, CACHE_TTL_EPOCH, cache_ttl_epoch_s, "86400", 3600, 2592000, "TTL of the epochs, renewed when touched")
+SETTING(SECONDS, CACHE_STALE_IF_ERROR, cache_stale_if_error_s, "0", 0, 86400,
+        "how long past its end a value may be served, marked stale, when the database cannot answer; 0: never. An invalidated value is never served")
 SETTING(BYTES, CACHE_MAX_VALUE, cache_max_value, "8m", 65536, 536870912, "larger values are not stored")
 SETTING(INTEGER, CACHE_MAX_MEMORY_ENTRIES, cache_max_memory_entries, "1000", 0, 1000000,
         "values the responder keeps in its own memory, least recently used out first; 0: none")

@@ -16,6 +16,7 @@ enum status cache_new(const struct settings *settings, struct cache **ret_cache,
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     }
     cache->epoch_ttl_s = settings->cache_ttl_epoch_s;
+    cache->stale_s = settings->cache_stale_if_error_s;
     cache->max_value = (size_t)settings->cache_max_value;
     *ret_cache = cache;
     return STATUS_OK;
@@ -69,6 +70,16 @@ enum cache_verdict cache_judge(const struct cache_header *header, const struct c
     if (now.us >= header->expires_at.us || now.us >= header->valid_until.us)
         return CACHE_MISS_EXPIRED;
     return CACHE_HIT;
+}
+
+bool cache_may_be_stale(const struct cache *cache, const struct cache_lookup *lookup, struct instant now)
+{
+    const struct cache_header *h = &lookup->header;
+    int64_t end_us = h->expires_at.us < h->valid_until.us ? h->expires_at.us : h->valid_until.us;
+
+    /* A difference: the end may be "never". */
+    return lookup->verdict == CACHE_MISS_EXPIRED && h->encoding != CACHE_NOT_FOUND &&
+           now.us - end_us < cache->stale_s * US_PER_SECOND;
 }
 
 /* --- lookups ------------------------------------------------------------------------------- */
@@ -129,18 +140,27 @@ static enum status take_lookup(struct redis *redis, struct cache_lookup *lookup,
     return status;
 }
 
+static void note_damaged(struct cache *cache, const char *key)
+{
+    uint64_t hash = cache_key_hash(key);
+
+    atomic_store_explicit(&cache->damaged[hash % CACHE_DAMAGED_SLOTS], hash, memory_order_relaxed);
+}
+
+void cache_report_damaged(struct cache *cache, const char *key)
+{
+    atomic_fetch_add_explicit(&cache->verdicts[CACHE_MISS_DAMAGED], 1, memory_order_relaxed);
+    note_damaged(cache, key);
+}
+
 static void count_verdicts(struct cache *cache, const struct cache_lookup *lookups, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        uint64_t hash;
-
         atomic_fetch_add_explicit(&cache->verdicts[lookups[i].verdict], 1, memory_order_relaxed);
         if (lookups[i].verdict == CACHE_HIT && lookups[i].header.encoding == CACHE_NOT_FOUND)
             atomic_fetch_add_explicit(&cache->not_found_served, 1, memory_order_relaxed);
-        if (lookups[i].verdict != CACHE_MISS_DAMAGED)
-            continue;
-        hash = cache_key_hash(lookups[i].key);
-        atomic_store_explicit(&cache->damaged[hash % CACHE_DAMAGED_SLOTS], hash, memory_order_relaxed);
+        if (lookups[i].verdict == CACHE_MISS_DAMAGED)
+            note_damaged(cache, lookups[i].key);
     }
 }
 

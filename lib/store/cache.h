@@ -156,14 +156,20 @@ struct cache_lookup {
     const struct cache_tags *tags;
     /* out */
     enum cache_verdict verdict;
-    struct cache_header header; /* on a hit */
-    const char *body;           /* stored bytes; borrowed from `redis` until its next flush */
+    struct cache_header header; /* on a hit, and when it has expired */
+    const char *body;           /* its stored bytes; borrowed from `redis` until its next flush */
 };
 
 /* n lookups in one pipelined round trip, each judged by the read rule. A failure (Redis down) leaves
  * every verdict at CACHE_MISS_ABSENT. */
 enum status cache_lookup_many(struct cache *cache, struct redis *redis, struct cache_lookup *lookups, size_t n,
                               struct err *err) MUST_CHECK;
+
+/* Nothing but its age speaks against a value (CACHE_MISS_EXPIRED), and CACHE_STALE_IF_ERROR allows it when the database
+ * cannot answer. */
+bool cache_may_be_stale(const struct cache *cache, const struct cache_lookup *lookup, struct instant now);
+/* The body of a hit turned out to be of no use: the next store replaces it, however whole it looks. */
+void cache_report_damaged(struct cache *cache, const char *key);
 
 /* Would a value be served? Judged by its header alone, without fetching the body: what a job asks before it
  * recomputes. A value of the wrong length counts as damaged. */
@@ -216,7 +222,8 @@ struct cache_store {
  * SET, or, where the content is the same, the new header only (SETRANGE). Values over CACHE_MAX_VALUE
  * are not stored (STATUS_LIMIT in their `status`), nor are those nobody could be served: an epoch is absent, Redis is
  * another instance than the epochs', valid_until has passed, the user was erased (STATUS_CONFLICT). The result is the
- * first failure of the transport. Stores of one user that are adjacent are announced in one message. */
+ * first failure of the transport; *err may also tell why Redis refused a value (full, read-only: STATUS_UNAVAILABLE in its
+ * `status`). Stores of one user that are adjacent are announced in one message. */
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err) MUST_CHECK;
 /* The header such a body would be stored with; for answers that are not stored. */

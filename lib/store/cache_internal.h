@@ -12,7 +12,7 @@
 
 struct cache {
     char *prefix;
-    int64_t epoch_ttl_s;
+    int64_t epoch_ttl_s, stale_s;
     size_t max_value;
     _Atomic uint64_t verdicts[CACHE_VERDICTS];
     _Atomic uint64_t stored, unchanged, refused, too_large, invalidations, not_found_stored, not_found_served;

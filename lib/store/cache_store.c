@@ -193,7 +193,7 @@ static enum status append_write(struct cache *cache, struct redis *redis, size_t
 
     cache_describe(cache, store, redis_instance(redis), &store->header);
     left_ms = (store->header.expires_at.us - clock_now().us) / 1000;
-    (void)snprintf(ttl_ms, sizeof ttl_ms, "%lld", (long long)(left_ms > 0 ? left_ms : 1));
+    (void)snprintf(ttl_ms, sizeof ttl_ms, "%lld", (long long)(left_ms > 0 ? left_ms : 1) + cache->stale_s * 1000);
     store->unchanged = keep_body(cache, redis, look, store);
     if (store->unchanged) {
         cache_header_append(&value, &store->header);
@@ -280,7 +280,7 @@ static enum status write_all(struct cache *cache, struct redis *redis, struct ca
     for (size_t i = 0; i < n && status == STATUS_OK; i++) {
         if (stores[i].status != STATUS_OK)
             continue;
-        stores[i].status = redis_reply_status(redis_reply_at(redis, reply), NULL);
+        stores[i].status = redis_reply_status(redis_reply_at(redis, reply), err);
         reply += stores[i].unchanged ? 2 : 1;
     }
     return status;

@@ -34,7 +34,6 @@ static struct exchange *ask(const char *name, const char *user_id, const char *k
     struct err err;
 
     OK(exchange_new(&x, &err));
-    x->work = WORK_DOCUMENT;
     (void)snprintf(x->request.id, sizeof x->request.id, "%s", name);
     (void)snprintf(x->user_id, sizeof x->user_id, "%s", user_id);
     buf_append_string(&x->key, key);
