@@ -551,6 +551,7 @@ static enum status exchange_appended(struct redis *r, int64_t deadline_ms, bool 
     status = connect_by(r, deadline_ms, why);
     if (status != STATUS_OK)
         return status;
+    assert(r->transport != NULL);
     status = run_exchange(r, &x, deadline_ms, why);
     r->n_replies = x.n_read;
     if (status != STATUS_OK) {
