@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [json] [l1] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]        no name: all of them
+    bench.py [engine] [json] [l1] [hits] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]
+             [slow_db] [degraded] [recovery]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
 WEBHOOKS (10000), WHALE_TRADES (1000000), EVENTS (200).
@@ -30,6 +31,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 import psycopg2  # noqa: E402
 import event_timeline  # noqa: E402
+import outages  # noqa: E402
 import redis  # noqa: E402
 import warm_replay  # noqa: E402
 from fastcgi_client import Client  # noqa: E402
@@ -637,9 +639,22 @@ def bench_warm(_):
     figure("warm_predictive_gain", warm_replay.main(say))
 
 
+def bench_slow_db(servers):
+    outages.slow_db(servers, say, figure)
+
+
+def bench_degraded(servers):
+    outages.degraded(servers, say, figure)
+
+
+def bench_recovery(servers):
+    outages.recovery(servers, say, figure)
+
+
 BENCHES = {"engine": bench_engine, "json": bench_json, "l1": bench_l1, "hits": bench_hits, "precompute": bench_precompute,
            "webhooks": bench_webhooks, "whale": bench_whale,
-           "events": bench_events, "timeline": bench_timeline, "outbox": bench_outbox, "warm": bench_warm}
+           "events": bench_events, "timeline": bench_timeline, "outbox": bench_outbox, "warm": bench_warm,
+           "slow_db": bench_slow_db, "degraded": bench_degraded, "recovery": bench_recovery}
 
 
 def main():
