@@ -140,6 +140,44 @@ static void test_cache_compress_keeps_what_does_not_shrink(void **state)
     buf_release(&out);
 }
 
+#define TTL_S 1000
+
+/* How many seconds from now a value of this key would expire, its range ending in valid_for_s. */
+static double expires_in_s(const char *key, int64_t valid_for_s)
+{
+    struct instant now = {1700000000 * US_PER_SECOND};
+    struct cache_epochs epochs = {.values = {7, 8}};
+    struct cache_body body = {.bytes = "{}", .len = 2, .valid_until = {now.us + valid_for_s * US_PER_SECOND}};
+    struct cache_store one = {.key = key, .tags = &tags, .epochs = &epochs, .body = &body, .ttl_s = TTL_S};
+    struct cache_header header;
+
+    clock_set_override(now);
+    cache_describe(NULL, &one, INSTANCE, &header);
+    clock_clear_override();
+    return (double)(header.expires_at.us - now.us) / US_PER_SECOND;
+}
+
+/* What is stored together must not expire together, and never later than it says or than its range lasts. */
+static void test_cache_describe_spreads_expiry_over_a_tenth_of_the_ttl(void **state)
+{
+    int n[10] = {0};
+    char key[32];
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(key, sizeof key, "document:%d", i);
+        double s = expires_in_s(key, 10 * TTL_S);
+        if (s < 0.9 * TTL_S || s > TTL_S)
+            fail_msg("%s expires in %f s", key, s);
+        n[(int)((TTL_S - s) / (0.1 * TTL_S / 10)) % 10]++;
+        assert_true(s == expires_in_s(key, 10 * TTL_S));
+        assert_true(expires_in_s(key, 30) == 30);
+    }
+    for (int i = 0; i < 10; i++) /* 100 each, give or take four standard deviations */
+        if (n[i] < 62 || n[i] > 138)
+            fail_msg("%d of 1000 in the tenth %d", n[i], i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_cache_header_survives_the_round_trip_and_no_change_of_a_byte_reads_the_same),
         cmocka_unit_test(test_cache_body_unpack_refuses_damaged_gzip),
         cmocka_unit_test(test_cache_compress_keeps_what_does_not_shrink),
+        cmocka_unit_test(test_cache_describe_spreads_expiry_over_a_tenth_of_the_ttl),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
