@@ -1,8 +1,9 @@
 #include "worker/schedule.h"
 
 /* precompute: well within the documents' TTL of 900 s. rollover: days begin on quarters of an hour (the zones' offsets and
- * trading_day_start see to that); five seconds past, all clocks agree that it has begun. warm: between two precomputes. */
+ * trading_day_start see to that); five seconds past, all clocks agree that it has begun. warm: between two precomputes. audit: between precompute, warm and rollover, hourly. */
 const struct schedule_entry schedule[] = {
+    {.job = "audit", .on_calendar = "*:27", .spread_s = 120},
     {.job = "precompute", .on_calendar = "*:0/10", .spread_s = 30},
     {.job = "prune", .on_calendar = "*-*-* 3:40 UTC", .spread_s = 1800, .persistent = true},
     {.job = "rollover", .on_calendar = "*:0/15:05", .spread_s = 5, .persistent = true},
