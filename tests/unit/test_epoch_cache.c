@@ -203,7 +203,7 @@ static void test_only_the_tags_that_were_read_are_known(void **state)
 static void test_the_user_read_longest_ago_is_forgotten_first(void **state)
 {
     struct cache_epochs got;
-    char user[8];
+    char user[16];
 
     for (int i = 0; i < 8; i++) { /* eight places; one is the shared tags' */
         (void)snprintf(user, sizeof user, "u%d", i);
