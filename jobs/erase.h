@@ -1,4 +1,4 @@
-/* What follows the deletion of a user (design section 4, docs/decisions/0004): everything Redis holds of the user goes. The
+/* What follows the deletion of a user (design section 4, docs/decisions/0005-erasure.md): everything Redis holds of the user goes. The
  * tombstone that keeps new values away is set before, with the invalidation (cache_invalidate_many()). */
 #ifndef PNLCACHE_JOBS_ERASE_H
 #define PNLCACHE_JOBS_ERASE_H

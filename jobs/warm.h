@@ -1,4 +1,4 @@
-/* Warming: the users who are most likely to come next find their documents ready. docs/decisions/0005-warming.md tells
+/* Warming: the users who are most likely to come next find their documents ready. docs/decisions/0008-warming.md tells
  * what the choice rests on. */
 #ifndef PNLCACHE_JOBS_WARM_H
 #define PNLCACHE_JOBS_WARM_H

@@ -7,7 +7,7 @@
  * - PEXPIRE after somebody else's SET: changes when Redis forgets, not when the header says it expires.
  * - An invalidation at any moment: the header carries the epochs from before the snapshot.
  * - The user is erased: the tombstone is looked for in the first round trip. One that is set between the two finds the
- *   value in its walk, which begins later than our deadline (docs/decisions/0004).
+ *   value in its walk, which begins later than our deadline (docs/decisions/0005-erasure.md).
  * - Redis is replaced between opening the epochs and writing: the value is not written; if that happens during the
  *   second round trip it names the old instance. */
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * So a value needs no message when it becomes old, and putting an old one in does no harm.
  *
  * Values never change and are counted: who got one may write it out without a copy or a lock, while another thread
- * replaces it. A hit allocates nothing. One lock, held for a look into a hash table: measured in docs/decisions/0005. */
+ * replaces it. A hit allocates nothing. One lock, held for a look into a hash table: measured in docs/decisions/0007-l1.md. */
 #ifndef PNLCACHE_STORE_L1_H
 #define PNLCACHE_STORE_L1_H
 
