@@ -46,7 +46,7 @@ void exchange_clear(struct exchange *x)
     clear(&x->body);
     buf_clear(&x->key);
     x->user_id[0] = '\0';
-    x->recompute = x->bypass = false;
+    x->recompute = x->bypass = x->limited = false;
     x->connection = NULL;
     x->next = NULL;
 }

@@ -25,6 +25,7 @@ struct exchange {
     struct document_request document;
     struct buf key;
     bool recompute; /* a service or an admin asked for a fresh computation */
+    bool limited;   /* counted against its user's limit, and not confirmed yet */
     bool bypass;    /* an invalidation of this user has not reached Redis yet */
 
     struct connection *connection; /* who gets the response */

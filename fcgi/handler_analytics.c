@@ -103,11 +103,14 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
 {
     const struct responder *responder = context->responder;
     const struct claims *claims;
+    struct instant now = clock_now();
     struct err err;
 
-    enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, clock_now(), &claims, &err);
+    enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, now, &claims, &err);
     if (status != STATUS_OK)
         return refuse_token(x, status, &err);
+    if (!limits_admit_user(responder->limits, x, claims, now))
+        return NEXT_SEND;
     if (!read_request(x, route, claims))
         return NEXT_SEND;
     document_append_key(responder->cache, &x->document, x->user_id, &x->key);

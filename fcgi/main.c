@@ -157,6 +157,8 @@ static void watch(struct responder *responder, struct loop *const *loops, int64_
         follow_key_file(responder, &keys);
         if (redis && pending_carry_out(responder->pending, responder->local, redis, &err) != STATUS_OK)
             log_debug("invalidations are pending", LOG_STR("error", err.text));
+        if (redis && limits_settle(responder->limits, redis, &err) != STATUS_OK)
+            log_debug("rate limits hold in this process alone", LOG_STR("error", err.text));
         if (clock_monotonic_ms() >= log_at_ms) {
             local_cache_log(responder->local);
             log_at_ms += LOG_INTERVAL_MS;

@@ -296,6 +296,8 @@ static void keep_heartbeat(struct miss_thread *t)
 static bool serve(struct miss_thread *t, struct flight *f)
 {
     keep_heartbeat(t);
+    if (!limits_confirm_reads(t->misses->responder->limits, t->redis, f->first))
+        return true;
     if (is_expired(t->misses, f)) {
         fail_all(f, STATUS_TIMEOUT, "the request waited too long", NULL);
         return true;

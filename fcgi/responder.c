@@ -76,6 +76,8 @@ enum status responder_init(struct responder *r, const struct settings *settings,
         status = local_cache_new(settings, r->cache, &r->local, err);
     if (status == STATUS_OK)
         status = pending_new(&r->pending, err);
+    if (status == STATUS_OK)
+        status = limits_new(settings, r->cache, &r->limits, err);
     return status;
 }
 
@@ -84,6 +86,7 @@ void responder_release(struct responder *r)
     secrets_put(&r->secrets);
     health_free(&r->health);
     local_cache_free(&r->local);
+    limits_free(&r->limits);
     cache_free(&r->cache);
     pending_free(&r->pending);
     pthread_mutex_destroy(&r->secrets_lock);

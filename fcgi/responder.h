@@ -7,6 +7,7 @@
 
 #include "fcgi/health.h"
 #include "fcgi/jwt.h"
+#include "fcgi/limits.h"
 #include "fcgi/local_cache.h"
 #include "fcgi/pending.h"
 #include "fcgi/webhook_signature.h"
@@ -40,6 +41,7 @@ struct responder {
     struct health *health;
     struct local_cache *local;
     struct pending *pending;
+    struct limits *limits;
     struct misses *misses;
     struct webhook_lane *webhook_lane;
     struct refresher *refresher; /* NULL: nothing is cached in Redis */

@@ -175,7 +175,7 @@ static void finish_problem(struct response *r, const struct request *request, in
 {
     response_begin(r, request, http_status);
     response_header(r, "Cache-Control", "no-store");
-    if (http_status == 503 || http_status == 429)
+    if (http_status == 503)
         response_header(r, "Retry-After", "1");
     if (headers)
         buf_append_string(&r->head, headers);

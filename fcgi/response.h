@@ -41,7 +41,7 @@ void problem_add(struct problem_fields *fields, const char *field, const char *f
     __attribute__((format(printf, 3, 4)));
 
 /* A whole problem document (RFC 9457, api.md 1). `detail`: NULL repeats the title. `fields`: may be NULL. `headers`: more
- * header lines, each ended by CR LF; may be NULL. 503 and 429 say Retry-After: 1. */
+ * header lines, each ended by CR LF; may be NULL. 503 says Retry-After: 1. */
 void response_problem(struct response *r, const struct request *request, int http_status, const char *detail,
                       const struct problem_fields *fields, const char *headers);
 /* The same with any number of fields. */

@@ -9,25 +9,25 @@
 #define READ_OR_POST (READ | METHOD_POST) /* older clients send what they ask for as a body */
 
 static const struct route routes[] = {
-    {"/api/stocks/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_STOCKS},
-    {"/api/options/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_OPTIONS},
-    {"/api/stocks/analytics/{metric}", READ, handle_analytics, SECTION_TEXT, ASSET_STOCKS},
-    {"/api/options/analytics/{metric}", READ, handle_analytics, SECTION_TEXT, ASSET_OPTIONS},
-    {"/api/analytics/core", READ_OR_POST, handle_analytics, SECTION_CORE, ASSET_ALL},
-    {"/api/analytics/risk", READ_OR_POST, handle_analytics, SECTION_RISK, ASSET_ALL},
-    {"/api/analytics/performance", READ_OR_POST, handle_analytics, SECTION_PERFORMANCE, ASSET_ALL},
-    {"/api/analytics/time-series", READ_OR_POST, handle_analytics, SECTION_TIME_SERIES, ASSET_ALL},
-    {"/api/analytics/grouped", READ_OR_POST, handle_analytics, SECTION_GROUPED, ASSET_ALL},
-    {"/api/analytics/calendar", READ, handle_analytics, SECTION_CALENDAR, ASSET_ALL},
-    {"/api/analytics/positions", READ, handle_analytics, SECTION_POSITIONS, ASSET_ALL},
-    {"/api/analytics/trade", READ, handle_analytics, SECTION_TRADE, ASSET_ALL},
-    {"/api/analytics/symbol", READ, handle_analytics, SECTION_SYMBOL, ASSET_ALL},
-    {"/api/analytics/comprehensive", READ_OR_POST, handle_analytics, SECTION_COMPREHENSIVE, ASSET_ALL},
-    {"/api/playbooks/analytics", READ, handle_analytics, SECTION_PLAYBOOKS, ASSET_ALL},
-    {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL},
-    {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0},
-    {"/healthz", READ, handle_health, 0, 0},
-    {"/readyz", READ, handle_readiness, 0, 0},
+    {"/api/stocks/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_STOCKS, LIMIT_READS},
+    {"/api/options/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_OPTIONS, LIMIT_READS},
+    {"/api/stocks/analytics/{metric}", READ, handle_analytics, SECTION_TEXT, ASSET_STOCKS, LIMIT_READS},
+    {"/api/options/analytics/{metric}", READ, handle_analytics, SECTION_TEXT, ASSET_OPTIONS, LIMIT_READS},
+    {"/api/analytics/core", READ_OR_POST, handle_analytics, SECTION_CORE, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/risk", READ_OR_POST, handle_analytics, SECTION_RISK, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/performance", READ_OR_POST, handle_analytics, SECTION_PERFORMANCE, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/time-series", READ_OR_POST, handle_analytics, SECTION_TIME_SERIES, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/grouped", READ_OR_POST, handle_analytics, SECTION_GROUPED, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/calendar", READ, handle_analytics, SECTION_CALENDAR, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/positions", READ, handle_analytics, SECTION_POSITIONS, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/trade", READ, handle_analytics, SECTION_TRADE, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/symbol", READ, handle_analytics, SECTION_SYMBOL, ASSET_ALL, LIMIT_READS},
+    {"/api/analytics/comprehensive", READ_OR_POST, handle_analytics, SECTION_COMPREHENSIVE, ASSET_ALL, LIMIT_READS},
+    {"/api/playbooks/analytics", READ, handle_analytics, SECTION_PLAYBOOKS, ASSET_ALL, LIMIT_READS},
+    {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL, LIMIT_READS},
+    {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0, LIMIT_WEBHOOKS},
+    {"/healthz", READ, handle_health, 0, 0, LIMIT_NOTHING},
+    {"/readyz", READ, handle_readiness, 0, 0, LIMIT_NOTHING},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
@@ -70,7 +70,11 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
             continue;
         if (!(routes[i].methods & x->request.method))
             return refuse_method(x, &routes[i]);
+        if (!limits_admit_address(context->responder->limits, x, routes[i].limit))
+            return NEXT_SEND;
         return routes[i].handle(context, x, &routes[i]);
     }
+    if (!limits_admit_address(context->responder->limits, x, LIMIT_READS))
+        return NEXT_SEND;
     return answer_problem(x, 404, "there is nothing at this path");
 }

@@ -21,6 +21,7 @@ struct route {
     enum next_step (*handle)(struct handler_context *context, struct exchange *x, const struct route *route);
     enum section section; /* of an analytics document */
     enum asset asset;     /* its asset; ASSET_ALL: the parameter `asset` chooses */
+    enum limit_group limit;
 };
 
 /* Finds the route and runs its handler; 404 and 405 are answered here. The request has been parsed. */

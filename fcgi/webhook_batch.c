@@ -120,13 +120,15 @@ static bool judge(const struct webhook_batch *b, const struct secrets *secrets, 
 static void judge_all(struct webhook_batch *b, struct exchange *const *calls, size_t n)
 {
     struct secrets *secrets = secrets_get(b->responder);
+    bool refused[WEBHOOK_BATCH_MAX] = {false};
 
+    limits_confirm_webhooks(b->responder->limits, b->redis, calls, n, refused);
     b->n = b->n_changes = 0;
     for (size_t i = 0; i < n; i++) {
         struct call *call = &b->calls[b->n];
 
         *call = (struct call){.x = calls[i]};
-        if (judge(b, secrets, call->x, &call->events)) {
+        if (!refused[i] && judge(b, secrets, call->x, &call->events)) {
             b->n_changes += call->events.n;
             b->n++;
         } else {

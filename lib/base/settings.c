@@ -12,6 +12,7 @@
 #include "lib/base/env_file.h"
 #include "lib/base/file.h"
 #include "lib/base/parse_number.h"
+#include "lib/base/rate_limit.h"
 #include "lib/base/settings_internal.h"
 
 #define DEFAULT_FILE "/etc/pnlcache/pnlcache.conf"
@@ -35,6 +36,15 @@ static bool is_log_level(const char *text)
 static bool is_log_format(const char *text)
 {
     return strcmp(text, "auto") == 0 || strcmp(text, "text") == 0 || strcmp(text, "logfmt") == 0;
+}
+
+#define RATE_LIMIT_EXPECTED "off, or sliding, bucket or fixed with a number and seconds: sliding:600/60"
+
+static bool is_rate_limit(const char *text)
+{
+    struct rate_policy ignored;
+
+    return rate_policy_parse(text, &ignored);
 }
 
 static bool is_auth_mode(const char *text)
@@ -63,6 +73,9 @@ static const struct {
     {"LOG_LEVEL", is_log_level, "error, warn, info or debug"},
     {"LOG_FORMAT", is_log_format, "auto, text or logfmt"},
     {"AUTH_MODE", is_auth_mode, "jwt"},
+    {"RATE_LIMIT_READS", is_rate_limit, RATE_LIMIT_EXPECTED},
+    {"RATE_LIMIT_ADDRESS", is_rate_limit, RATE_LIMIT_EXPECTED},
+    {"RATE_LIMIT_WEBHOOKS", is_rate_limit, RATE_LIMIT_EXPECTED},
     {"KEY_PREFIX", is_key_prefix, "at most 64 of A-Z a-z 0-9 . _ : -"},
     {"LISTEN_MODE", is_octal_mode, "an octal mode such as 0660"},
 };

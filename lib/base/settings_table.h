@@ -73,6 +73,13 @@ SETTING(INTEGER, WEBHOOK_THREADS, webhook_threads, "2", 1, 64,
         "responder threads that carry webhooks out; each holds a Redis connection, and one to the database when Redis fails")
 SETTING(INTEGER, WEBHOOK_QUEUE, webhook_queue, "1024", 1, 1000000, "webhooks that may wait; one more is answered 503")
 
+SETTING(TEXT, RATE_LIMIT_READS, rate_limit_reads, "off", 0, 0,
+        "reads of one user: ALGORITHM:N/SECONDS, the algorithm being sliding, bucket or fixed (sliding:600/60), or off; services and admins are not counted")
+SETTING(TEXT, RATE_LIMIT_ADDRESS, rate_limit_address, "off", 0, 0,
+        "the same for reads from one address (IPv6: one /64), counted before the caller is known")
+SETTING(TEXT, RATE_LIMIT_WEBHOOKS, rate_limit_webhooks, "bucket:20000/1", 0, 0,
+        "the same for webhooks from one address, counted before the signature is looked at")
+
 SETTING(SECONDS, ACTIVE_WINDOW, active_window_s, "604800", 60, 31536000,
         "a user seen or changed within this time is active: scheduled jobs keep its documents fresh")
 SETTING(INTEGER, WARM_USERS, warm_users, "1000", 0, 100000,
