@@ -46,6 +46,7 @@ void exchange_clear(struct exchange *x)
     clear(&x->body);
     buf_clear(&x->key);
     x->user_id[0] = '\0';
+    x->route = 0;
     x->recompute = x->bypass = x->limited = false;
     x->connection = NULL;
     x->next = NULL;

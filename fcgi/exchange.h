@@ -11,15 +11,16 @@
 enum next_step {
     NEXT_SEND,   /* the response is complete */
     NEXT_LOOKUP, /* look `key` up in L1, then in Redis, together with the turn's other lookups */
-    NEXT_DEFER,  /* `work` needs a miss thread, or the webhook lane */
+    NEXT_DEFER,  /* `work` needs a miss thread, or the webhook lane, or the thread of /metrics */
 };
-enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK };
+enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK, WORK_METRICS };
 
 struct exchange {
     struct request request;
     struct response response;
     struct buf body; /* a document's body, when it cannot be borrowed */
 
+    size_t route; /* which of the router's table, from 1; 0: none */
     enum deferred_work work;
     char user_id[USER_ID_MAX + 1]; /* whose document */
     struct document_request document;

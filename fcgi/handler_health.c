@@ -12,6 +12,14 @@ enum next_step handle_health(struct handler_context *context, struct exchange *x
     return NEXT_SEND;
 }
 
+enum next_step handle_metrics(struct handler_context *context, struct exchange *x, const struct route *route)
+{
+    (void)context;
+    (void)route;
+    x->work = WORK_METRICS;
+    return NEXT_DEFER;
+}
+
 enum next_step handle_readiness(struct handler_context *context, struct exchange *x, const struct route *route)
 {
     struct buf *body = &x->body;

@@ -8,8 +8,9 @@
 enum next_step handle_analytics(struct handler_context *context, struct exchange *x, const struct route *route);
 /* POST /api/webhooks/trades (api.md 7): what a look at the headers tells; the rest is the webhook lane's. */
 enum next_step handle_webhook(struct handler_context *context, struct exchange *x, const struct route *route);
-/* GET /healthz, /readyz (api.md 9). */
+/* GET /healthz, /metrics, /readyz (api.md 9). */
 enum next_step handle_health(struct handler_context *context, struct exchange *x, const struct route *route);
+enum next_step handle_metrics(struct handler_context *context, struct exchange *x, const struct route *route);
 enum next_step handle_readiness(struct handler_context *context, struct exchange *x, const struct route *route);
 
 /* Answers with a problem and sends it: for the ends of handlers. */

@@ -144,6 +144,19 @@ static bool is_not_modified(const struct request *request, const char *etag, str
     return whole_seconds(modified.us) <= whole_seconds(since.us);
 }
 
+static enum response_tier tier_of(enum cache_source source)
+{
+    switch (source) {
+    case SOURCE_L1: return TIER_L1;
+    case SOURCE_REDIS: return TIER_REDIS;
+    case SOURCE_MISS_STORED: return TIER_STORED;
+    case SOURCE_MISS: return TIER_MISS;
+    case SOURCE_BYPASS: return TIER_BYPASS;
+    case SOURCE_STALE: return TIER_STALE;
+    }
+    return TIER_NONE;
+}
+
 static void append_cache_status(struct buf *out, const struct http_document *d, struct instant now)
 {
     struct instant end =
@@ -203,6 +216,7 @@ void http_respond_document(struct response *r, const struct request *request, co
     http_format_etag(d->header, gzip, etag);
     bool unmodified = is_not_modified(request, etag, d->header->computed_at);
     response_begin(r, request, unmodified ? 304 : 200);
+    r->tier = tier_of(d->source);
     add_cache_headers(r, request, d, etag);
     if (unmodified) {
         response_finish_empty(r);
@@ -220,5 +234,6 @@ void http_respond_not_found(struct response *r, const struct request *request, c
 
     append_cache_status(&status, d, clock_now());
     response_problem(r, request, 404, detail, NULL, buf_status(&status) == STATUS_OK ? status.data : NULL);
+    r->tier = tier_of(d->source);
     buf_release(&status);
 }

@@ -12,6 +12,8 @@
 
 #include "fcgi/connection.h"
 #include "fcgi/document_response.h"
+#include "fcgi/meter.h"
+#include "fcgi/metrics.h"
 #include "fcgi/misses.h"
 #include "fcgi/refresher.h"
 #include "fcgi/router.h"
@@ -60,6 +62,7 @@ struct loop {
     struct exchange *done; /* from the miss threads */
     int64_t next_tick_ms;
 
+    struct meter *meter;
     uint64_t n_requests, n_hits, n_misses, n_refused;
 };
 
@@ -208,23 +211,36 @@ static void send_answer(struct loop *loop, struct exchange *x)
 
     if (x->response.http_status >= 400)
         loop->n_refused++;
+    meter_count(loop->meter, x, clock_monotonic_us());
     put_exchange(loop, x);
     settle(loop, c, alive, clock_monotonic_ms());
 }
 
+/* To whom the work belongs. STATUS_LIMIT: too much of it waits there; *ret_detail says so. */
+static enum status hand_over(struct responder *r, struct exchange *x, const char **ret_detail)
+{
+    switch (x->work) {
+    case WORK_DOCUMENT: break;
+    case WORK_WEBHOOK:
+        *ret_detail = "too many webhooks wait; send it again";
+        return webhook_lane_submit(r->webhook_lane, x);
+    case WORK_METRICS: *ret_detail = "too many scrapes wait"; return metrics_submit(r->metrics, x);
+    }
+    *ret_detail = "too many requests wait for the database";
+    return misses_submit(r->misses, x);
+}
+
 static void defer(struct loop *loop, struct exchange *x)
 {
-    struct responder *r = loop->options.responder;
-    bool is_webhook = x->work == WORK_WEBHOOK;
-    enum status status = is_webhook ? webhook_lane_submit(r->webhook_lane, x) : misses_submit(r->misses, x);
-    if (status == STATUS_OK) {
+    bool is_miss = x->work == WORK_DOCUMENT; /* another thread has it once it is handed over */
+    const char *detail;
+
+    if (hand_over(loop->options.responder, x, &detail) == STATUS_OK) {
         loop->n_deferred++;
-        loop->n_misses += !is_webhook;
+        loop->n_misses += is_miss;
         return;
     }
-    response_problem(&x->response, &x->request, 503,
-                     is_webhook ? "too many webhooks wait; send it again" : "too many requests wait for the database",
-                     NULL, NULL);
+    response_problem(&x->response, &x->request, 503, detail, NULL, NULL);
     send_answer(loop, x);
 }
 
@@ -629,6 +645,8 @@ static enum status prepare(struct loop *loop, struct err *err)
     enum status status = token_cache_new(&loop->context.tokens, err);
     if (status == STATUS_OK)
         status = local_reader_new(loop->options.responder->local, &loop->context.local, err);
+    if (status == STATUS_OK)
+        status = meter_new(loop->options.responder->meters, &loop->meter, err);
     if (status == STATUS_OK)
         status = responder_new_redis(loop->options.responder, "pnlcache.fcgi", &loop->context.redis, err);
     return status;

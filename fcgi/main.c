@@ -11,6 +11,7 @@
 
 #include "fcgi/listener.h"
 #include "fcgi/loop.h"
+#include "fcgi/metrics.h"
 #include "fcgi/misses.h"
 #include "fcgi/refresher.h"
 #include "fcgi/request_reader.h"
@@ -188,6 +189,8 @@ static enum status serve(struct responder *responder, struct listener *listener,
     if (status == STATUS_OK)
         status = webhook_lane_start(responder, loop_complete, &responder->webhook_lane, err);
     if (status == STATUS_OK)
+        status = metrics_start(responder, loop_complete, &responder->metrics, err);
+    if (status == STATUS_OK)
         status = refresher_start(responder, &responder->refresher, err);
     while (status == STATUS_OK && n < settings->threads) {
         status = loop_start(&options, &loops[n], err);
@@ -209,6 +212,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
         loop_join(&loops[i]);
     misses_stop(&responder->misses);
     webhook_lane_stop(&responder->webhook_lane);
+    metrics_stop(&responder->metrics);
     refresher_stop(&responder->refresher);
     tracking_stop(&tracking);
     health_stop(responder->health);

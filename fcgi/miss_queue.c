@@ -115,6 +115,14 @@ static void flight_add(struct flight *f, struct exchange *x)
     f->n++;
 }
 
+size_t miss_queue_length(struct miss_queue *q)
+{
+    pthread_mutex_lock(&q->lock);
+    size_t n = q->n_flights;
+    pthread_mutex_unlock(&q->lock);
+    return n;
+}
+
 /* A new flight of this key, if there may be one more. */
 static enum status begin_flight(struct miss_queue *q, struct buf *key, struct flight **ret_flight)
 {

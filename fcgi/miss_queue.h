@@ -37,6 +37,9 @@ void miss_queue_free(struct miss_queue **queue); /* with what is left in it */
 /* Lends the exchange to the queue until its flight lands. STATUS_LIMIT: too many flights. */
 enum status miss_queue_submit(struct miss_queue *queue, struct exchange *x) MUST_CHECK;
 
+/* Flights that wait or are worked at. */
+size_t miss_queue_length(struct miss_queue *queue);
+
 /* Waits for the next flight, which has begun then. NULL: stopped and empty. */
 struct flight *miss_queue_take(struct miss_queue *queue);
 /* Puts a begun flight aside for `pause_ms`; whoever waits in its successor is its own from now on. */

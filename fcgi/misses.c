@@ -44,6 +44,11 @@ enum status misses_submit(struct misses *m, struct exchange *x)
     return miss_queue_submit(m->queue, x);
 }
 
+size_t misses_length(struct misses *m)
+{
+    return miss_queue_length(m->queue);
+}
+
 /* --- the work ------------------------------------------------------------------------------- */
 
 /* A server that is down was logged when it went; what else can come with every request is told once a second. */

@@ -16,5 +16,7 @@ void misses_stop(struct misses **misses);
 
 /* Hands the exchange over until on_done. STATUS_LIMIT: MISS_QUEUE computations wait or run already. */
 enum status misses_submit(struct misses *misses, struct exchange *x) MUST_CHECK;
+/* Computations that wait or run. */
+size_t misses_length(struct misses *misses);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/meter.h"
+
 #define ABSENCES_MAX 64 /* of a user in one CACHE_TTL_NOT_FOUND; below 256 */
 
 static enum status secrets_new(const struct settings *settings, struct secrets **ret_secrets, struct err *err)
@@ -77,6 +79,8 @@ enum status responder_init(struct responder *r, const struct settings *settings,
     if (status == STATUS_OK)
         status = pending_new(&r->pending, err);
     if (status == STATUS_OK)
+        status = meters_new(&r->meters, err);
+    if (status == STATUS_OK)
         status = limits_new(settings, r->cache, &r->limits, err);
     return status;
 }
@@ -87,6 +91,7 @@ void responder_release(struct responder *r)
     health_free(&r->health);
     local_cache_free(&r->local);
     limits_free(&r->limits);
+    meters_free(&r->meters);
     cache_free(&r->cache);
     pending_free(&r->pending);
     pthread_mutex_destroy(&r->secrets_lock);

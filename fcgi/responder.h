@@ -28,6 +28,8 @@ struct secrets {
     int64_t webhook_tolerance_s;
 };
 
+struct metrics;
+struct meters;
 struct misses;
 struct webhook_lane;
 struct refresher;
@@ -42,6 +44,8 @@ struct responder {
     struct local_cache *local;
     struct pending *pending;
     struct limits *limits;
+    struct meters *meters;
+    struct metrics *metrics;
     struct misses *misses;
     struct webhook_lane *webhook_lane;
     struct refresher *refresher; /* NULL: nothing is cached in Redis */

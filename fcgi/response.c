@@ -8,6 +8,7 @@
 void response_init(struct response *r)
 {
     r->http_status = 0;
+    r->tier = TIER_NONE;
     buf_init(&r->head);
     buf_init(&r->storage);
     r->body = NULL;
@@ -68,6 +69,7 @@ int status_to_http(enum status status)
 void response_begin(struct response *r, const struct request *request, int http_status)
 {
     r->http_status = http_status;
+    r->tier = TIER_NONE;
     buf_clear(&r->head);
     buf_clear(&r->storage);
     r->body = NULL;

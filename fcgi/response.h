@@ -4,11 +4,15 @@
 
 #include "fcgi/request.h"
 
+/* Where a cached answer came from. */
+enum response_tier { TIER_NONE, TIER_L1, TIER_REDIS, TIER_STORED, TIER_MISS, TIER_BYPASS, TIER_STALE, RESPONSE_TIERS };
+
 struct response {
     int http_status;
-    struct buf head;    /* header lines and the empty line */
-    struct buf storage; /* a body of our own */
-    const char *body;   /* what is sent; in `storage`, or borrowed until the response is written */
+    enum response_tier tier; /* TIER_NONE: it is no document */
+    struct buf head;         /* header lines and the empty line */
+    struct buf storage;      /* a body of our own */
+    const char *body;        /* what is sent; in `storage`, or borrowed until the response is written */
     size_t body_len;
 };
 

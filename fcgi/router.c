@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fcgi/handlers.h"
+#include "fcgi/meter.h"
 
 #define READ (METHOD_GET | METHOD_HEAD)
 #define READ_OR_POST (READ | METHOD_POST) /* older clients send what they ask for as a body */
@@ -27,6 +28,7 @@ static const struct route routes[] = {
     {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL, LIMIT_READS},
     {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0, LIMIT_WEBHOOKS},
     {"/healthz", READ, handle_health, 0, 0, LIMIT_NOTHING},
+    {"/metrics", READ, handle_metrics, 0, 0, LIMIT_NOTHING},
     {"/readyz", READ, handle_readiness, 0, 0, LIMIT_NOTHING},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
@@ -34,6 +36,12 @@ static const struct route routes[] = {
 const struct route *router_route(size_t i)
 {
     return i < N_ROUTES ? &routes[i] : NULL;
+}
+_Static_assert(N_ROUTES < METER_ROUTES, "a meter has a place for each route");
+
+const char *router_label(size_t route)
+{
+    return route > 0 && route <= N_ROUTES ? routes[route - 1].path : "none";
 }
 
 static enum next_step refuse_method(struct exchange *x, const struct route *route)
@@ -68,6 +76,7 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
     for (size_t i = 0; i < N_ROUTES; i++) {
         if (!matches(routes[i].path, path))
             continue;
+        x->route = i + 1;
         if (!(routes[i].methods & x->request.method))
             return refuse_method(x, &routes[i]);
         if (!limits_admit_address(context->responder->limits, x, routes[i].limit))

@@ -26,6 +26,8 @@ struct route {
 
 /* Finds the route and runs its handler; 404 and 405 are answered here. The request has been parsed. */
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x);
+/* The label of an exchange's route in metrics; never NULL. */
+const char *router_label(size_t route);
 /* The paths, for documentation and its check; NULL after the last. */
 const struct route *router_route(size_t i);
 

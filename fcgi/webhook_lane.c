@@ -40,6 +40,14 @@ enum status webhook_lane_submit(struct webhook_lane *lane, struct exchange *x)
     return status;
 }
 
+size_t webhook_lane_length(struct webhook_lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    size_t n = lane->n_waiting;
+    pthread_mutex_unlock(&lane->lock);
+    return n;
+}
+
 /* Takes what waits, as much as makes a batch. 0: the threads are to end. */
 static size_t take(struct webhook_lane *lane, struct exchange *ret_calls[WEBHOOK_BATCH_MAX])
 {

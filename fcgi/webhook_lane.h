@@ -23,4 +23,7 @@ void webhook_lane_stop(struct webhook_lane **lane);
 /* Hands the exchange over until on_done. STATUS_LIMIT: WEBHOOK_QUEUE, or too many bytes, are waiting already. */
 enum status webhook_lane_submit(struct webhook_lane *lane, struct exchange *x) MUST_CHECK;
 
+/* Webhooks that wait. */
+size_t webhook_lane_length(struct webhook_lane *lane);
+
 #endif

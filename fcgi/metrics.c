@@ -1,0 +1,330 @@
+/* What cannot be read is left out and counted in pnlcache_scrape_errors: a gauge that repeats an old value would be believed. */
+#include "fcgi/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "fcgi/meter.h"
+#include "fcgi/misses.h"
+#include "fcgi/router.h"
+#include "fcgi/webhook_lane.h"
+#include "lib/base/log.h"
+#include "lib/base/parse_number.h"
+#include "lib/base/prometheus.h"
+#include "lib/store/job_stream.h"
+#include "lib/store/outbox.h"
+
+#define MAX_WAITING 16
+
+struct metrics {
+    struct responder *responder;
+    void (*on_done)(struct exchange *x);
+    int64_t started_s;
+    struct redis *redis; /* NULL: REDIS_ENABLED is false */
+    struct db *db;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    bool stopping;
+    size_t n_waiting;
+    struct exchange *head, **tail;
+};
+
+/* --- this process --------------------------------------------------------------------------------- */
+
+static void write_process(const struct metrics *m, struct buf *out)
+{
+    prometheus_family(out, "pnlcache_build_info", "gauge", "The version that runs.");
+    prometheus_sample(out, "pnlcache_build_info", "version=\"" PNLCACHE_VERSION "\"", 1);
+    prometheus_single(out, "pnlcache_start_time_seconds", "gauge", "When the responder started.", m->started_s);
+}
+
+static void write_servers(const struct health *health, struct buf *out)
+{
+    prometheus_family(out, "pnlcache_breaker_state", "gauge",
+                      "Circuit breaker of a server: 0 closed (the server answers), 1 open, 2 probing.");
+    prometheus_sample(out, "pnlcache_breaker_state", "server=\"redis\"", breaker_state(health_redis_breaker(health)));
+    prometheus_sample(out, "pnlcache_breaker_state", "server=\"database\"",
+                      breaker_state(health_database_breaker(health)));
+}
+
+static void write_queues(const struct responder *r, struct buf *out)
+{
+    prometheus_family(out, "pnlcache_queue_length", "gauge", "Requests that wait or are worked at, by queue.");
+    prometheus_sample(out, "pnlcache_queue_length", "queue=\"misses\"", (int64_t)misses_length(r->misses));
+    prometheus_sample(out, "pnlcache_queue_length", "queue=\"webhooks\"",
+                      (int64_t)webhook_lane_length(r->webhook_lane));
+    prometheus_family(out, "pnlcache_queue_limit", "gauge", "The length at which one more request is answered 503.");
+    prometheus_sample(out, "pnlcache_queue_limit", "queue=\"misses\"", r->settings->miss_queue);
+    prometheus_sample(out, "pnlcache_queue_limit", "queue=\"webhooks\"", r->settings->webhook_queue);
+}
+
+static void write_cache(const struct responder *r, struct buf *out)
+{
+    static const char invalid[] = "pnlcache_cache_invalid_values_total", stores[] = "pnlcache_cache_stores_total";
+    struct cache_counters c;
+    char labels[64];
+
+    cache_read_counters(r->cache, &c);
+    prometheus_family(out, invalid, "counter", "Values found in Redis that could not be served, by reason.");
+    for (enum cache_verdict v = CACHE_MISS_DAMAGED; v < CACHE_VERDICTS; v++) {
+        snprintf(labels, sizeof(labels), "reason=\"%s\"", cache_verdict_name(v));
+        prometheus_sample(out, invalid, labels, (int64_t)c.verdicts[v]);
+    }
+    prometheus_family(out, stores, "counter", "Values stored in Redis or refused, by outcome.");
+    prometheus_sample(out, stores, "outcome=\"stored\"", (int64_t)c.stored);
+    prometheus_sample(out, stores, "outcome=\"unchanged\"", (int64_t)c.unchanged);
+    prometheus_sample(out, stores, "outcome=\"refused\"", (int64_t)c.refused);
+    prometheus_sample(out, stores, "outcome=\"too_large\"", (int64_t)c.too_large);
+    prometheus_single(out, "pnlcache_cache_invalidations_total", "counter", "Invalidations that Redis acknowledged.",
+                      (int64_t)c.invalidations);
+}
+
+static void write_l1(const struct responder *r, struct buf *out)
+{
+    static const char reads[] = "pnlcache_l1_reads_total";
+    static const char *const outcomes[LOCAL_OUTCOMES] = {
+        [LOCAL_HIT] = "hit",
+        [LOCAL_HIT_DEGRADED] = "hit_degraded",
+        [LOCAL_MISS_ABSENT] = "absent",
+        [LOCAL_MISS_EPOCH] = "epoch",
+        [LOCAL_MISS_OLD] = "old",
+        [LOCAL_MISS_DOUBT] = "doubt",
+        [LOCAL_BYPASS] = "bypass",
+    };
+    struct local_counters c;
+    char labels[64];
+
+    local_cache_read_counters(r->local, &c);
+    prometheus_family(out, reads, "counter", "Reads of the responder's memory, by outcome.");
+    for (size_t i = 0; i < LOCAL_OUTCOMES; i++) {
+        snprintf(labels, sizeof(labels), "outcome=\"%s\"", outcomes[i]);
+        prometheus_sample(out, reads, labels, (int64_t)c.outcomes[i]);
+    }
+    prometheus_single(out, "pnlcache_l1_in_use", "gauge", "1 while the responder's memory may answer.",
+                      strcmp(local_cache_state_name(r->local), "on") == 0);
+    prometheus_single(out, "pnlcache_l1_entries", "gauge", "Values in the responder's memory.",
+                      (int64_t)c.usage.entries);
+    prometheus_single(out, "pnlcache_l1_bytes", "gauge", "Bytes of those values.", (int64_t)c.usage.bytes);
+    prometheus_single(out, "pnlcache_l1_evictions_total", "counter", "Values that made room for others.",
+                      (int64_t)c.usage.evicted);
+}
+
+/* --- the servers ---------------------------------------------------------------------------------- */
+
+/* A number of INFO's answer, which is lines of "name:value". */
+static bool info_number(const char *text, const char *name, int64_t *ret_value)
+{
+    size_t name_len = strlen(name);
+
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+        if (strncmp(line, name, name_len) == 0 && line[name_len] == ':') {
+            const char *value = line + name_len + 1;
+            return parse_int64_bytes(value, strcspn(value, "\r\n"), 0, INT64_MAX, ret_value) == STATUS_OK;
+        }
+    return false;
+}
+
+static void write_info(const char *text, struct buf *out)
+{
+    static const struct {
+        const char *info, *name, *type, *help;
+    } numbers[] = {
+        {"used_memory", "pnlcache_redis_memory_bytes", "gauge", "Memory that Redis uses."},
+        {"maxmemory", "pnlcache_redis_memory_max_bytes", "gauge", "Its maxmemory; 0: none."},
+        {"evicted_keys", "pnlcache_redis_evicted_keys_total", "counter", "Keys that Redis evicted to stay below it."},
+        {"expired_keys", "pnlcache_redis_expired_keys_total", "counter", "Keys that ran out."},
+        {"connected_clients", "pnlcache_redis_clients", "gauge", "Connections that Redis has."},
+    };
+    int64_t value;
+
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        if (info_number(text, numbers[i].info, &value))
+            prometheus_single(out, numbers[i].name, numbers[i].type, numbers[i].help, value);
+}
+
+static enum status write_redis(struct metrics *m, struct buf *out, struct err *err)
+{
+    const struct redis_reply *reply;
+    struct buf text = BUF_INIT;
+    size_t len;
+
+    enum status status = redis_command(m->redis, &reply, err, "INFO", NULL);
+    if (status == STATUS_OK && redis_reply_type_of(reply) == REDIS_STRING) {
+        const char *bytes = redis_reply_bytes(reply, &len);
+        buf_append(&text, bytes, len);
+        if (buf_status(&text) == STATUS_OK)
+            write_info(text.data, out);
+    }
+    buf_release(&text);
+    return status;
+}
+
+static enum status write_jobs(struct metrics *m, struct buf *out, struct err *err)
+{
+    struct job_stream_state s;
+
+    enum status status = job_stream_inspect(m->responder->cache, m->redis, &s, err);
+    if (status != STATUS_OK)
+        return status;
+    prometheus_family(out, "pnlcache_jobs", "gauge", "Jobs not yet done, and dead letters, by state.");
+    prometheus_sample(out, "pnlcache_jobs", "state=\"queued\"", s.depth - s.in_flight - s.retrying);
+    prometheus_sample(out, "pnlcache_jobs", "state=\"in_flight\"", s.in_flight);
+    prometheus_sample(out, "pnlcache_jobs", "state=\"retrying\"", s.retrying);
+    prometheus_sample(out, "pnlcache_jobs", "state=\"dead\"", s.dead);
+    prometheus_family(out, "pnlcache_jobs_oldest_age_seconds", "gauge", "Age of the oldest job not yet done.");
+    prometheus_seconds(out, "pnlcache_jobs_oldest_age_seconds", NULL, s.oldest_age_ms * 1000);
+    return STATUS_OK;
+}
+
+static enum status write_outbox(struct metrics *m, struct buf *out, struct err *err)
+{
+    struct outbox_state s;
+
+    enum status status = db_connect(m->db, err);
+    if (status == STATUS_OK)
+        status = outbox_inspect(m->db, &s, err);
+    if (status != STATUS_OK)
+        return status;
+    prometheus_single(out, "pnlcache_outbox_rows", "gauge", "Changes in pnlcache.change_log, not yet carried out.",
+                      s.depth);
+    prometheus_family(out, "pnlcache_outbox_oldest_age_seconds", "gauge", "Age of the oldest of them.");
+    prometheus_seconds(out, "pnlcache_outbox_oldest_age_seconds", NULL, s.oldest_age_ms * 1000);
+    return STATUS_OK;
+}
+
+/* --- the answer ----------------------------------------------------------------------------------- */
+
+static void write_all(struct metrics *m, struct buf *out)
+{
+    const struct responder *r = m->responder;
+    int64_t redis_failed = 0, database_failed;
+    struct err err = {.text = ""};
+
+    write_process(m, out);
+    meters_write(r->meters, router_label, out);
+    write_servers(r->health, out);
+    write_queues(r, out);
+    write_cache(r, out);
+    write_l1(r, out);
+    if (m->redis)
+        redis_failed = write_redis(m, out, &err) != STATUS_OK || write_jobs(m, out, &err) != STATUS_OK;
+    database_failed = write_outbox(m, out, &err) != STATUS_OK;
+    prometheus_family(out, "pnlcache_scrape_errors", "gauge",
+                      "1: the server did not answer this scrape, so what it would have told is missing.");
+    prometheus_sample(out, "pnlcache_scrape_errors", "server=\"redis\"", redis_failed);
+    prometheus_sample(out, "pnlcache_scrape_errors", "server=\"database\"", database_failed);
+    if (redis_failed || database_failed)
+        log_debug("metrics are incomplete", LOG_STR("error", err.text));
+}
+
+static void answer(struct metrics *m, struct exchange *x)
+{
+    buf_clear(&x->body);
+    write_all(m, &x->body);
+    if (buf_status(&x->body) != STATUS_OK) {
+        response_problem(&x->response, &x->request, 503, NULL, NULL, NULL);
+        return;
+    }
+    response_begin(&x->response, &x->request, 200);
+    response_header(&x->response, "Cache-Control", "no-store");
+    response_finish(&x->response, PROMETHEUS_CONTENT_TYPE, x->body.data, x->body.len, x->request.method != METHOD_HEAD);
+}
+
+enum status metrics_submit(struct metrics *m, struct exchange *x)
+{
+    enum status status = STATUS_LIMIT;
+
+    pthread_mutex_lock(&m->lock);
+    if (m->n_waiting < MAX_WAITING) {
+        x->next = NULL;
+        *m->tail = x;
+        m->tail = &x->next;
+        m->n_waiting++;
+        pthread_cond_signal(&m->work);
+        status = STATUS_OK;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return status;
+}
+
+/* NULL: stopped, and nothing waits. */
+static struct exchange *take(struct metrics *m)
+{
+    pthread_mutex_lock(&m->lock);
+    while (!m->head && !m->stopping)
+        pthread_cond_wait(&m->work, &m->lock);
+    struct exchange *x = m->head;
+    if (x) {
+        m->head = x->next;
+        x->next = NULL;
+        if (!m->head)
+            m->tail = &m->head;
+        m->n_waiting--;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return x;
+}
+
+static void *run(void *arg)
+{
+    struct metrics *m = arg;
+    struct exchange *x;
+
+    while ((x = take(m))) {
+        answer(m, x);
+        m->on_done(x);
+    }
+    return NULL;
+}
+
+static void release(struct metrics *m)
+{
+    redis_free(&m->redis);
+    db_free(&m->db);
+    pthread_mutex_destroy(&m->lock);
+    pthread_cond_destroy(&m->work);
+    free(m);
+}
+
+enum status metrics_start(struct responder *responder, void (*on_done)(struct exchange *x),
+                          struct metrics **ret_metrics, struct err *err)
+{
+    struct metrics *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    m->responder = responder;
+    m->on_done = on_done;
+    m->started_s = clock_now().us / US_PER_SECOND;
+    m->tail = &m->head;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->work, NULL);
+    enum status status = responder_new_redis(responder, "pnlcache.fcgi:metrics", &m->redis, err);
+    if (status == STATUS_OK)
+        status = responder_new_db(responder, &m->db, err);
+    if (status == STATUS_OK && pthread_create(&m->thread, NULL, run, m) != 0)
+        status = err_fail(err, STATUS_UNAVAILABLE, "cannot start the thread of /metrics");
+    if (status == STATUS_OK)
+        *ret_metrics = m;
+    else
+        release(m);
+    return status;
+}
+
+void metrics_stop(struct metrics **metrics)
+{
+    struct metrics *m = *metrics;
+
+    if (!m)
+        return;
+    pthread_mutex_lock(&m->lock);
+    m->stopping = true;
+    pthread_cond_signal(&m->work);
+    pthread_mutex_unlock(&m->lock);
+    pthread_join(m->thread, NULL);
+    release(m);
+    *metrics = NULL;
+}

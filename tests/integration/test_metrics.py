@@ -1,0 +1,137 @@
+"""GET /metrics, and the alerts that are shipped for it."""
+import re
+import shutil
+import subprocess
+
+import pytest
+from harness import ROOT, add_stock, wait_until
+from prometheus_text import parse
+
+CORE = "/api/analytics/core"
+
+
+def scrape(web):
+    answer = web.get("/metrics")
+    assert answer.status == 200, answer
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.headers["Cache-Control"] == "no-store"
+    return parse(answer.body.decode())
+
+
+def value(samples, name, **labels):
+    return samples.get((name, tuple(labels.items())), 0)
+
+
+@pytest.fixture
+def promtool():
+    path = shutil.which("promtool")
+    assert path, "promtool is missing: tools/install_packages.sh test"
+    return path
+
+
+def test_promtool_finds_nothing_to_say(web, responder, db, promtool):
+    web.get(CORE, user="ann")
+    text = web.get("/metrics").body
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_requests_are_counted_by_route_status_and_origin(web, responder, db, servers):
+    add_stock(db, "ann", 1)
+    before = scrape(web)
+    for _ in range(3):
+        assert web.get(CORE, user="ann").status == 200
+    etag = web.get(CORE, user="ann").headers["ETag"]
+    assert web.get(CORE, user="ann", headers={"If-None-Match": etag}).status == 304
+    assert web.get(CORE).status == 401
+    assert web.get("/nothing/here", user="ann").status == 404
+    assert web.get("/api/stocks/analytics/win-rate", user="ann").status == 200
+    after = scrape(web)
+    grown = lambda name, **labels: value(after, name, **labels) - value(before, name, **labels)
+    assert grown("pnlcache_http_requests_total", route=CORE, code="200") == 4
+    assert grown("pnlcache_http_requests_total", route=CORE, code="304") == 1
+    assert grown("pnlcache_http_requests_total", route=CORE, code="401") == 1
+    assert grown("pnlcache_http_requests_total", route="/api/stocks/analytics/{metric}", code="200") == 1
+    assert grown("pnlcache_cache_requests_total", route=CORE, result="miss_stored") == 1
+    hits = [grown("pnlcache_cache_requests_total", route=CORE, result=tier) for tier in ("l1", "redis")]
+    assert sum(hits) == 4 and hits[1] >= 1
+    counts = [grown("pnlcache_http_request_duration_seconds_count", tier=tier) for tier in ("l1", "redis", "miss_stored")]
+    assert sum(counts) == 6
+    assert value(after, "pnlcache_http_request_duration_seconds_sum", tier="miss_stored") > 0
+    assert value(after, "pnlcache_l1_entries") >= 1
+
+
+def test_unknown_paths_and_sizes_are_counted_too(web, responder):
+    before = scrape(web)
+    assert web.get("/api/nothing/here").status == 404
+    after = scrape(web)
+    labels = {"route": "none", "code": "404"}
+    assert value(after, "pnlcache_http_requests_total", **labels) == value(before, "pnlcache_http_requests_total", **labels) + 1
+
+
+def test_no_user_is_named(web, responder, db):
+    add_stock(db, "a-user-of-ours", 1)
+    assert web.get(CORE, user="a-user-of-ours").status == 200
+    answer = web.get("/metrics")
+    assert b"pnlcache_cache_requests_total{" in answer.body and b"a-user-of-ours" not in answer.body
+
+
+def test_values_that_cannot_be_served_are_counted_by_reason(web, start_responder, db, servers):
+    start_responder(CACHE_MAX_MEMORY_ENTRIES=0)
+    add_stock(db, "ann", 1)
+    assert web.get(CORE, user="ann").status == 200
+    key = next(k for k in servers.redis("KEYS", "analytics:*core*").decode().split("\n") if k)
+    servers.redis("SET", key, "nonsense")
+    assert web.get(CORE, user="ann").status == 200
+    servers.redis("DEL", "epoch:{ann}")
+    assert web.get(CORE, user="ann").status == 200
+    samples = scrape(web)
+    assert value(samples, "pnlcache_cache_invalid_values_total", reason="damaged") >= 1
+    assert value(samples, "pnlcache_cache_invalid_values_total", reason="epoch") >= 1
+
+
+def test_the_queue_the_outbox_and_redis_are_seen(web, responder, db, servers):
+    add_stock(db, "ann", 1)  # noted in the outbox by the trigger; no worker runs
+    assert web.trade_event("ann").status == 202
+    servers.redis("XADD", "jobs:dead", "*", "user", "bob", "kind", "analytics", "error", "test")
+    samples = scrape(web)
+    assert value(samples, "pnlcache_outbox_rows") >= 1
+    assert value(samples, "pnlcache_jobs", state="queued") == 1
+    assert value(samples, "pnlcache_jobs", state="dead") == 1
+    assert value(samples, "pnlcache_redis_memory_bytes") > 100_000
+    assert value(samples, "pnlcache_queue_limit", queue="misses") == 256
+    assert value(samples, "pnlcache_scrape_errors", server="redis") == 0
+    assert value(samples, "pnlcache_scrape_errors", server="database") == 0
+    wait_until(lambda: value(scrape(web), "pnlcache_outbox_oldest_age_seconds") > 0, what="the row's age")
+
+
+def test_a_server_that_is_down_is_told_and_not_made_up(web, responder, servers):
+    assert value(scrape(web), "pnlcache_breaker_state", server="redis") == 0
+    servers.stop("redis")
+    wait_until(lambda: value(scrape(web), "pnlcache_breaker_state", server="redis") > 0, what="the breaker")
+    samples = scrape(web)
+    assert value(samples, "pnlcache_scrape_errors", server="redis") == 1
+    assert not [name for name, _ in samples if name in ("pnlcache_jobs", "pnlcache_redis_memory_bytes")]
+    assert ("pnlcache_outbox_rows", ()) in samples
+    servers.start("redis")
+
+
+def test_alerts_are_valid_fire_and_rest(promtool):
+    for words in (("check", "rules", ROOT / "conf/prometheus-alerts.yml"),
+                  ("test", "rules", ROOT / "tests/integration/prometheus-alerts.test.yml")):
+        done = subprocess.run([promtool, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_ask_for_metrics_that_exist_and_each_is_tested(web, responder, db):
+    add_stock(db, "ann", 1)
+    assert web.get(CORE, user="ann").status == 200
+    names = {name for name, _ in scrape(web)}
+    rules = (ROOT / "conf/prometheus-alerts.yml").read_text()
+    asked = set(re.findall(r"pnlcache_[a-z0-9_]+", rules))
+    assert asked and asked <= names, asked - names
+    tests = (ROOT / "tests/integration/prometheus-alerts.test.yml").read_text()
+    alerts = re.findall(r"alert: (\w+)", rules)
+    assert len(alerts) >= 10 and rules.count("runbook:") == len(alerts)
+    untested = [alert for alert in alerts if f"alertname: {alert}" not in tests]
+    assert not untested
