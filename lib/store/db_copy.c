@@ -134,7 +134,7 @@ static enum status start_copy(struct db *db, const char *query, size_t *ret_n_fi
 
 enum status db_copy_open(struct db *db, const char *query, struct db_copy **ret_copy, struct err *err)
 {
-    enum status status = db_require(db, err);
+    enum status status = db_connect(db, err);
     struct db_copy *copy;
 
     if (status != STATUS_OK)

@@ -33,22 +33,39 @@ struct db {
     uint64_t silences; /* of the breaker when this connection was begun */
 };
 
-/* By class, see the table in db.c. NULL (libpq itself failed): STATUS_UNAVAILABLE. */
+/* By class, see the table in db_error.c. NULL (libpq itself failed): STATUS_UNAVAILABLE. */
 enum status db_sqlstate_status(const char *sqlstate);
 
-/* A usable connection, or the reason why not; refuses inside a transaction whose connection is lost. */
-enum status db_require(struct db *db, struct err *err) MUST_CHECK;
+/* Fails with a text of libpq's, made one line; sqlstate may be NULL. */
+enum status db_fail_with_text(struct err *err, enum status status, const char *text, const char *sqlstate);
+
+/* When a statement sent now has to be done (monotonic ms). */
 int64_t db_query_deadline(const struct db *db);
 
 /* What every statement is to run under: "SET name = value;"..., or "SET LOCAL" for one transaction. */
 void db_append_settings(const struct db *db, bool local, struct buf *sql);
+/* Gives a new connection its settings and its channel. */
+enum status db_set_up_session(struct db *db, int64_t deadline_ms, struct err *err) MUST_CHECK;
 /* Whether the connection just made goes through a pooler. */
 enum status db_detect_pooler(struct db *db, int64_t deadline_ms, struct err *err) MUST_CHECK;
+
+/* BEGIN, what a pooler makes part of it, and a first statement ("": none): one round trip. *ret_last (may be NULL) receives
+ * the last result. */
+enum status db_begin_with(struct db *db, const char *sql, const char *then, PGresult **ret_last,
+                          struct err *err) MUST_CHECK;
+
+/* A name in double quotes. */
+void db_append_identifier(struct buf *out, const char *name);
+
+/* Waits for poll(2) `events` on a socket. STATUS_TIMEOUT: the deadline (monotonic ms) passed. */
+enum status db_wait_socket(int fd, short events, int64_t deadline_ms, struct err *err) MUST_CHECK;
 
 /* All of these drop the connection when it is lost or the deadline (monotonic ms) passes. */
 enum status db_run_simple(struct db *db, const char *sql, int64_t deadline_ms, PGresult **ret_last,
                           struct err *err) MUST_CHECK;
 enum status db_send_simple(struct db *db, const char *sql, int64_t deadline_ms, struct err *err) MUST_CHECK;
+/* Sends what libpq has buffered, reading meanwhile. */
+enum status db_flush_output(struct db *db, int64_t deadline_ms, struct err *err) MUST_CHECK;
 /* Waits for input and hands it to libpq. */
 enum status db_wait_input(struct db *db, int64_t deadline_ms, struct err *err) MUST_CHECK;
 /* The next result of what was sent; NULL: there are no more. PQclear() it. */
