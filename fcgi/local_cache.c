@@ -45,10 +45,10 @@ enum status local_cache_new(const struct settings *settings, struct cache *cache
         local_cache_free(&local);
         return status;
     }
-    if (local->enabled && !local->has_redis) {
+    if (local->enabled && !local->has_redis)
         epoch_cache_begin_local(local->epochs);
-        local->state = LOCAL_ON;
-    }
+    if (local->enabled)
+        local->state = local->has_redis ? LOCAL_DOUBT : LOCAL_ON;
     *ret_local = local;
     return STATUS_OK;
 }

@@ -98,7 +98,7 @@ def settle(relay):
         return sum(c.asked.count(b"epoch:beat:") for c in relay.connections)
 
     before = beats()
-    wait_until(lambda: beats() >= before + 6, what="three more beats")  # each names its key twice
+    wait_until(lambda: beats() >= before + 3, what="three more beats")
 
 
 # --- hits ---------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def test_while_no_subscriber_hears_anything_every_read_asks_redis(servers, db, s
     alice.until("l1", 1)
 
 
-@pytest.mark.parametrize("missing", ["-client|tracking", "-client|id", "-subscribe", "resetchannels", "-del"])
+@pytest.mark.parametrize("missing", ["-client|tracking", "-client|id", "-subscribe", "resetchannels", "-del", "-eval"])
 def test_where_redis_refuses_tracking_l1_is_off_until_it_does_not(servers, start_responder, alice, missing):
     servers.redis("ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", "&*", "+@all", missing)
     try:
@@ -309,6 +309,71 @@ def test_where_redis_refuses_tracking_l1_is_off_until_it_does_not(servers, start
         assert responder.log().count("L1 is off") == 1
     finally:
         servers.redis("ACL", "DELUSER", "limited")
+
+
+@pytest.fixture
+def redis_settings(servers, clean):
+    """redis_settings(name, value): until the end of the test."""
+    before = {}
+
+    def change(name, value):
+        before.setdefault(name, servers.redis("CONFIG", "GET", name).split()[1].decode())
+        servers.redis("CONFIG", "SET", name, value)
+
+    yield change
+    for name, value in before.items():
+        servers.redis("CONFIG", "SET", name, value)
+
+
+def test_a_full_redis_leaves_l1_on(servers, db, start_responder, alice, relay, redis_settings):
+    """A beat is a write that Redis never refuses for want of memory; so is the invalidation that L1 has to hear of."""
+    first = start_behind(relay, start_responder)
+    alice.until("l1", 1)
+    redis_settings("maxmemory-policy", "noeviction")
+    redis_settings("maxmemory", "1")
+    settle(relay)
+    second = start_responder(LISTEN=f"{servers.run_dir}/second.sock")  # it begins while Redis is full
+    other = Reader(f"{servers.run_dir}/second.sock")
+    other.until("l1", 1)
+    assert alice.read() == ("l1", 1)
+    add_stock(db, "alice", 2)
+    other.tell()
+    assert other.read() == ("fwd=miss", 2)
+    alice.until("fwd=miss", 2)
+    for responder in (first, second):
+        assert sessions(responder) == 1 and "L1 is in doubt" not in responder.log()
+
+
+def test_where_redis_takes_no_writes_l1_is_in_doubt(servers, db, responder, alice, redis_settings):
+    """As with MISCONF: an invalidation is refused too, so that no message would tell of it."""
+    alice.until("l1", 1)
+    redis_settings("min-replicas-to-write", "1")
+    wait_until(lambda: "L1 is in doubt" in responder.log(), what="the doubt")
+    assert "NOREPLICAS" in responder.log()
+    for _ in range(5):
+        assert alice.read() == ("redis", 1)
+    add_stock(db, "alice", 2)
+    alice.tell()
+    assert alice.read() == ("fwd=bypass", 2)
+    redis_settings("min-replicas-to-write", "0")
+    alice.until("l1", 2)
+
+
+def test_a_master_that_became_a_replica_is_as_if_gone(servers, db, start_responder, alice):
+    responder = start_responder(CACHE_DEGRADED_TTL="2")
+    alice.until("l1", 1)
+    servers.redis("REPLICAOF", "127.0.0.1", "1")
+    try:
+        wait_until(lambda: "L1 is in doubt" in responder.log(), what="the doubt")
+        alice.until("fwd=miss", 1)
+        for _ in range(5):
+            assert alice.read() == ("fwd=miss", 1), "the time is over"
+        add_stock(db, "alice", 2)
+        alice.tell()
+        assert alice.read() == ("fwd=bypass", 2)
+    finally:
+        servers.redis("REPLICAOF", "NO", "ONE")
+    alice.until("l1", 2)
 
 
 # --- a Redis that forgets or goes back ----------------------------------------------------------------
