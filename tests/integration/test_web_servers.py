@@ -99,6 +99,11 @@ def test_a_webhook_takes_effect_before_the_next_read(server, db):
     assert server.get(ANALYTICS, user="ann").json()["meta"]["trade_count"] == 2
 
 
+def test_a_pool_of_processes_keeps_nothing_in_their_memories(server, server_name):
+    """Otherwise a read could meet a process that has not yet heard of the webhook another one acknowledged."""
+    assert (server.get("/readyz").json()["l1"] == "off") == (server_name == "apache-fcgid")
+
+
 def test_a_body_over_the_limit_is_413(server):
     for size in (270_000, 400_000):  # above the responder's limit, above the web server's own
         assert server.webhook(json.dumps({"filler": "x" * size}).encode()).status == 413
