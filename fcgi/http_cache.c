@@ -75,6 +75,66 @@ bool http_accepts_gzip(const char *accept_encoding)
     return named ? gzip : any;
 }
 
+/* How specific a media range that covers the type is; 0: it does not. */
+static int range_rank(const char *range, size_t len, const char *type)
+{
+    size_t family_len = strcspn(type, "/") + 1;
+
+    if (is_word(range, len, type))
+        return 3;
+    if (len == family_len + 1 && range[len - 1] == '*' && strncasecmp(range, type, family_len) == 0)
+        return 2;
+    return is_word(range, len, "*/*");
+}
+
+/* The weight among an element's parameters; without one it counts fully. */
+static enum weight find_weight(const char *params, size_t len)
+{
+    enum weight weight = WEIGHT_POSITIVE;
+
+    while (len > 0) { /* at a semicolon */
+        const char *end = memchr(params + 1, ';', len - 1);
+        size_t param_len = end ? (size_t)(end - params) : len, blanks = 1 + strspn(params + 1, SPACES);
+        if (param_len > blanks + 1 && (params[blanks] == 'q' || params[blanks] == 'Q') && params[blanks + 1] == '=')
+            weight = parse_weight(params + blanks, param_len - blanks);
+        params += param_len;
+        len -= param_len;
+    }
+    return weight;
+}
+
+bool http_accepts_type(const char *accept, const char *type)
+{
+    const char *start;
+    size_t len;
+    int best = 0;
+    bool accepted = !accept || !accept[strspn(accept, SPACES ",")];
+
+    while (accept && next_element(&accept, &start, &len)) {
+        const char *semicolon = memchr(start, ';', len);
+        size_t range_len = semicolon ? (size_t)(semicolon - start) : len;
+        enum weight weight = semicolon ? find_weight(semicolon, len - range_len) : WEIGHT_POSITIVE;
+        while (range_len > 0 && strchr(SPACES, start[range_len - 1]))
+            range_len--;
+        int rank = range_rank(start, range_len, type);
+        if (weight == WEIGHT_MALFORMED || rank <= best)
+            continue;
+        best = rank;
+        accepted = weight == WEIGHT_POSITIVE;
+    }
+    return accepted;
+}
+
+bool http_is_json(const char *content_type)
+{
+    static const char expected[] = "application/json";
+    size_t len = sizeof(expected) - 1;
+
+    if (!content_type || strncasecmp(content_type, expected, len) != 0)
+        return false;
+    return content_type[len] == '\0' || content_type[len] == ';' || content_type[len] == ' ';
+}
+
 bool http_etag_matches(const char *if_none_match, const char *etag)
 {
     size_t etag_len = strlen(etag);

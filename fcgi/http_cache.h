@@ -10,6 +10,13 @@
  * "x-gzip" means gzip. A malformed element is ignored. */
 bool http_accepts_gzip(const char *accept_encoding);
 
+/* Accept: may the answer be of this type ("application/json")? Absent or empty: yes. The most specific range that covers the type
+ * decides (RFC 9110, 12.5.1); parameters other than the weight are not looked at. A malformed element is ignored. */
+bool http_accepts_type(const char *accept, const char *type);
+
+/* Content-Type: "application/json", with or without parameters. NULL: no. */
+bool http_is_json(const char *content_type);
+
 /* If-None-Match: true when the list names `etag` (with its quotes) or is "*". Comparison is weak. */
 bool http_etag_matches(const char *if_none_match, const char *etag);
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "fcgi/connection.h"
+#include "fcgi/cors.h"
 #include "fcgi/document_response.h"
 #include "fcgi/meter.h"
 #include "fcgi/metrics.h"
@@ -360,6 +361,7 @@ static void begin_exchange(struct loop *loop, struct exchange *x)
 {
     struct err err;
 
+    cors_judge(loop->options.responder->settings->cors_origins, &x->request);
     enum status status = request_parse(&x->request, &err);
     if (status == STATUS_OK) {
         dispatch(loop, x);

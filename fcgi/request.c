@@ -24,10 +24,12 @@ static const struct {
     NAME(PARAM_CONTENT_TYPE, "CONTENT_TYPE"),
     NAME(PARAM_CONTENT_LENGTH, "CONTENT_LENGTH"),
     NAME(PARAM_AUTHORIZATION, "HTTP_AUTHORIZATION"),
+    NAME(PARAM_ACCEPT, "HTTP_ACCEPT"),
     NAME(PARAM_ACCEPT_ENCODING, "HTTP_ACCEPT_ENCODING"),
     NAME(PARAM_CACHE_CONTROL, "HTTP_CACHE_CONTROL"),
     NAME(PARAM_IF_NONE_MATCH, "HTTP_IF_NONE_MATCH"),
     NAME(PARAM_IF_MODIFIED_SINCE, "HTTP_IF_MODIFIED_SINCE"),
+    NAME(PARAM_ORIGIN, "HTTP_ORIGIN"),
     NAME(PARAM_X_REQUEST_ID, "HTTP_X_REQUEST_ID"),
     NAME(PARAM_WEBHOOK_ID, "HTTP_WEBHOOK_ID"),
     NAME(PARAM_WEBHOOK_TIMESTAMP, "HTTP_WEBHOOK_TIMESTAMP"),
@@ -56,6 +58,7 @@ void request_clear(struct request *r)
     buf_clear(&r->body);
     memset(r->params, 0, sizeof(r->params));
     r->repeated = NULL;
+    r->cors = CORS_OFF;
     r->method = METHOD_OTHER;
     r->path = 0;
     r->n_query = 0;
@@ -151,6 +154,8 @@ static enum method parse_method(const char *text)
         return METHOD_GET;
     if (strcmp(text, "HEAD") == 0)
         return METHOD_HEAD;
+    if (strcmp(text, "OPTIONS") == 0)
+        return METHOD_OPTIONS;
     return strcmp(text, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
 }
 

@@ -19,10 +19,12 @@ enum request_param {
     PARAM_CONTENT_TYPE,
     PARAM_CONTENT_LENGTH,
     PARAM_AUTHORIZATION,
+    PARAM_ACCEPT,
     PARAM_ACCEPT_ENCODING,
     PARAM_CACHE_CONTROL,
     PARAM_IF_NONE_MATCH,
     PARAM_IF_MODIFIED_SINCE,
+    PARAM_ORIGIN,
     PARAM_X_REQUEST_ID,
     PARAM_WEBHOOK_ID,
     PARAM_WEBHOOK_TIMESTAMP,
@@ -30,7 +32,10 @@ enum request_param {
     REQUEST_PARAMS
 };
 
-enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OTHER = 0 };
+enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OPTIONS = 8, METHOD_OTHER = 0 };
+
+/* What a browser is told about a page of another origin (fcgi/cors.h). */
+enum cors { CORS_OFF, CORS_REFUSED, CORS_ALLOWED, CORS_ANYBODY };
 
 #define REQUEST_MAX_QUERY 16
 #define REQUEST_ID_SIZE 65
@@ -40,6 +45,7 @@ struct request {
     uint32_t params[REQUEST_PARAMS];
     const char *repeated; /* name of a parameter that came twice; NULL: none */
     struct buf body;
+    enum cors cors;
 
     /* Set by request_parse(). */
     enum method method;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/cors.h"
 #include "fcgi/meter.h"
 
 #define ABSENCES_MAX 64 /* of a user in one CACHE_TTL_NOT_FOUND; below 256 */
@@ -69,7 +70,9 @@ enum status responder_init(struct responder *r, const struct settings *settings,
     memset(r, 0, sizeof(*r));
     r->settings = settings;
     pthread_mutex_init(&r->secrets_lock, NULL);
-    enum status status = responder_take_secrets(r, settings, err);
+    enum status status = cors_check(settings->cors_origins, err);
+    if (status == STATUS_OK)
+        status = responder_take_secrets(r, settings, err);
     if (status == STATUS_OK)
         status = cache_new(settings, &r->cache, err);
     if (status == STATUS_OK)

@@ -29,12 +29,14 @@ const char *http_reason(int http_status)
     } reasons[] = {
         {200, "OK"},
         {202, "Accepted"},
+        {204, "No Content"},
         {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
@@ -66,6 +68,21 @@ int status_to_http(enum status status)
     return 500;
 }
 
+/* The origin is one of the configured ones, letter by letter. */
+static void add_cors_headers(struct response *r, const struct request *request)
+{
+    if (request->cors == CORS_OFF)
+        return;
+    if (request->cors != CORS_ANYBODY)
+        response_header(r, "Vary", "Origin");
+    if (request->cors == CORS_REFUSED)
+        return;
+    response_header(r, "Access-Control-Allow-Origin",
+                    request->cors == CORS_ANYBODY ? "*" : request_param(request, PARAM_ORIGIN));
+    response_header(r, "Access-Control-Expose-Headers",
+                    "Age, Cache-Status, ETag, RateLimit, RateLimit-Policy, Retry-After, Server-Timing, X-Request-Id");
+}
+
 void response_begin(struct response *r, const struct request *request, int http_status)
 {
     r->http_status = http_status;
@@ -81,6 +98,7 @@ void response_begin(struct response *r, const struct request *request, int http_
     buf_append_string(&r->head, "\r\nX-Content-Type-Options: nosniff\r\n");
     if (request->id[0])
         response_header(r, "X-Request-Id", request->id);
+    add_cors_headers(r, request);
 }
 
 void response_header(struct response *r, const char *name, const char *value)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fcgi/handlers.h"
+#include "fcgi/http_cache.h"
 #include "fcgi/meter.h"
 
 #define READ (METHOD_GET | METHOD_HEAD)
@@ -44,14 +45,66 @@ const char *router_label(size_t route)
     return route > 0 && route <= N_ROUTES ? routes[route - 1].path : "none";
 }
 
+/* OPTIONS is answered everywhere. */
+static const char *allowed_methods(unsigned methods)
+{
+    return methods == METHOD_POST ? "POST, OPTIONS"
+           : methods == READ      ? "GET, HEAD, OPTIONS"
+                                  : "GET, HEAD, POST, OPTIONS";
+}
+
 static enum next_step refuse_method(struct exchange *x, const struct route *route)
 {
-    const char *allow = route->methods == METHOD_POST ? "Allow: POST\r\n"
-                        : route->methods == READ      ? "Allow: GET, HEAD\r\n"
-                                                      : "Allow: GET, HEAD, POST\r\n";
+    struct buf allow = BUF_INIT;
 
-    response_problem(&x->response, &x->request, 405, NULL, NULL, allow);
+    buf_append_format(&allow, "Allow: %s\r\n", allowed_methods(route->methods));
+    response_problem(&x->response, &x->request, 405, NULL, NULL, buf_status(&allow) == STATUS_OK ? allow.data : NULL);
+    buf_release(&allow);
     return NEXT_SEND;
+}
+
+/* Also what a browser asks before it sends a request of another origin's page (a preflight). */
+static enum next_step answer_options(struct exchange *x, const struct route *route)
+{
+    struct response *r = &x->response;
+    const char *methods = allowed_methods(route->methods);
+
+    response_begin(r, &x->request, 204);
+    response_header(r, "Allow", methods);
+    response_header(r, "Cache-Control", "no-store");
+    if (x->request.cors >= CORS_ALLOWED) {
+        response_header(r, "Access-Control-Allow-Methods", methods);
+        response_header(r, "Access-Control-Allow-Headers",
+                        "Authorization, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, X-Request-Id");
+        response_header(r, "Access-Control-Max-Age", "600");
+    }
+    response_finish_empty(r);
+    return NEXT_SEND;
+}
+
+/* The bodies of older clients; one that says nothing of its type is taken for JSON. */
+static bool is_foreign_body(const struct request *request, const struct route *route)
+{
+    const char *type = request_param(request, PARAM_CONTENT_TYPE);
+
+    return (route->methods & METHOD_GET) && request->body.len > 0 && type && *type && !http_is_json(type);
+}
+
+static enum next_step serve_route(struct handler_context *context, struct exchange *x, const struct route *route)
+{
+    const char *type = route->handle == handle_metrics ? "text/plain" : "application/json";
+
+    if (x->request.method == METHOD_OPTIONS)
+        return answer_options(x, route);
+    if (!(route->methods & x->request.method))
+        return refuse_method(x, route);
+    if (!limits_admit_address(context->responder->limits, x, route->limit))
+        return NEXT_SEND;
+    if (!http_accepts_type(request_param(&x->request, PARAM_ACCEPT), type))
+        return answer_problem(x, 406, "Accept does not allow the type of the answer");
+    if (is_foreign_body(&x->request, route))
+        return answer_problem(x, 415, "the Content-Type of a body is application/json");
+    return route->handle(context, x, route);
 }
 
 /* "{...}" in a route's path stands for one segment that is not empty. */
@@ -77,11 +130,7 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
         if (!matches(routes[i].path, path))
             continue;
         x->route = i + 1;
-        if (!(routes[i].methods & x->request.method))
-            return refuse_method(x, &routes[i]);
-        if (!limits_admit_address(context->responder->limits, x, routes[i].limit))
-            return NEXT_SEND;
-        return routes[i].handle(context, x, &routes[i]);
+        return serve_route(context, x, &routes[i]);
     }
     if (!limits_admit_address(context->responder->limits, x, LIMIT_READS))
         return NEXT_SEND;

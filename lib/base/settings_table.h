@@ -73,6 +73,8 @@ SETTING(INTEGER, WEBHOOK_THREADS, webhook_threads, "2", 1, 64,
         "responder threads that carry webhooks out; each holds a Redis connection, and one to the database when Redis fails")
 SETTING(INTEGER, WEBHOOK_QUEUE, webhook_queue, "1024", 1, 1000000, "webhooks that may wait; one more is answered 503")
 
+SETTING(TEXT, CORS_ORIGINS, cors_origins, "", 0, 0,
+        "origins whose pages may read answers in a browser, separated by commas or spaces: https://journal.example; * for any")
 SETTING(TEXT, RATE_LIMIT_READS, rate_limit_reads, "off", 0, 0,
         "reads of one user: ALGORITHM:N/SECONDS, the algorithm being sliding, bucket or fixed (sliding:600/60), or off; services and admins are not counted")
 SETTING(TEXT, RATE_LIMIT_ADDRESS, rate_limit_address, "off", 0, 0,

@@ -144,13 +144,13 @@ def test_what_does_not_exist_is_404_and_a_wrong_method_405(client):
     problem(client.ask("GET", "/api/stocks/../stocks/analytics", bearer()), 404)
     answer = client.ask("DELETE", CORE, bearer())
     problem(answer, 405)
-    assert answer.headers["allow"] == "GET, HEAD, POST"
+    assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
     answer = client.ask("POST", STOCKS, bearer())
     problem(answer, 405)
-    assert answer.headers["allow"] == "GET, HEAD"
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
     answer = client.ask("GET", "/api/webhooks/trades")
     problem(answer, 405)
-    assert answer.headers["allow"] == "POST"
+    assert answer.headers["allow"] == "POST, OPTIONS"
     problem(client.ask("GET", CORE + "?x=" + "y" * 20000, bearer()), 414)
 
 
