@@ -199,8 +199,9 @@ INSTALLED = $(bindir)/pnlcache-worker $(libexecdir)/pnlcache/pnlcache.fcgi $(dat
 install: $(PROGRAMS) ## install under DESTDIR and prefix; starts nothing
 	install -D -m 755 $(B)/pnlcache-worker $(DESTDIR)$(bindir)/pnlcache-worker
 	install -D -m 755 $(B)/pnlcache.fcgi $(DESTDIR)$(libexecdir)/pnlcache/pnlcache.fcgi
-	install -d $(addprefix $(DESTDIR),$(datadir)/sql $(datadir)/web $(datadir)/examples/webhooks $(sysconfdir)/pnlcache $(mandir)/man8 $(unitdir))
+	install -d $(addprefix $(DESTDIR),$(datadir)/sql/datasets $(datadir)/web $(datadir)/examples/webhooks $(sysconfdir)/pnlcache $(mandir)/man8 $(unitdir))
 	install -m 644 sql/*.sql $(DESTDIR)$(datadir)/sql
+	install -m 644 sql/datasets/*.sql $(DESTDIR)$(datadir)/sql/datasets
 	install -m 755 sql/apply.sh $(DESTDIR)$(datadir)/sql
 	install -m 644 web/* $(DESTDIR)$(datadir)/web
 	ln -sf $(chart_js) $(DESTDIR)$(datadir)/web/chart.min.js

@@ -1,5 +1,7 @@
 #include "fcgi/document_response.h"
 
+#include "fcgi/answer.h"
+
 /* Of a value that says that there is no such document; `text` need not end with a NUL. */
 static enum status respond_not_found(struct exchange *x, const struct cache_header *header, const char *text,
                                      size_t len, enum cache_source source)
@@ -24,7 +26,8 @@ enum status document_respond_stored(struct exchange *x, const struct cache_heade
         .len = header->body_size,
         .encoding = gzip ? CACHE_GZIP : CACHE_IDENTITY,
         .source = source,
-        .max_age_private_s = max_age_s,
+        .shared = answer_is_shared(x),
+        .max_age_s = max_age_s,
     };
 
     if (header->encoding == CACHE_NOT_FOUND)
@@ -68,7 +71,8 @@ enum status document_respond_computed(struct exchange *x, const struct cache_hea
         .len = x->body.len,
         .encoding = gzip ? CACHE_GZIP : CACHE_IDENTITY,
         .source = source,
-        .max_age_private_s = max_age_s,
+        .shared = answer_is_shared(x),
+        .max_age_s = max_age_s,
     };
     http_respond_document(&x->response, &x->request, &document);
     return STATUS_OK;

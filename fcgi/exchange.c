@@ -23,6 +23,8 @@ void exchange_free(struct exchange **exchange)
     if (!x)
         return;
     request_release(&x->request);
+    dataset_request_release(&x->dataset);
+    dataset_set_release(&x->datasets);
     response_release(&x->response);
     buf_release(&x->body);
     buf_release(&x->key);
@@ -47,6 +49,8 @@ void exchange_clear(struct exchange *x)
     buf_clear(&x->key);
     x->user_id[0] = '\0';
     x->route = 0;
+    x->dataset.dataset = NULL;
+    dataset_set_release(&x->datasets);
     x->recompute = x->bypass = x->limited = false;
     x->connection = NULL;
     x->next = NULL;

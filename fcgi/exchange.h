@@ -5,6 +5,7 @@
 
 #include "fcgi/request.h"
 #include "fcgi/response.h"
+#include "jobs/dataset.h"
 #include "jobs/document.h"
 
 /* What a handler wants to happen next. */
@@ -22,8 +23,10 @@ struct exchange {
 
     size_t route; /* which of the router's table, from 1; 0: none */
     enum deferred_work work;
-    char user_id[USER_ID_MAX + 1]; /* whose document */
+    char user_id[USER_ID_MAX + 1]; /* whose document; "": a shared dataset */
     struct document_request document;
+    struct dataset_request dataset; /* its dataset is NULL: a document is asked for */
+    struct dataset_set *datasets;   /* keeps the dataset alive */
     struct buf key;
     bool recompute; /* a service or an admin asked for a fresh computation */
     bool limited;   /* counted against its user's limit, and not confirmed yet */

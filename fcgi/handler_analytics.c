@@ -1,49 +1,10 @@
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fcgi/analytics_query.h"
+#include "fcgi/caller.h"
 #include "fcgi/handlers.h"
-#include "fcgi/http_cache.h"
-#include "lib/base/log.h"
 #include "lib/base/parse_number.h"
-
-static enum next_step refuse_token(struct exchange *x, enum status status, const struct err *err)
-{
-    /* Anybody can send bad tokens, tens of thousands a second: one line a second tells why, and cannot fill a disk. */
-    static _Atomic int64_t logged_s = -1;
-
-    if (status == STATUS_NOT_FOUND) {
-        response_problem(&x->response, &x->request, 401, "a bearer token is needed", NULL,
-                         "WWW-Authenticate: Bearer\r\n");
-    } else if (status == STATUS_INVALID) {
-        if (log_is_first_this_second(&logged_s))
-            log_info("token refused", LOG_STR("request", x->request.id), LOG_STR("reason", err->text));
-        response_problem(&x->response, &x->request, 401, "the token is not valid", NULL,
-                         "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n");
-    } else {
-        log_error("token not verified", LOG_STR("request", x->request.id), LOG_STR("error", err->text));
-        response_problem(&x->response, &x->request, status_to_http(status), NULL, NULL, NULL);
-    }
-    return NEXT_SEND;
-}
-
-/* Whose document: the caller's own, or the one that a service or an admin names. 0, or the HTTP status of the refusal. */
-static int choose_user(struct exchange *x, const struct claims *claims, const char *named,
-                       struct problem_fields *problems)
-{
-    const char *user_id = named ? named : claims->user_id;
-
-    if (named && claims->role == ROLE_USER && strcmp(named, claims->user_id) != 0)
-        return 403;
-    if (!user_id[0])
-        problem_add(problems, "user_id", "is needed with a token that has no 'sub'");
-    else if (!user_id_is_valid(user_id))
-        problem_add(problems, "user_id", "is not a user id");
-    else
-        memcpy(x->user_id, user_id, strlen(user_id) + 1); /* valid ids fit */
-    return 0;
-}
 
 /* The {id} of /api/playbooks/{id}/analytics. False: it can be nobody's. */
 static bool take_playbook_id(const char *path, int64_t *ret_id)
@@ -83,7 +44,7 @@ static bool read_request(struct exchange *x, const struct route *route, const st
         return false;
     }
     analytics_query_parse(&query, &x->document, &problems);
-    refusal = choose_user(x, claims, query.values[ANALYTICS_USER_ID], &problems);
+    refusal = caller_choose_user(x, claims, query.values[ANALYTICS_USER_ID], &problems);
     analytics_query_release(&query);
     if (refusal == 403)
         (void)answer_problem(x, 403, "another user's data needs the role service_role or admin");
@@ -108,20 +69,11 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
 
     enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, now, &claims, &err);
     if (status != STATUS_OK)
-        return refuse_token(x, status, &err);
+        return caller_refuse(x, status, &err);
     if (!limits_admit_user(responder->limits, x, claims, now))
         return NEXT_SEND;
     if (!read_request(x, route, claims))
         return NEXT_SEND;
     document_append_key(responder->cache, &x->document, x->user_id, &x->key);
-    if (buf_status(&x->key) != STATUS_OK)
-        return answer_problem(x, 503, NULL);
-    x->work = WORK_DOCUMENT;
-    x->bypass = pending_covers(responder->pending, x->user_id);
-    x->recompute =
-        claims->role != ROLE_USER && http_has_directive(request_param(&x->request, PARAM_CACHE_CONTROL), "no-cache");
-    if (x->bypass || x->recompute)
-        local_reader_count(context->local, LOCAL_BYPASS);
-    bool cached = responder->settings->cache_enabled && !x->bypass && !x->recompute;
-    return cached ? NEXT_LOOKUP : NEXT_DEFER;
+    return caller_next_step(context, x, claims);
 }

@@ -6,6 +6,8 @@
 
 /* GET, HEAD of an analytics document (api.md 3). */
 enum next_step handle_analytics(struct handler_context *context, struct exchange *x, const struct route *route);
+/* GET, HEAD of what a dataset file names (api.md 8); 404 for any other path. */
+enum next_step handle_dataset(struct handler_context *context, struct exchange *x);
 /* POST /api/webhooks/trades (api.md 7): what a look at the headers tells; the rest is the webhook lane's. */
 enum next_step handle_webhook(struct handler_context *context, struct exchange *x, const struct route *route);
 /* GET /healthz, /metrics, /readyz (api.md 9). */

@@ -217,10 +217,27 @@ static enum response_tier tier_of(enum cache_source source)
     return TIER_NONE;
 }
 
+static struct instant end_of(const struct cache_header *header)
+{
+    return header->expires_at.us < header->valid_until.us ? header->expires_at : header->valid_until;
+}
+
+static void add_cache_control(struct response *r, const struct http_document *d, struct instant now)
+{
+    int64_t left_s = whole_seconds(end_of(d->header).us - now.us);
+
+    if (d->shared)
+        response_header_number(r, "Cache-Control: public, max-age=", left_s < d->max_age_s ? left_s : d->max_age_s,
+                               ", stale-while-revalidate=60");
+    else if (d->max_age_s > 0)
+        response_header_number(r, "Cache-Control: private, max-age=", d->max_age_s, "");
+    else
+        response_header(r, "Cache-Control", "private, no-cache");
+}
+
 static void append_cache_status(struct buf *out, const struct http_document *d, struct instant now)
 {
-    struct instant end =
-        d->header->expires_at.us < d->header->valid_until.us ? d->header->expires_at : d->header->valid_until;
+    struct instant end = end_of(d->header);
 
     buf_append_string(out, "Cache-Status: pnlcache; ");
     switch (d->source) {
@@ -254,11 +271,8 @@ static void add_cache_headers(struct response *r, const struct request *request,
      * proves nothing is not sent (RFC 9110, 8.8.2.2). */
     if (whole_seconds(now.us) > whole_seconds(d->header->computed_at.us))
         response_header(r, "Last-Modified", date);
-    response_header(r, "Vary", "Authorization, Cookie, Accept-Encoding");
-    if (d->max_age_private_s > 0)
-        response_header_number(r, "Cache-Control: private, max-age=", d->max_age_private_s, "");
-    else
-        response_header(r, "Cache-Control", "private, no-cache");
+    response_header(r, "Vary", d->shared ? "Accept-Encoding" : "Authorization, Cookie, Accept-Encoding");
+    add_cache_control(r, d, now);
     response_header_number(r, "Age: ", whole_seconds(now.us - d->header->computed_at.us), "");
     append_cache_status(&r->head, d, now);
     int64_t took_us = clock_monotonic_us() - request->arrived_us;

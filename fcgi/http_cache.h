@@ -36,7 +36,8 @@ struct http_document {
     size_t len;
     enum cache_encoding encoding; /* of `bytes`; gzip only when the caller accepts it */
     enum cache_source source;
-    int64_t max_age_private_s;
+    bool shared;       /* nobody's in particular: any cache may keep it */
+    int64_t max_age_s; /* how long a client may, at most */
 };
 
 /* The whole response: 200 or 304, with or without body. The document's bytes must live until it is written. */

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/answer.h"
 #include "fcgi/connection.h"
 #include "fcgi/cors.h"
 #include "fcgi/document_response.h"
@@ -256,7 +257,7 @@ static void touch(struct loop *loop, const char *user_id)
 
 static bool should_touch(struct loop *loop, const char *user_id)
 {
-    return loop->context.redis && responder_should_touch(loop->options.responder, user_id);
+    return loop->context.redis && user_id[0] && responder_should_touch(loop->options.responder, user_id);
 }
 
 /* Answers with a value from L1, written from where it lies. False: there is none that may be served. */
@@ -264,9 +265,8 @@ static bool serve_local(struct loop *loop, struct exchange *x, const struct cach
 {
     char user_id[USER_ID_MAX + 1];
     struct l1_value *value = local_cache_find(loop->context.local, lookup, use);
-    bool good =
-        value && document_respond_stored(x, &value->header, value->body, false, SOURCE_L1,
-                                         loop->options.responder->settings->http_max_age_private_s) == STATUS_OK;
+    bool good = value && document_respond_stored(x, &value->header, value->body, false, SOURCE_L1,
+                                                 answer_max_age_s(loop->options.responder->settings, x)) == STATUS_OK;
     bool active = good && should_touch(loop, x->user_id);
 
     if (active)
@@ -285,7 +285,7 @@ static bool serve_local(struct loop *loop, struct exchange *x, const struct cach
 /* From L1 at once; else with the turn's other lookups from Redis. */
 static void look_up(struct loop *loop, struct exchange *x)
 {
-    struct cache_lookup lookup = {.key = x->key.data, .user_id = x->user_id, .tags = document_tags(&x->document)};
+    struct cache_lookup lookup = {.key = x->key.data, .user_id = x->user_id, .tags = answer_tags(x)};
 
     if (serve_local(loop, x, &lookup, LOCAL_CURRENT))
         return;
@@ -312,7 +312,7 @@ static void serve_looked_up(struct loop *loop, struct exchange *x, const struct 
 {
     if (lookup->verdict == CACHE_HIT &&
         document_respond_stored(x, &lookup->header, lookup->body, false, SOURCE_REDIS,
-                                loop->options.responder->settings->http_max_age_private_s) == STATUS_OK) {
+                                answer_max_age_s(loop->options.responder->settings, x)) == STATUS_OK) {
         loop->n_hits++;
         refresher_notice_hit(loop->options.responder->refresher, x, &lookup->header);
         send_answer(loop, x);

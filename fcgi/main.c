@@ -48,6 +48,8 @@ static enum status check(const struct settings *settings, struct err *err)
         if (status != STATUS_OK)
             err_prefix(err, "DATABASE_URL");
     }
+    if (status == STATUS_OK)
+        status = responder_take_datasets(responder, settings, db, err);
     if (status == STATUS_OK) {
         status = responder_new_redis(responder, "pnlcache.fcgi", &redis, err);
         if (status != STATUS_OK)
@@ -90,7 +92,19 @@ static void set_signals(sigset_t *ret_awaited)
     pthread_sigmask(SIG_BLOCK, ret_awaited, NULL);
 }
 
-/* Secrets and the log's level follow the file; the rest needs a restart. */
+/* The statements are tried first, over a connection of its own. */
+static enum status reload_datasets(struct responder *responder, const struct settings *fresh, struct err *err)
+{
+    struct db *db = NULL;
+    enum status status = responder_new_db(responder, &db, err);
+
+    if (status == STATUS_OK)
+        status = responder_take_datasets(responder, fresh, db, err);
+    db_free(&db);
+    return status;
+}
+
+/* Secrets, datasets and the log's level follow the file; the rest needs a restart. */
 static void reload(struct responder *responder)
 {
     struct settings *fresh = NULL;
@@ -100,6 +114,8 @@ static void reload(struct responder *responder)
     enum status status = settings_load(&fresh, &err);
     if (status == STATUS_OK)
         status = responder_take_secrets(responder, fresh, &err);
+    if (status == STATUS_OK)
+        status = reload_datasets(responder, fresh, &err);
     if (status == STATUS_OK) {
         log_set_level(parse_log_level(fresh->log_level));
         log_info("settings reloaded");
@@ -234,6 +250,8 @@ static enum status run(const struct settings *settings, struct err *err)
     set_signals(&awaited);
     raise_descriptor_limit(settings);
     status = responder_init(responder, settings, err);
+    if (status == STATUS_OK)
+        status = responder_take_datasets(responder, settings, NULL, err);
     if (status == STATUS_OK)
         status = listener_open(settings, &listener, err);
     if (status == STATUS_OK)

@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/answer.h"
 #include "fcgi/document_response.h"
 #include "fcgi/miss_queue.h"
-#include "jobs/document_body.h"
-#include "jobs/document_text.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
 #include "lib/store/flight_lock.h"
@@ -95,8 +94,8 @@ static bool respond_stored(struct miss_thread *t, struct flight *f, const struct
     struct responder *r = t->misses->responder;
 
     for (struct exchange *x = f->first; x; x = x->next) {
-        enum status status = document_respond_stored(x, &lookup->header, lookup->body, true, source,
-                                                     r->settings->http_max_age_private_s);
+        enum status status =
+            document_respond_stored(x, &lookup->header, lookup->body, true, source, answer_max_age_s(r->settings, x));
         if (status == STATUS_NO_MEMORY) {
             fail(x, status, NULL, NULL);
         } else if (status != STATUS_OK) {
@@ -113,8 +112,7 @@ static bool answer_from_redis(struct miss_thread *t, struct flight *f, bool or_s
 {
     struct responder *r = t->misses->responder;
     const struct exchange *leader = f->first;
-    struct cache_lookup lookup = {
-        .key = leader->key.data, .user_id = leader->user_id, .tags = document_tags(&leader->document)};
+    struct cache_lookup lookup = {.key = leader->key.data, .user_id = leader->user_id, .tags = answer_tags(leader)};
     struct err err;
 
     if (cache_lookup_many(r->cache, t->redis, &lookup, 1, &err) != STATUS_OK)
@@ -142,14 +140,13 @@ static bool answer_from_l1(struct miss_thread *t, struct flight *f)
 {
     struct responder *r = t->misses->responder;
     const struct exchange *leader = f->first;
-    struct cache_lookup lookup = {
-        .key = leader->key.data, .user_id = leader->user_id, .tags = document_tags(&leader->document)};
+    struct cache_lookup lookup = {.key = leader->key.data, .user_id = leader->user_id, .tags = answer_tags(leader)};
     struct l1_value *value = local_cache_find(t->local, &lookup, LOCAL_CURRENT);
     bool found = value != NULL;
 
     for (struct exchange *x = f->first; x && found; x = x->next)
         if (document_respond_stored(x, &value->header, value->body, true, SOURCE_L1,
-                                    r->settings->http_max_age_private_s) != STATUS_OK)
+                                    answer_max_age_s(r->settings, x)) != STATUS_OK)
             fail(x, STATUS_INTERNAL, NULL, NULL);
     l1_put(&value);
     return found;
@@ -175,13 +172,12 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
     static const struct cache_epochs none;
     struct cache_store one = {
         .key = leader->key.data,
-        .tags = document_tags(&leader->document),
+        .tags = answer_tags(leader),
         .epochs = epochs ? epochs : &none,
         .body = body,
-        .ttl_s =
-            body->nothing_there ? r->settings->cache_ttl_not_found_s : document_ttl_s(r->settings, &leader->document),
+        .ttl_s = body->nothing_there ? r->settings->cache_ttl_not_found_s : answer_ttl_s(r->settings, leader),
         .user_id = leader->user_id,
-        .section = body->nothing_there ? NULL : document_section_name(leader->document.section), /* no news */
+        .section = body->nothing_there ? NULL : answer_section(leader), /* no news */
     };
     enum cache_source source = leader->bypass ? SOURCE_BYPASS : SOURCE_MISS;
 
@@ -202,6 +198,8 @@ static void note_wanted(struct miss_thread *t, const struct exchange *leader)
     struct responder *r = t->misses->responder;
     struct err err;
 
+    if (leader->dataset.dataset)
+        return;
     if (wanted_note(r->cache, t->redis, r->settings, leader->user_id, &leader->document, &err) != STATUS_OK)
         log_debug("wanted document not noted", LOG_STR("error", err.text));
 }
@@ -223,12 +221,12 @@ static enum status compute_body(struct miss_thread *t, const struct exchange *le
                                 struct err *err)
 {
     buf_clear(&t->out);
-    enum status status = document_compute(t->db, &leader->document, leader->user_id, &t->out, ret_body, err);
+    enum status status = answer_compute(t->db, leader, &t->out, ret_body, err);
     if (status != STATUS_UNAVAILABLE || !health_database_is_up(t->misses->responder->health))
         return status;
     /* The connection was lost under it (a restart, a failover, a terminated backend): once more on a new one. */
     buf_clear(&t->out);
-    return document_compute(t->db, &leader->document, leader->user_id, &t->out, ret_body, err);
+    return answer_compute(t->db, leader, &t->out, ret_body, err);
 }
 
 static void compute(struct miss_thread *t, struct flight *f, bool use_cache)
@@ -241,7 +239,7 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_cache)
     struct cache_body body;
     struct err err = {.text = ""};
 
-    bool opened = use_cache && open_epochs(t, document_tags(&leader->document), user_id, &epochs, &err);
+    bool opened = use_cache && open_epochs(t, answer_tags(leader), user_id, &epochs, &err);
     int64_t begin_us = clock_monotonic_us();
     enum status status = compute_body(t, leader, &body, &err);
     if (status != STATUS_OK) {
@@ -253,7 +251,7 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_cache)
     if (source == SOURCE_MISS_STORED && t->redis && !body.nothing_there)
         note_wanted(t, leader);
     for (struct exchange *x = f->first; x; x = x->next)
-        if (document_respond_computed(x, &header, &body, source, r->settings->http_max_age_private_s) != STATUS_OK)
+        if (document_respond_computed(x, &header, &body, source, answer_max_age_s(r->settings, x)) != STATUS_OK)
             fail(x, STATUS_NO_MEMORY, NULL, NULL);
 }
 

@@ -89,7 +89,8 @@ void refresher_notice_hit(struct refresher *f, const struct exchange *x, const s
     bool ask, note = !document_is_precomputed(&x->document);
     uint64_t hash;
 
-    if (!f || header->encoding == CACHE_NOT_FOUND || (note && f->responder->settings->wanted_documents == 0))
+    if (!f || x->dataset.dataset || header->encoding == CACHE_NOT_FOUND ||
+        (note && f->responder->settings->wanted_documents == 0))
         return;
     ask = document_asks_for_refresh(f->responder->settings, &x->document, header);
     if (!ask && !note)

@@ -5,6 +5,8 @@
 
 #include "fcgi/cors.h"
 #include "fcgi/meter.h"
+#include "fcgi/router.h"
+#include "lib/base/log.h"
 
 #define ABSENCES_MAX 64 /* of a user in one CACHE_TTL_NOT_FOUND; below 256 */
 
@@ -91,6 +93,7 @@ enum status responder_init(struct responder *r, const struct settings *settings,
 void responder_release(struct responder *r)
 {
     secrets_put(&r->secrets);
+    dataset_set_release(&r->datasets);
     health_free(&r->health);
     local_cache_free(&r->local);
     limits_free(&r->limits);
@@ -98,6 +101,68 @@ void responder_release(struct responder *r)
     cache_free(&r->cache);
     pending_free(&r->pending);
     pthread_mutex_destroy(&r->secrets_lock);
+}
+
+/* A route of the program would always win over it. */
+static enum status check_routes(const struct dataset_set *set, struct err *err)
+{
+    for (size_t i = 0; i < dataset_set_count(set); i++) {
+        const struct dataset *d = dataset_set_at(set, i);
+        for (size_t k = 0; k < d->n_paths; k++)
+            for (size_t n = 0; router_route(n); n++)
+                if (strcmp(router_route(n)->path, d->paths[k]) == 0)
+                    return err_fail(err, STATUS_INVALID, "%s:%d: path '%s' is one of the program's own", d->file,
+                                    d->path_line, d->paths[k]);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_datasets(const struct dataset_set *set, struct db *db, struct err *err)
+{
+    enum status status = check_routes(set, err);
+
+    if (status != STATUS_OK || !db)
+        return status;
+    status = dataset_set_check(set, db, err);
+    if (status == STATUS_OK || status == STATUS_INVALID)
+        return status;
+    log_warn("datasets not tried in the database", LOG_STR("error", err->text));
+    return STATUS_OK;
+}
+
+enum status responder_take_datasets(struct responder *r, const struct settings *settings, struct db *db,
+                                    struct err *err)
+{
+    struct dataset_set *fresh = NULL;
+    enum status status = dataset_set_load(settings, &fresh, err);
+
+    if (status == STATUS_NOT_FOUND && !r->datasets) {
+        if (!db)
+            log_warn("there are no datasets", LOG_STR("reason", err->text));
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = check_datasets(fresh, db, err);
+    if (status != STATUS_OK) {
+        dataset_set_release(&fresh);
+        return status;
+    }
+    pthread_mutex_lock(&r->secrets_lock);
+    struct dataset_set *old = r->datasets;
+    r->datasets = fresh;
+    pthread_mutex_unlock(&r->secrets_lock);
+    dataset_set_release(&old);
+    return STATUS_OK;
+}
+
+struct dataset_set *responder_hold_datasets(struct responder *r)
+{
+    pthread_mutex_lock(&r->secrets_lock);
+    struct dataset_set *set = r->datasets;
+    if (set)
+        dataset_set_hold(set);
+    pthread_mutex_unlock(&r->secrets_lock);
+    return set;
 }
 
 static enum status new_redis(const struct responder *r, const char *name, bool probes, struct redis **ret_redis,

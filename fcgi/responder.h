@@ -11,6 +11,7 @@
 #include "fcgi/local_cache.h"
 #include "fcgi/pending.h"
 #include "fcgi/webhook_signature.h"
+#include "jobs/dataset.h"
 #include "lib/base/file.h"
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
@@ -51,6 +52,7 @@ struct responder {
     struct refresher *refresher; /* NULL: nothing is cached in Redis */
     pthread_mutex_t secrets_lock;
     struct secrets *secrets;
+    struct dataset_set *datasets;                    /* under secrets_lock; hold it */
     _Atomic uint64_t touched[RESPONDER_TOUCH_SLOTS]; /* a user's hash and the minute of the last touch */
     _Atomic uint64_t
         absences[RESPONDER_ABSENCE_SLOTS]; /* which CACHE_TTL_NOT_FOUND it is, and how many were kept in it */
@@ -68,6 +70,13 @@ bool responder_should_touch(struct responder *r, const char *user_id);
  * At most 64 in CACHE_TTL_NOT_FOUND (fewer when users share a slot), so at most 65,536 by one responder. False when the TTL
  * is 0. Counts this one. */
 bool responder_may_keep_absence(struct responder *r, const char *user_id);
+
+/* Takes the datasets of these settings into use; on failure the old ones stay. `db`: NULL, or it plans every statement first; when it
+ * does not answer, that is left to the requests. A directory that is not there is an empty one, at the start. */
+enum status responder_take_datasets(struct responder *r, const struct settings *settings, struct db *db,
+                                    struct err *err) MUST_CHECK;
+/* To be released with dataset_set_release(). */
+struct dataset_set *responder_hold_datasets(struct responder *r);
 
 struct secrets *secrets_get(struct responder *r);
 void secrets_put(struct secrets **secrets);

@@ -134,5 +134,5 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
     }
     if (!limits_admit_address(context->responder->limits, x, LIMIT_READS))
         return NEXT_SEND;
-    return answer_problem(x, 404, "there is nothing at this path");
+    return handle_dataset(context, x);
 }

@@ -24,7 +24,7 @@ struct route {
     enum limit_group limit;
 };
 
-/* Finds the route and runs its handler; 404 and 405 are answered here. The request has been parsed. */
+/* Finds the route and runs its handler, else the dataset of that path; 405 is answered here. The request has been parsed. */
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x);
 /* The label of an exchange's route in metrics; never NULL. */
 const char *router_label(size_t route);

@@ -1,11 +1,21 @@
 #include "jobs/event.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static const struct cache_tag known_tags[] = {
     {"stocks", false}, {"options", false},  {"notes", false},    {"playbooks", false}, {"notebook", false},
     {"images", false}, {"calendar", false}, {"settings", false}, {"tags", false},      {"prices", true},
 };
+
+/* Learned from datasets. Only appended to, so that readers need no lock and names live as long as the process. */
+#define MAX_LEARNED 256
+static struct {
+    char name[CACHE_TAG_MAX];
+    bool shared;
+} learned[MAX_LEARNED];
+static _Atomic size_t n_learned;
 
 static const struct event_type event_types[] = {
     {.name = "trade.created", .by_asset = true, .tags = {2, {{"stocks", false}, {"options", false}}}},
@@ -60,7 +70,40 @@ bool event_tag_find(const char *name, struct cache_tag *ret_tag)
             *ret_tag = known_tags[i];
             return true;
         }
+    for (size_t i = 0, n = atomic_load(&n_learned); i < n; i++)
+        if (strcmp(learned[i].name, name) == 0) {
+            *ret_tag = (struct cache_tag){learned[i].name, learned[i].shared};
+            return true;
+        }
     return false;
+}
+
+static enum status learn(const char *name, bool shared, struct err *err)
+{
+    size_t n = atomic_load(&n_learned);
+    struct cache_tag known;
+
+    if (event_tag_find(name, &known))
+        return known.shared == shared ? STATUS_OK
+                                      : err_fail(err, STATUS_CONFLICT, "tag '%s' is known as %s; a restart forgets it",
+                                                 name, known.shared ? "shared" : "each user's own");
+    if (n == MAX_LEARNED || strlen(name) >= CACHE_TAG_MAX)
+        return err_fail(err, STATUS_LIMIT, "tag '%s': more than %d of datasets", name, MAX_LEARNED);
+    memcpy(learned[n].name, name, strlen(name) + 1);
+    learned[n].shared = shared;
+    atomic_store(&n_learned, n + 1);
+    return STATUS_OK;
+}
+
+enum status event_tag_learn(const char *name, bool shared, struct err *err)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    enum status status;
+
+    pthread_mutex_lock(&lock);
+    status = learn(name, shared, err);
+    pthread_mutex_unlock(&lock);
+    return status;
 }
 
 const struct cache_tags *event_user_tags(void)

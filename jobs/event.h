@@ -23,6 +23,10 @@ void event_type_tags(const struct event_type *type, enum event_assets assets, st
 /* The tag with that name as the triggers write it ("stocks", "options", "settings", ...); false: unknown. */
 bool event_tag_find(const char *name, struct cache_tag *ret_tag);
 
+/* From now on event_tag_find() knows this tag, which a dataset names; thread-safe, for good: datasets that are gone may still
+ * have values in Redis. STATUS_CONFLICT: it is known, and shared where this one is not, or the other way round. STATUS_LIMIT: no room. */
+enum status event_tag_learn(const char *name, bool shared, struct err *err) MUST_CHECK;
+
 /* Stands in the outbox for "user.deleted". It is no tag of rows: event_tag_find() does not know it. */
 #define EVENT_ERASE_TAG "erase"
 /* Everything a user's documents can depend on; static. */

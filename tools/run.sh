@@ -74,7 +74,7 @@ start_servers() {
     RUN_DIR=
     eval "$("$servers" env "$STATE")"
     run_dir=$RUN_DIR owner_url=$DATABASE_URL
-    export DATABASE_URL=$PNLCACHE_DATABASE_URL REDIS_URL LISTEN=$run_dir/pnlcache.sock PNLCACHE_CONF=$STATE/pnlcache.conf
+    export DATABASE_URL=$PNLCACHE_DATABASE_URL REDIS_URL LISTEN=$run_dir/pnlcache.sock DATASET_DIR=$PWD/sql/datasets PNLCACHE_CONF=$STATE/pnlcache.conf
     (
         umask 077
         cat >"$STATE/env.new" <<END

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "jobs/dataset.h"
 #include "lib/base/log.h"
 #include "lib/base/service_notify.h"
 #include "worker/command.h"
@@ -154,6 +155,19 @@ static enum status begin_generation(struct daemon *d, struct err *err)
     return status;
 }
 
+/* Triggers may name the tags of datasets. */
+static enum status learn_dataset_tags(const struct settings *settings, struct err *err)
+{
+    struct dataset_set *set = NULL;
+    enum status status = dataset_set_load(settings, &set, err);
+
+    dataset_set_release(&set);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    log_warn("there are no datasets", LOG_STR("reason", err->text));
+    return STATUS_OK;
+}
+
 /* --- the main thread --------------------------------------------------------------------------------- */
 
 static bool all_threads_beat(struct daemon *d, int64_t within_ms)
@@ -201,8 +215,9 @@ static void reload(struct daemon *d)
     struct err err = {{0}};
 
     service_notify_reloading();
-    if (settings_load(&settings, &err) != STATUS_OK) {
+    if (settings_load(&settings, &err) != STATUS_OK || learn_dataset_tags(settings, &err) != STATUS_OK) {
         log_error("settings not reloaded, the old ones stay", LOG_STR("reason", err.text));
+        settings_free(&settings);
         service_notify("READY=1");
         return;
     }
@@ -261,7 +276,9 @@ int daemon_run(struct settings *settings, bool by_the_clock)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    status = begin_generation(&d, &err);
+    status = learn_dataset_tags(settings, &err);
+    if (status == STATUS_OK)
+        status = begin_generation(&d, &err);
     if (status == STATUS_OK) {
         status = scheduler_start(
             &(struct scheduler_options){schedule, schedule_length, by_the_clock, d.settings->warm_users > 0},

@@ -60,6 +60,14 @@ SETTING(SECONDS, CACHE_DEGRADED_TTL, cache_degraded_ttl_s, "5", 0, 3600,
 SETTING(SECONDS, HTTP_MAX_AGE_PRIVATE, http_max_age_private_s, "0", 0, 86400,
         "how long a browser may keep a user's answer without asking again; 0: it always asks")
 
+SETTING(SECONDS, HTTP_MAX_AGE_SHARED, http_max_age_shared_s, "300", 0, 86400,
+        "how long caches may keep a shared answer without asking again, at most; what is left of its TTL counts too")
+
+SETTING(TEXT, DATASET_DIR, dataset_dir, "/usr/local/share/pnlcache/sql/datasets", 0, 0,
+        "directory of the dataset files, each a cached endpoint (docs/datasets.md)")
+SETTING(TEXT, DATASET_TTL, dataset_ttl, "", 0, 0, "other TTLs than the files say: NAME=SECONDS, separated by commas")
+SETTING(BOOLEAN, PUBLIC_DATA, public_data, "true", 0, 0, "false: shared datasets need a token as well")
+
 SETTING(TEXT, AUTH_MODE, auth_mode, "jwt", 0, 0, "how callers prove who they are: jwt")
 SETTING(SECRET, JWT_SECRET, jwt_secret, "", 0, 0, "HS256 secret, at least 32 bytes")
 SETTING(TEXT, JWT_KEYS, jwt_keys, "", 0, 0,

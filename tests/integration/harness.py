@@ -201,7 +201,7 @@ class Servers:
         environment.update(
             PNLCACHE_CONF="/dev/null", DATABASE_URL=self.program_url, REDIS_URL=self.redis_url, LISTEN=self.listen,
             JWT_SECRET=JWT_SECRET, WEBHOOK_SECRETS=WEBHOOK_SECRET, LOG_FORMAT="logfmt", STOP_TIMEOUT="10",
-            WARM_USERS="0")  # a worker's start warms nobody unless a test asks for it
+            DATASET_DIR=ROOT / "sql/datasets", WARM_USERS="0")  # a worker's start warms nobody unless a test asks for it
         if os.getuid() == 0:
             environment["LISTEN_GROUP"] = "www-data"  # Apache gives up root
         environment.update(overrides)

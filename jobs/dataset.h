@@ -1,0 +1,147 @@
+/* Datasets: one SQL file is one cached endpoint (docs/datasets.md). A set is what one directory holds; it is loaded as a whole,
+ * never changed afterwards, and replaced as a whole. */
+#ifndef PNLCACHE_JOBS_DATASET_H
+#define PNLCACHE_JOBS_DATASET_H
+
+#include "lib/base/settings.h"
+#include "lib/store/cache.h"
+#include "lib/store/db.h"
+
+#define DATASET_NAME_MAX 48
+#define DATASET_MAX_PARAMS 15 /* and user_id: as many as a request may have */
+#define DATASET_MAX_PATHS 4
+#define DATASET_MAX_DEPENDS 8
+#define DATASET_TEXT_MAX 1000 /* bytes of a text parameter */
+#define DATASET_LIST_MAX 500
+#define DATASET_SYMBOL_MAX 32
+
+enum dataset_type {
+    DATASET_INTEGER,
+    DATASET_DECIMAL,
+    DATASET_DATE,
+    DATASET_TEXT,
+    DATASET_CHOICE,
+    DATASET_BOOLEAN,
+    DATASET_SYMBOL,
+    DATASET_TYPES
+};
+enum dataset_refresh { REFRESH_NONE, REFRESH_MARKET, REFRESH_REFERENCE };
+
+struct dataset_param {
+    char *name;
+    enum dataset_type type;
+    size_t list_max; /* 0: one value; else a set of at most so many */
+    bool required, in_path;
+    int64_t min, max; /* integer; decimal: x 10^8; text and symbol: max is the length in bytes */
+    char *choices;    /* "a|b|c" */
+    char *fallback;   /* the default as it stands in the header, canonical once the header is read; NULL: SQL NULL */
+};
+
+struct dataset_tag {
+    char name[CACHE_TAG_MAX];
+    bool shared;
+};
+
+struct dataset {
+    char *file; /* for messages */
+    char *name;
+    size_t n_paths;
+    char *paths[DATASET_MAX_PATHS];
+    bool shared, one_row;
+    char *key; /* pattern of the header; NULL: data:NAME:... */
+    int64_t ttl_s;
+    enum dataset_refresh refresh;
+    size_t n_own_tags;
+    struct dataset_tag own_tags[CACHE_MAX_TAGS];
+    size_t n_depends;
+    char *depends[DATASET_MAX_DEPENDS];
+    int depends_line, tags_line, path_line, key_line;
+    size_t n_params;
+    struct dataset_param params[DATASET_MAX_PARAMS];
+
+    /* Of the statement: it is bound by position; DATASET_USER stands for the user. */
+    char *sql; /* as it is sent */
+    size_t n_bound;
+    int bound[DATASET_MAX_PARAMS + 1];
+    char version[33]; /* hash of the file */
+    char statement_name[48];
+
+    /* Set when the whole set is there: own tags and those of what it depends on. */
+    struct cache_tags tags;
+};
+#define DATASET_USER (-1)
+
+/* --- one file -------------------------------------------------------------------------------- */
+
+/* Reads one file's text. STATUS_INVALID: "FILE:LINE: reason". *ret_dataset is the caller's, to be freed. */
+enum status dataset_parse(const char *file, const char *text, size_t len, struct dataset **ret_dataset,
+                          struct err *err) MUST_CHECK;
+void dataset_free(struct dataset **dataset);
+/* Turns the SELECT of a file into the statement that is sent: parameters become $n, and the rows become one JSON text.
+ * `first_line` is the line number of its first byte. */
+enum status dataset_compile(struct dataset *dataset, const char *select, size_t len, int first_line,
+                            struct err *err) MUST_CHECK;
+/* Index of a parameter; -1: there is none of this name. */
+int dataset_param_find(const struct dataset *dataset, const char *name, size_t len);
+/* A parameter's type in words, for lists and messages: "integer 1..500". */
+void dataset_param_describe(const struct dataset_param *param, struct buf *out);
+
+/* --- a set ----------------------------------------------------------------------------------- */
+
+struct dataset_set;
+
+/* Loads DATASET_DIR: every *.sql of it, in the order of names, with the TTLs of DATASET_TTL. The tags become known to
+ * event_tag_find(). STATUS_INVALID: one of them is wrong, or they do not go together; the text names file and line.
+ * STATUS_NOT_FOUND: there is no such directory. The caller holds a reference. */
+enum status dataset_set_load(const struct settings *settings, struct dataset_set **ret_set, struct err *err) MUST_CHECK;
+void dataset_set_hold(struct dataset_set *set);     /* one more reference; thread-safe */
+void dataset_set_release(struct dataset_set **set); /* NULL is fine */
+size_t dataset_set_count(const struct dataset_set *set);
+const struct dataset *dataset_set_at(const struct dataset_set *set, size_t i); /* ascending by name */
+const struct dataset *dataset_set_find(const struct dataset_set *set, const char *name);
+/* The dataset that answers at this path; one with more literal segments wins. NULL: none. */
+const struct dataset *dataset_set_route(const struct dataset_set *set, const char *path, const char **ret_pattern);
+/* Has the database plan every statement. STATUS_INVALID: it refuses one, the text names the file; other statuses: the
+ * database does not answer. */
+enum status dataset_set_check(const struct dataset_set *set, struct db *db, struct err *err) MUST_CHECK;
+/* Whether two path patterns match a common path; "{...}" stands for one segment. */
+bool dataset_paths_overlap(const char *a, const char *b);
+
+/* --- a request ------------------------------------------------------------------------------- */
+
+/* A dataset with values for its parameters. Zeroed is fine before begin(); release frees. */
+struct dataset_request {
+    const struct dataset *dataset;
+    struct buf text;               /* the canonical values, each with its NUL */
+    size_t at[DATASET_MAX_PARAMS]; /* where in it + 1; 0: SQL NULL */
+};
+
+void dataset_request_begin(struct dataset_request *r, const struct dataset *dataset);
+void dataset_request_release(struct dataset_request *r);
+/* Checks and takes one value. STATUS_NOT_FOUND: no such parameter; STATUS_INVALID: the text says what is expected ("must be
+ * ..."); nothing was taken. */
+enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value,
+                                struct err *err) MUST_CHECK;
+/* Takes the segments of a path that the pattern matches; as dataset_request_set(). */
+enum status dataset_request_take_path(struct dataset_request *r, const char *pattern, const char *path,
+                                      struct err *err) MUST_CHECK;
+/* Fills in the defaults. False: a required one is missing, *ret_missing names it. */
+bool dataset_request_complete(struct dataset_request *r, const char **ret_missing);
+const char *dataset_request_value(const struct dataset_request *r, size_t param); /* canonical; NULL: none */
+
+/* The canonical text: "NAME\nparam=value\n..." in the order of the header. Equivalent requests have the same. */
+void dataset_request_append_text(const struct dataset_request *r, struct buf *out);
+/* Reads it back. STATUS_INVALID: anything else, or of another set. */
+enum status dataset_request_parse_text(struct dataset_request *r, const struct dataset_set *set,
+                                       const char *text) MUST_CHECK;
+/* Appends the whole Redis key. `user_id` is not read for shared datasets. */
+void dataset_request_append_key(const struct cache *cache, const struct dataset_request *r, const char *user_id,
+                                struct buf *key);
+
+/* Runs the statement and writes the body (envelope, rows, meta) into `out` (appended); fills *ret_body but for its cost, its
+ * bytes point into `out`. A one-row dataset without a row is an answer too: not_found, nothing_there. The epochs must
+ * have been opened before. */
+enum status dataset_compute(struct db *db, const struct dataset_request *r, const char *user_id, struct buf *out,
+                            struct cache_body *ret_body, struct err *err) MUST_CHECK;
+
+#endif

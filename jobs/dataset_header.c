@@ -1,0 +1,524 @@
+/* The header of a dataset file: comment lines of "-- word: value", the first line without "--" ends them. Strict: a word that
+ * is not known is an error with its line, so that a typo cannot silently drop an invalidation. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobs/dataset.h"
+#include "jobs/dataset_value.h"
+#include "lib/base/parse_number.h"
+
+#define TTL_MAX_S (7 * 86400)
+
+struct parser {
+    struct dataset *d;
+    int line, n_lines;
+    unsigned seen; /* a bit for each header word */
+    bool in_params;
+    struct err *err;
+};
+
+#define FAIL(p, ...) fail_at((p), err_fail((p)->err, STATUS_INVALID, __VA_ARGS__))
+
+static enum status fail_at(const struct parser *p, enum status status)
+{
+    err_prefix(p->err, "%s:%d", p->d->file, p->line);
+    return status;
+}
+
+static enum status no_memory(struct parser *p)
+{
+    return err_fail(p->err, STATUS_NO_MEMORY, "out of memory");
+}
+
+/* --- words ----------------------------------------------------------------------------------- */
+
+static bool is_name(const char *text, size_t len, size_t max)
+{
+    if (len == 0 || len > max || !(text[0] >= 'a' && text[0] <= 'z'))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') || text[i] == '_' ||
+              text[i] == '-'))
+            return false;
+    return true;
+}
+
+/* The next of a list's elements, trimmed; false at the end. An empty element has length 0. */
+static bool next_of_list(char **cursor, char **ret_item)
+{
+    char *item = *cursor, *end;
+
+    if (item == NULL)
+        return false;
+    end = strchr(item, ',');
+    *cursor = end != NULL ? end + 1 : NULL;
+    if (end != NULL)
+        *end = '\0';
+    item += strspn(item, " \t");
+    for (end = item + strlen(item); end > item && (end[-1] == ' ' || end[-1] == '\t');)
+        *--end = '\0';
+    *ret_item = item;
+    return true;
+}
+
+/* The next word of a line; NULL at its end. */
+static char *next_word(char **cursor)
+{
+    char *word = *cursor + strspn(*cursor, " \t");
+
+    if (*word == '\0')
+        return NULL;
+    *cursor = word + strcspn(word, " \t");
+    if (**cursor != '\0')
+        *(*cursor)++ = '\0';
+    return word;
+}
+
+/* --- header words ---------------------------------------------------------------------------- */
+
+static enum status set_text(struct parser *p, char **field, const char *text)
+{
+    *field = strdup(text);
+    return *field != NULL ? STATUS_OK : no_memory(p);
+}
+
+static enum status take_name(struct parser *p, char *value)
+{
+    if (!is_name(value, strlen(value), DATASET_NAME_MAX))
+        return FAIL(p, "name '%s': expected a letter, then letters, digits, '_', '-', in lower case, at most %d", value,
+                    DATASET_NAME_MAX);
+    return set_text(p, &p->d->name, value);
+}
+
+static enum status take_path(struct parser *p, char *value)
+{
+    char *path;
+
+    p->d->path_line = p->line;
+    while (next_of_list(&value, &path)) {
+        if (p->d->n_paths == DATASET_MAX_PATHS)
+            return FAIL(p, "path: more than %d", DATASET_MAX_PATHS);
+        if (strncmp(path, "/api/", 5) != 0 || path[5] == '\0' || path[strlen(path) - 1] == '/' || strstr(path, "//"))
+            return FAIL(p, "path '%s': expected /api/ and segments without an empty one", path);
+        for (const char *c = path; *c; c++)
+            if (!isalnum((unsigned char)*c) && strchr("/_.-{}", *c) == NULL)
+                return FAIL(p, "path '%s': expected letters, digits, '_', '-', '.' and {parameter} segments", path);
+        if (set_text(p, &p->d->paths[p->d->n_paths], path) != STATUS_OK)
+            return STATUS_NO_MEMORY;
+        p->d->n_paths++;
+    }
+    return STATUS_OK;
+}
+
+static enum status take_scope(struct parser *p, char *value)
+{
+    p->d->shared = strcmp(value, "shared") == 0;
+    if (!p->d->shared && strcmp(value, "user") != 0)
+        return FAIL(p, "scope '%s': expected user or shared", value);
+    return STATUS_OK;
+}
+
+static enum status take_returns(struct parser *p, char *value)
+{
+    p->d->one_row = strcmp(value, "row") == 0;
+    if (!p->d->one_row && strcmp(value, "list") != 0)
+        return FAIL(p, "returns '%s': expected list or row", value);
+    return STATUS_OK;
+}
+
+static enum status take_key(struct parser *p, char *value)
+{
+    p->d->key_line = p->line;
+    return set_text(p, &p->d->key, value);
+}
+
+static enum status take_ttl(struct parser *p, char *value)
+{
+    if (parse_int64(value, 1, TTL_MAX_S, &p->d->ttl_s) != STATUS_OK)
+        return FAIL(p, "ttl '%s': expected seconds, 1 to %d", value, TTL_MAX_S);
+    return STATUS_OK;
+}
+
+static enum status take_refresh(struct parser *p, char *value)
+{
+    static const char *const names[] = {"none", "market", "reference"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(value, names[i]) == 0) {
+            p->d->refresh = (enum dataset_refresh)i;
+            return STATUS_OK;
+        }
+    return FAIL(p, "refresh '%s': expected none, market or reference", value);
+}
+
+static enum status take_tags(struct parser *p, char *value)
+{
+    char *item;
+
+    p->d->tags_line = p->line;
+    while (next_of_list(&value, &item)) {
+        bool shared = *item == '@';
+        struct dataset_tag *tag = &p->d->own_tags[p->d->n_own_tags];
+
+        item += shared;
+        if (!is_name(item, strlen(item), CACHE_TAG_MAX - 1))
+            return FAIL(p, "tag '%s': expected 1 to %d of a-z 0-9 _ -", item, CACHE_TAG_MAX - 1);
+        if (p->d->n_own_tags == CACHE_MAX_TAGS)
+            return FAIL(p, "tags: more than %d", CACHE_MAX_TAGS);
+        memcpy(tag->name, item, strlen(item) + 1);
+        tag->shared = shared;
+        p->d->n_own_tags++;
+    }
+    return STATUS_OK;
+}
+
+static enum status take_depends(struct parser *p, char *value)
+{
+    char *item;
+
+    p->d->depends_line = p->line;
+    while (next_of_list(&value, &item)) {
+        if (!is_name(item, strlen(item), DATASET_NAME_MAX))
+            return FAIL(p, "depends-on '%s': expected names of datasets", item);
+        if (p->d->n_depends == DATASET_MAX_DEPENDS)
+            return FAIL(p, "depends-on: more than %d", DATASET_MAX_DEPENDS);
+        if (set_text(p, &p->d->depends[p->d->n_depends], item) != STATUS_OK)
+            return STATUS_NO_MEMORY;
+        p->d->n_depends++;
+    }
+    return STATUS_OK;
+}
+
+static enum status take_params(struct parser *p, char *value)
+{
+    if (*value != '\0')
+        return FAIL(p, "params: expected one line for each below, as in '--   limit integer 1..500 = 100'");
+    p->in_params = true;
+    return STATUS_OK;
+}
+
+/* --- parameters ------------------------------------------------------------------------------ */
+
+static enum status take_type(struct parser *p, struct dataset_param *param, char **cursor)
+{
+    char *word = next_word(cursor);
+
+    if (word != NULL && strcmp(word, "list") == 0) {
+        int64_t n;
+        word = next_word(cursor);
+        if (word == NULL || parse_int64(word, 1, DATASET_LIST_MAX, &n) != STATUS_OK)
+            return FAIL(p, "parameter '%s': expected 'list N TYPE', N from 1 to %d", param->name, DATASET_LIST_MAX);
+        param->list_max = (size_t)n;
+        word = next_word(cursor);
+    }
+    for (int type = 0; word != NULL && type < DATASET_TYPES; type++)
+        if (strcmp(word, dataset_type_name((enum dataset_type)type)) == 0) {
+            param->type = (enum dataset_type)type;
+            dataset_param_set_bounds(param);
+            return STATUS_OK;
+        }
+    return FAIL(p, "parameter '%s': type '%s': expected integer, decimal, date, text, choice, boolean or symbol",
+                param->name, word != NULL ? word : "");
+}
+
+static enum status take_bounds(struct parser *p, struct dataset_param *param, char *word)
+{
+    char *dots = strstr(word, "..");
+
+    if (param->type == DATASET_TEXT && parse_int64(word, 1, DATASET_TEXT_MAX, &param->max) == STATUS_OK)
+        return STATUS_OK;
+    if (param->type == DATASET_CHOICE && param->choices == NULL)
+        return set_text(p, &param->choices, word);
+    if ((param->type == DATASET_INTEGER || param->type == DATASET_DECIMAL) && dots != NULL) {
+        *dots = '\0';
+        if (dataset_bound_parse(param->type, word, &param->min) == STATUS_OK &&
+            dataset_bound_parse(param->type, dots + 2, &param->max) == STATUS_OK && param->min <= param->max)
+            return STATUS_OK;
+        *dots = '.';
+    }
+    return FAIL(p, "parameter '%s': '%s' is not understood", param->name, word);
+}
+
+static enum status take_default(struct parser *p, struct dataset_param *param, char *rest)
+{
+    struct buf canonical = BUF_INIT;
+    struct err why;
+    enum status status;
+
+    rest += strspn(rest, " \t");
+    status = dataset_value_parse(param, rest, &canonical, &why);
+    if (status == STATUS_OK && buf_status(&canonical) != STATUS_OK)
+        status = no_memory(p);
+    else if (status == STATUS_OK)
+        status = set_text(p, &param->fallback, canonical.data);
+    else
+        status = FAIL(p, "parameter '%s': its default '%s' %s", param->name, rest, why.text);
+    buf_release(&canonical);
+    return status;
+}
+
+/* What follows the type: bounds, then "required" or "= DEFAULT". */
+static enum status take_details(struct parser *p, struct dataset_param *param, char *cursor)
+{
+    char *word;
+    enum status status = STATUS_OK;
+
+    while (status == STATUS_OK && (word = next_word(&cursor)) != NULL) {
+        if (strcmp(word, "required") == 0)
+            param->required = true;
+        else if (strcmp(word, "=") != 0)
+            status = take_bounds(p, param, word);
+        else if (param->type == DATASET_CHOICE && param->choices == NULL)
+            break;
+        else
+            return param->required ? FAIL(p, "parameter '%s': required, so it has no default", param->name)
+                                   : take_default(p, param, cursor);
+    }
+    if (status == STATUS_OK && param->type == DATASET_CHOICE && param->choices == NULL)
+        return FAIL(p, "parameter '%s': expected the choices, as in 'choice asc|desc'", param->name);
+    return status;
+}
+
+static enum status take_param(struct parser *p, char *line)
+{
+    struct dataset *d = p->d;
+    struct dataset_param *param = &d->params[d->n_params];
+    char *name = next_word(&line);
+    enum status status;
+
+    if (name == NULL || strchr(name, '-') != NULL || !is_name(name, strlen(name), DATASET_NAME_MAX))
+        return FAIL(p, "parameter '%s': expected a letter, then letters, digits and '_', in lower case",
+                    name ? name : "");
+    if (strcmp(name, "user") == 0 || strcmp(name, "user_id") == 0)
+        return FAIL(p, "parameter '%s': this name is taken: the user comes from the token", name);
+    if (dataset_param_find(d, name, strlen(name)) >= 0)
+        return FAIL(p, "parameter '%s': there are two", name);
+    if (d->n_params == DATASET_MAX_PARAMS)
+        return FAIL(p, "parameter '%s': more than %d", name, DATASET_MAX_PARAMS);
+    status = set_text(p, &param->name, name);
+    if (status != STATUS_OK)
+        return status;
+    d->n_params++;
+    status = take_type(p, param, &line);
+    return status == STATUS_OK ? take_details(p, param, line) : status;
+}
+
+/* --- the whole header ------------------------------------------------------------------------ */
+
+static const struct {
+    const char *word;
+    enum status (*take)(struct parser *p, char *value);
+    bool needed;
+} words[] = {
+    {"name", take_name, true},      {"path", take_path, true},        {"scope", take_scope, true},
+    {"ttl", take_ttl, true},        {"tags", take_tags, false},       {"depends-on", take_depends, false},
+    {"key", take_key, false},       {"refresh", take_refresh, false}, {"returns", take_returns, false},
+    {"params", take_params, false},
+};
+#define N_WORDS (sizeof words / sizeof words[0])
+
+static enum status take_line(struct parser *p, char *line)
+{
+    char *colon, *value;
+    size_t blanks = strspn(line, " \t");
+
+    if (p->in_params && blanks >= 2)
+        return take_param(p, line);
+    p->in_params = false;
+    line += blanks;
+    colon = strchr(line, ':');
+    if (colon == NULL)
+        return FAIL(p, "'%s': expected '-- word: value'; an empty line ends the header", line);
+    *colon = '\0';
+    value = colon + 1 + strspn(colon + 1, " \t");
+    for (size_t i = 0; i < N_WORDS; i++) {
+        if (strcmp(line, words[i].word) != 0)
+            continue;
+        if (p->seen & 1u << i)
+            return FAIL(p, "'%s' stands there twice", line);
+        p->seen |= 1u << i;
+        if (*value == '\0' && words[i].take != take_params)
+            return FAIL(p, "'%s' has no value", line);
+        return words[i].take(p, value);
+    }
+    return FAIL(
+        p, "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh or returns",
+        line);
+}
+
+/* The parameters of a path must be declared, and the same in each of several paths. */
+static enum status check_path(struct parser *p, const char *path)
+{
+    struct dataset *d = p->d;
+    size_t n = 0, n_declared = 0;
+
+    for (const char *c = path; *c; c += strcspn(c, "/")) {
+        size_t len = strcspn(++c, "/");
+        int i;
+        if (memchr(c, '{', len) == NULL && memchr(c, '}', len) == NULL)
+            continue;
+        if (len < 3 || c[0] != '{' || c[len - 1] != '}' || (i = dataset_param_find(d, c + 1, len - 2)) < 0)
+            return FAIL(p, "path '%s': '%.*s' names no parameter", path, (int)len, c);
+        if (d->params[i].list_max > 0 || d->params[i].fallback != NULL)
+            return FAIL(p, "path '%s': parameter '%s' may be no list and have no default", path, d->params[i].name);
+        d->params[i].in_path = d->params[i].required = true;
+        n++;
+    }
+    for (size_t i = 0; i < d->n_params; i++)
+        n_declared += d->params[i].in_path;
+    return n == n_declared ? STATUS_OK : FAIL(p, "path '%s': it has not the parameters of the other paths", path);
+}
+
+/* Bytes that a request for other rows would not change make two answers share a key. */
+static enum status check_key(struct parser *p)
+{
+    const struct dataset *d = p->d;
+    bool hashed = strstr(d->key, "$H") != NULL, has_user = strstr(d->key, "{U}") != NULL;
+    bool named[DATASET_MAX_PARAMS] = {false};
+
+    if (d->shared == has_user)
+        return FAIL(p, d->shared ? "key: a shared dataset has no {U}" : "key: {U} is missing");
+    for (const char *c = d->key; *c; c++) {
+        size_t len = *c == '$' ? strspn(c + 1, "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
+        int i = len > 0 ? dataset_param_find(d, c + 1, len) : -1;
+        if (i >= 0 && d->params[i].required && d->params[i].list_max == 0) {
+            named[i] = true;
+        } else if (*c == '$' && !(c[1] == 'H' && hashed)) {
+            return FAIL(p, "key: '$%.*s' is no required parameter", (int)len, c + 1);
+        } else if (strncmp(c, "{U}", 3) == 0) {
+            c += 2;
+        } else if (!isalnum((unsigned char)*c) && strchr(":_-.$", *c) == NULL) {
+            return FAIL(p, "key: expected letters, digits, ':', '_', '-', '.', {U}, $parameter and $H");
+        }
+    }
+    for (size_t i = 0; i < d->n_params && !hashed; i++)
+        if (!named[i])
+            return FAIL(p, "key: it says neither $H nor $%s: different answers would share it", d->params[i].name);
+    return STATUS_OK;
+}
+
+/* Families with a meaning of their own (design section 3). */
+static enum status check_family(struct parser *p)
+{
+    static const char *const taken[] = {"analytics:", "epoch:",  "lock:",  "jobs",       "session:", "ratelimit:",
+                                        "seen:",      "active:", "wanted", "tombstone:", "job:",     "data:"};
+
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (strncmp(p->d->key, taken[i], strlen(taken[i])) == 0 &&
+            !(strcmp(taken[i], "data:") == 0 && strncmp(p->d->key + 5, p->d->name, strlen(p->d->name)) == 0))
+            return FAIL(p, "key '%s': this family belongs to something else", p->d->key);
+    return STATUS_OK;
+}
+
+static enum status check_header(struct parser *p)
+{
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; i < N_WORDS; i++)
+        if (words[i].needed && !(p->seen & 1u << i))
+            return FAIL(p, "'%s' is missing", words[i].word);
+    if (p->d->n_own_tags == 0 && p->d->n_depends == 0)
+        return FAIL(p, "'tags' or 'depends-on' is missing: nothing would invalidate it");
+    p->line = p->d->path_line;
+    for (size_t i = 0; i < p->d->n_paths && status == STATUS_OK; i++)
+        status = check_path(p, p->d->paths[i]);
+    p->line = p->d->key_line;
+    if (status == STATUS_OK && p->d->key != NULL)
+        status = check_key(p);
+    if (status == STATUS_OK && p->d->key != NULL)
+        status = check_family(p);
+    return status;
+}
+
+/* Reads the lines; *ret_select is where the statement begins. */
+static enum status take_lines(struct parser *p, const char *text, size_t len, const char **ret_select)
+{
+    const char *end = text + len, *at = text;
+    enum status status = STATUS_OK;
+    char line[1024];
+
+    while (at < end && status == STATUS_OK) {
+        const char *eol = memchr(at, '\n', (size_t)(end - at));
+        size_t n = (size_t)((eol ? eol : end) - at);
+        if (n < 2 || at[0] != '-' || at[1] != '-')
+            break;
+        p->line++;
+        if (n - 2 >= sizeof line)
+            return FAIL(p, "the line is longer than %zu bytes", sizeof line);
+        memcpy(line, at + 2, n - 2);
+        for (n -= 2; n > 0 && isspace((unsigned char)line[n - 1]);)
+            n--;
+        line[n] = '\0';
+        status = take_line(p, line);
+        at = eol ? eol + 1 : end;
+    }
+    p->n_lines = p->line;
+    *ret_select = at;
+    return status;
+}
+
+enum status dataset_parse(const char *file, const char *text, size_t len, struct dataset **ret_dataset, struct err *err)
+{
+    struct dataset *d = calloc(1, sizeof *d);
+    struct parser p = {.d = d, .err = err};
+    const char *select = text;
+    struct buf version = BUF_INIT;
+    enum status status;
+
+    if (d == NULL || (d->file = strdup(file)) == NULL) {
+        free(d);
+        return no_memory(&p);
+    }
+    p.line = 0;
+    status =
+        memchr(text, '\0', len) != NULL ? FAIL(&p, "there is a NUL byte in it") : take_lines(&p, text, len, &select);
+    if (status == STATUS_OK)
+        status = check_header(&p);
+    if (status == STATUS_OK)
+        status = dataset_compile(d, select, (size_t)(text + len - select), p.n_lines + 1, err);
+    cache_append_hash(&version, text, len);
+    if (status == STATUS_OK && buf_status(&version) != STATUS_OK)
+        status = no_memory(&p);
+    if (status == STATUS_OK) {
+        memcpy(d->version, version.data, sizeof d->version);
+        memcpy(d->statement_name, "dataset_", 8);
+        memcpy(d->statement_name + 8, version.data, sizeof d->version);
+        *ret_dataset = d;
+    } else {
+        dataset_free(&d);
+    }
+    buf_release(&version);
+    return status;
+}
+
+int dataset_param_find(const struct dataset *d, const char *name, size_t len)
+{
+    for (size_t i = 0; i < d->n_params; i++)
+        if (strlen(d->params[i].name) == len && memcmp(d->params[i].name, name, len) == 0)
+            return (int)i;
+    return -1;
+}
+
+void dataset_free(struct dataset **dataset)
+{
+    struct dataset *d = *dataset;
+
+    if (d == NULL)
+        return;
+    for (size_t i = 0; i < d->n_params; i++) {
+        free(d->params[i].name);
+        free(d->params[i].choices);
+        free(d->params[i].fallback);
+    }
+    for (size_t i = 0; i < d->n_paths; i++)
+        free(d->paths[i]);
+    for (size_t i = 0; i < d->n_depends; i++)
+        free(d->depends[i]);
+    free(d->file);
+    free(d->name);
+    free(d->key);
+    free(d->sql);
+    free(d);
+    *dataset = NULL;
+}

@@ -1,0 +1,350 @@
+"""Datasets: SQL files that are endpoints, through nginx, with their caching, invalidation, parameters and reloading."""
+import signal
+import subprocess
+
+import pytest
+
+from harness import BUILD, ROOT, add_stock, token, wait_until
+
+SHIPPED = ROOT / "sql/datasets"
+
+
+def execute(db, sql, *arguments):
+    with db.cursor() as cursor:
+        cursor.execute(sql, arguments)
+
+
+def state(answer):
+    return answer.headers["Cache-Status"].split(";")[1].strip()
+
+
+def add_bars(db, symbol, *closes, first="2025-01-01"):
+    for day, close in enumerate(closes):
+        execute(db, "INSERT INTO daily_bars (symbol, date, close, volume) VALUES (%s, %s::date + %s, %s, 1000)", symbol, first, day, close)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A directory of dataset files to write into."""
+    path = tmp_path / "datasets"
+    path.mkdir()
+    return path
+
+
+def write(directory, name, header, select):
+    lines = [line.strip() for line in header.strip().splitlines()]
+    text = "".join(f"-- {line}\n" if not line.startswith("+") else f"--   {line[1:].strip()}\n" for line in lines)
+    (directory / f"{name}.sql").write_text(f"-- name: {name}\n{text}\n{select}\n")
+
+
+GUIDES = """path: /api/guides
+            scope: shared
+            ttl: 600
+            tags: guides"""
+
+
+# --- shared ---------------------------------------------------------------------------------------
+
+
+def test_shared_dataset_needs_no_token_and_may_be_kept_by_any_cache(web, db, responder):
+    add_bars(db, "ACME", 10, 11)
+    first = web.get("/api/market/price/acme")
+    assert first.status == 200, first
+    assert first.json()["data"]["symbol"] == "ACME"
+    assert first.json()["data"]["price"] == 11
+    assert first.json()["data"]["change"] == 1
+    assert first.json()["data"]["change_percent"] == 10
+    assert first.headers["Vary"] == "Accept-Encoding"
+    assert first.headers["Cache-Status"] == "pnlcache; fwd=miss; stored"
+    kind, age, stale = first.headers["Cache-Control"].split(", ")
+    assert (kind, stale) == ("public", "stale-while-revalidate=60")
+    assert 200 < int(age.removeprefix("max-age=")) <= 300
+    again = web.get("/api/market/price/ACME")
+    assert state(again) == "hit"
+    assert again.body == first.body
+    assert web.get("/api/market/price/acme", headers={"If-None-Match": first.headers["ETag"]}).status == 304
+
+
+def test_symbol_in_any_case_is_one_key(web, servers, db, responder):
+    add_bars(db, "ACME", 10, 11)
+    for spelling in ("acme", "Acme", "ACME"):
+        assert web.get(f"/api/market/price/{spelling}").status == 200
+    assert servers.redis("KEYS", "price:latest:*").split() == [b"price:latest:ACME"]
+
+
+def test_shared_dataset_needs_a_token_when_data_is_not_public(web, db, start_responder):
+    start_responder(PUBLIC_DATA="false")
+    add_bars(db, "ACME", 10)
+    assert web.get("/api/market/price/ACME").status == 401
+    assert web.get("/api/market/price/ACME", "ann").status == 200
+
+
+def test_bad_token_is_refused_where_none_is_needed(web, responder):
+    assert web.get("/api/market/symbols", token_="nonsense").status == 401
+
+
+def test_unknown_symbol_is_404_and_known_as_soon_as_it_has_a_bar(web, db, worker, responder):
+    assert web.get("/api/market/price/NEW").status == 404
+    assert state(web.get("/api/market/price/NEW")) == "hit"
+    add_bars(db, "NEW", 5)
+    wait_until(lambda: web.get("/api/market/price/NEW").status == 200, what="the new symbol")
+
+
+def test_price_change_is_against_the_session_before_the_observation(web, db, responder):
+    add_bars(db, "ACME", 10, 20, first="2025-03-03")
+    execute(db, "INSERT INTO latest_price (symbol, price, observed_at) VALUES ('ACME', 15, '2025-03-04T15:00:00Z')")
+    data = web.get("/api/market/price/ACME").json()["data"]
+    assert (data["price"], data["previous_close"], data["change"], data["change_percent"]) == (15, 10, 5, 50)
+
+
+def test_recent_bars_are_the_last_days_oldest_first(web, db, responder):
+    add_bars(db, "ACME", *range(10, 60))
+    answer = web.get("/api/market/historical?days=3&symbol=acme").json()
+    assert [row["close"] for row in answer["data"]] == [57, 58, 59]
+    assert answer["meta"]["count"] == 3
+    assert web.get("/api/market/historical?symbol=ACME").json()["meta"]["count"] == 30
+
+
+def test_equivalent_requests_share_one_key(web, servers, db, responder):
+    add_bars(db, "ACME", 10, 11)
+    for query in ("symbol=acme", "symbol=ACME&days=30", "days=030&symbol=ACME", "days=30&symbol=Acme"):
+        answer = web.get("/api/market/historical?" + query)
+        assert answer.status == 200, answer
+    assert len(servers.redis("KEYS", "data:market-historical:*").split()) == 1
+
+
+def test_prices_changed_event_invalidates_shared_datasets(web, db, responder):
+    add_bars(db, "ACME", 10, 11)
+    assert web.get("/api/market/price/ACME").json()["data"]["price"] == 11
+    execute(db, "UPDATE daily_bars SET close = 12 WHERE close = 11")
+    assert web.webhook({"type": "prices.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {}}).status == 202
+    answer = web.get("/api/market/price/ACME")
+    assert state(answer) == "fwd=miss"
+    assert answer.json()["data"]["price"] == 12
+
+
+def test_trigger_invalidates_shared_datasets(web, db, worker, responder):
+    add_bars(db, "ACME", 10, 11)
+    assert web.get("/api/market/symbols").json()["data"][0]["bars"] == 2
+    add_bars(db, "ACME", 12, first="2025-02-01")
+    wait_until(lambda: web.get("/api/market/symbols").json()["data"][0]["bars"] == 3, what="the new bar")
+
+
+# --- of a user --------------------------------------------------------------------------------------
+
+
+def test_user_dataset_shows_only_the_callers_rows(web, db, responder):
+    add_stock(db, "ann", 1)
+    add_stock(db, "bob", 2)
+    answer = web.get("/api/stocks", "ann")
+    assert [row["id"] for row in answer.json()["data"]] == [1]
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Vary"] == "Authorization, Cookie, Accept-Encoding"
+    assert web.get("/api/stocks").status == 401
+    assert web.get("/api/stocks?user_id=bob", "ann").status == 403
+    of_bob = web.get("/api/stocks?user_id=bob", token_=token("svc", role="service_role")).json()
+    assert [row["id"] for row in of_bob["data"]] == [2]
+
+
+def test_single_row_and_its_404(web, db, responder):
+    add_stock(db, "ann", 7, symbol="ACME")
+    row = web.get("/api/stocks/7", "ann").json()["data"]
+    assert (row["id"], row["symbol"], row["status"], row["pnl"]) == (7, "ACME", "closed", 100)
+    assert web.get("/api/stocks/7", "bob").status == 404
+    assert web.get("/api/stocks/8", "ann").json()["detail"] == "there is no such stock"
+    for bad in ("0", "x", "9223372036854775808", "1%27%20OR%201=1"):
+        assert web.get(f"/api/stocks/{bad}", "ann").status == 404, bad
+
+
+def test_every_filter_of_trades(web, db, responder):
+    add_stock(db, "ann", 1, symbol="AAA", entry="'2025-01-02T15:00Z'", exit="'2025-01-10T15:00Z'", entry_price=10, exit_price=12)
+    add_stock(db, "ann", 2, symbol="BBB", trade_type="SELL", entry="'2025-02-02T15:00Z'", exit="'2025-02-03T15:00Z'", entry_price=10, exit_price=12)
+    add_stock(db, "ann", 3, symbol="AAA", entry="'2025-03-02T15:00Z'", exit="NULL", exit_price=None)
+    expected = {
+        "": [3, 2, 1], "symbol=aaa": [3, 1], "trade_type=sell": [2], "status=open": [3], "status=closed": [2, 1], "open_only=true": [3],
+        "start_date=2025-02-02": [3, 2], "end_date=2025-02-02": [2, 1], "start_date=2025-01-10&end_date=2025-02-02&date_field=exit": [1],
+        "min_pnl=0": [1], "max_pnl=-0.5": [2], "min_pnl=-200&max_pnl=200": [2, 1], "order=asc": [1, 2, 3],
+        "sort=pnl": [1, 2, 3], "sort=pnl&order=asc": [2, 1, 3], "sort=symbol&order=asc": [1, 3, 2], "sort=id": [3, 2, 1],
+        "sort=exit_date": [2, 1, 3], "sort=exit_date&order=asc": [1, 2, 3], "limit=1": [3], "limit=1&offset=1": [2],
+    }
+    for query, ids in expected.items():
+        answer = web.get("/api/stocks?" + query, "ann")
+        assert [row["id"] for row in answer.json()["data"]] == ids, query
+        if not any(word in query for word in ("sort", "order", "limit")):
+            assert web.get("/api/stocks/count?" + query, "ann").json()["data"] == {"count": len(ids)}, query
+    assert web.get("/api/stocks?limit=2&offset=1", "ann").json()["meta"].items() >= {"count": 2, "limit": 2, "offset": 1}.items()
+
+
+def test_trigger_and_event_invalidate_lists(web, db, worker, responder):
+    add_stock(db, "ann", 1)
+    assert web.get("/api/stocks/count", "ann").json()["data"] == {"count": 1}
+    add_stock(db, "ann", 2)
+    wait_until(lambda: web.get("/api/stocks/count", "ann").json()["data"] == {"count": 2}, what="the second trade")
+    wait_until(lambda: state(web.get("/api/stocks/count", "ann")) == "hit", what="no more invalidation")
+    assert web.trade_event("ann").status == 202
+    assert state(web.get("/api/stocks/count", "ann")) == "fwd=miss"
+
+
+# --- what is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("query, message", [
+    ("limt=5", ("limt", "is not a parameter here")),
+    ("limit=0", ("limit", "must be a whole number from 1 to 500")),
+    ("limit=501", ("limit", "must be a whole number from 1 to 500")),
+    ("limit=1;DROP", ("limit", "must be a whole number from 1 to 500")),
+    ("limit=1&limit=2", ("limit", "is given twice")),
+    ("symbol=%27%3B--", ("symbol", "must be a symbol: 1 to 32 letters, digits and . _ - / ^ = : +")),
+    ("start_date=2025-02-30", ("start_date", "must be a date, YYYY-MM-DD")),
+    ("order=up", ("order", "must be one of asc|desc")),
+    ("open_only=yes", ("open_only", "must be true or false")),
+    ("min_pnl=1e5", ("min_pnl", "must be a decimal number")),
+    ("min_pnl=NaN", ("min_pnl", "must be a decimal number")),
+])
+def test_bad_parameter_is_named(web, responder, query, message):
+    answer = web.get("/api/stocks?" + query, "ann")
+    assert answer.status == 400, answer
+    assert [(e["field"], e["message"]) for e in answer.json()["errors"]] == [message]
+
+
+def test_missing_required_parameter_is_named(web, responder):
+    assert web.get("/api/market/historical").json()["errors"] == [{"field": "symbol", "message": "is needed"}]
+
+
+def test_only_get_and_head(web, responder):
+    answer = web.post("/api/market/symbols", b"{}")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert web.head("/api/market/symbols").status == 200
+
+
+def test_injection_in_a_text_parameter_is_only_text(web, directory, start_responder):
+    write(directory, "echo", """path: /api/echo
+        scope: shared
+        ttl: 60
+        tags: echo
+        params:
+        + word text 100 required""", "SELECT :word AS word")
+    start_responder(DATASET_DIR=directory)
+    for word, quoted in ((r"'; DROP TABLE stocks; --", "%27;%20DROP%20TABLE%20stocks;%20--"), (r"\x27 $1 {U}", "%5Cx27%20$1%20%7BU%7D")):
+        assert web.get("/api/echo?word=" + quoted).json()["data"] == [{"word": word}]
+    assert web.get("/api/echo?word=a%01b").status == 400
+
+
+# --- operators' files ---------------------------------------------------------------------------------
+
+
+def test_list_parameter_is_a_set(web, servers, directory, start_responder):
+    write(directory, "few", """path: /api/few
+        scope: shared
+        ttl: 60
+        tags: few
+        params:
+        + ids list 3 integer required""", "SELECT i FROM generate_series(1, 9) AS i WHERE i = ANY (:ids) ORDER BY i")
+    start_responder(DATASET_DIR=directory)
+    for query in ("ids=3,1", "ids=1,3", "ids=1,3,1"):
+        assert web.get("/api/few?" + query).json()["data"] == [{"i": 1}, {"i": 3}]
+    assert len(servers.redis("KEYS", "data:few:*").split()) == 1
+    assert web.get("/api/few?ids=1,2,3,4").json()["errors"] == [{"field": "ids", "message": "must be at most 3 values"}]
+
+
+def test_data_changed_invalidates_a_tag_of_a_dataset_and_what_depends_on_it(web, directory, start_responder):
+    write(directory, "guides", GUIDES, "SELECT txid_current_snapshot() IS NOT NULL AS there")
+    write(directory, "templates", """path: /api/templates
+        scope: shared
+        ttl: 600
+        tags: templates
+        depends-on: guides""", "SELECT 1 AS one")
+    write(directory, "tours", """path: /api/tours
+        scope: shared
+        ttl: 600
+        depends-on: templates""", "SELECT 1 AS one")
+    start_responder(DATASET_DIR=directory)
+    paths = ["/api/guides", "/api/templates", "/api/tours"]
+
+    def states():
+        return [state(web.get(path)) for path in paths]
+
+    def change(tag):
+        return web.webhook({"type": "data.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {"tag": tag}})
+
+    assert states() == ["fwd=miss"] * 3
+    assert states() == ["hit"] * 3
+    assert change("guides").status == 202
+    assert states() == ["fwd=miss"] * 3
+    assert change("templates").status == 202
+    assert states() == ["hit", "fwd=miss", "fwd=miss"]
+    assert change("nothing").status == 422
+
+
+def test_trigger_with_a_tag_of_a_dataset_reaches_it(web, servers, db, directory, start_responder, start_worker):
+    execute(db, "CREATE TABLE guides (id int PRIMARY KEY); GRANT SELECT ON guides TO pnlcache; CALL pnlcache.watch_table('guides', 'guides', NULL)")
+    try:
+        write(directory, "guides", GUIDES, "SELECT id FROM public.guides ORDER BY id")
+        start_responder(DATASET_DIR=directory)
+        worker = start_worker(DATASET_DIR=directory)
+        assert web.get("/api/guides").json()["data"] == []
+        execute(db, "INSERT INTO guides VALUES (5)")
+        wait_until(lambda: web.get("/api/guides").json()["data"] == [{"id": 5}], what="the new guide")
+        assert "unknown tag" not in worker.log()
+    finally:
+        execute(db, "DROP TABLE guides")
+
+
+def test_statement_over_its_time_is_ended(web, directory, start_responder):
+    write(directory, "slow", """path: /api/slow
+        scope: shared
+        ttl: 60
+        tags: slow""", "SELECT pg_sleep(60)::text AS slept")
+    start_responder(DATASET_DIR=directory, DATABASE_TIMEOUT="300")
+    answer = web.get("/api/slow")
+    assert answer.status in (503, 504), answer
+    assert "pg_sleep" not in answer.body.decode()
+
+
+def test_reload_takes_new_files_and_keeps_the_old_set_on_an_error(web, directory, start_responder):
+    write(directory, "guides", GUIDES, "SELECT 1 AS version")
+    responder = start_responder(DATASET_DIR=directory)
+    assert web.get("/api/guides").json()["data"] == [{"version": 1}]
+    for select, complaint in (("SELECT 2 AS version; DROP TABLE stocks", "guides.sql:7: more than one statement"),
+                              ("SELECT nothing FROM nowhere", 'relation \\"nowhere\\" does not exist')):
+        write(directory, "guides", GUIDES, select)
+        responder.signal(signal.SIGHUP)
+        wait_until(lambda: complaint in responder.log(), what=complaint)  # noqa: B023
+        assert web.get("/api/guides").json()["data"] == [{"version": 1}]
+    write(directory, "guides", GUIDES, "SELECT 3 AS version")
+    responder.signal(signal.SIGHUP)
+    wait_until(lambda: web.get("/api/guides").json()["data"] == [{"version": 3}], what="the new file")
+
+
+def test_ttl_of_a_file_and_of_the_setting(web, directory, start_responder):
+    write(directory, "guides", GUIDES, "SELECT 1 AS one")
+    start_responder(DATASET_DIR=directory, DATASET_TTL="guides=100", HTTP_MAX_AGE_SHARED="1000")
+    age = int(web.get("/api/guides").headers["Cache-Control"].split("max-age=")[1].split(",")[0])
+    assert 85 <= age <= 100
+
+
+# --- what does not go together ----------------------------------------------------------------------
+
+
+def shared(path, *more):
+    return "\n".join([f"path: {path}", "scope: shared", "ttl: 60", *more])
+
+
+@pytest.mark.parametrize("files, complaint", [
+    ({"a": shared("/api/a", "tags: a"), "b": shared("/api/a", "tags: a")}, "b.sql:2: path '/api/a' is answered by a.sql too"),
+    ({"a": shared("/api/a", "tags: a", "key: k"), "b": shared("/api/b", "tags: a", "key: k")}, "b.sql:6: key 'k' is that of a.sql too"),
+    ({"a": shared("/api/a", "tags: a", "depends-on: b"), "b": shared("/api/b", "tags: b", "depends-on: c"),
+      "c": shared("/api/c", "tags: c", "depends-on: a")}, "a.sql:6: depends-on goes round in circles: a -> b -> c -> a"),
+    ({"a": shared("/api/a", "depends-on: a")}, "a.sql:5: depends-on goes round in circles: a -> a"),
+    ({"a": shared("/api/a", "depends-on: b")}, "a.sql:5: depends-on 'b': there is no such dataset"),
+    ({"a": shared("/api/a", "tags: stocks")}, "a.sql:5: tag 'stocks' is each user's own"),
+    ({"a": shared("/api/a", "tags: erase")}, "a.sql:5: tag 'erase' is reserved"),
+    ({"a": shared("/api/stocks/analytics", "tags: a")}, "a.sql:2: path '/api/stocks/analytics' is one of the program's own"),
+    ({"a": shared("/api/a", "tags: a1,a2,a3,a4,a5", "depends-on: b"), "b": shared("/api/b", "tags: b1,b2,b3,b4,b5")},
+     "a.sql:5: with what it depends on it has more than 9 tags"),
+])
+def test_files_that_do_not_go_together_stop_the_start(servers, directory, files, complaint):
+    for name, header in files.items():
+        write(directory, name, header, "SELECT 1 AS one")
+    done = subprocess.run([BUILD / "pnlcache.fcgi", "--check"], env=servers.settings(DATASET_DIR=directory), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (78, f"pnlcache.fcgi: {complaint}\n")

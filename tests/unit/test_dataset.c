@@ -1,0 +1,254 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "jobs/dataset.h"
+#include "jobs/dataset_value.h"
+#include "tests/support/assert_status.h"
+
+#define HEAD "-- name: x\n-- path: /api/x\n-- scope: shared\n-- ttl: 60\n-- tags: x\n"
+#define USER "-- name: x\n-- path: /api/x\n-- scope: user\n-- ttl: 60\n-- tags: x\n"
+#define PARAM(line) HEAD "-- params:\n--   " line "\n\nSELECT :a"
+
+static enum status parse(const char *text, struct dataset **ret_dataset, struct err *err)
+{
+    return dataset_parse("x.sql", text, strlen(text), ret_dataset, err);
+}
+
+static const struct {
+    const char *text, *error;
+} bad_files[] = {
+    {"", "x.sql:0: 'name' is missing"},
+    {"SELECT 1", "x.sql:0: 'name' is missing"},
+    {HEAD "\n", "x.sql:6: there is no statement"},
+    {HEAD "-- tll: 5\n\nSELECT 1",
+     "x.sql:6: unknown header 'tll': expected name, path, scope, key, ttl, tags, depends-on, "
+     "params, refresh or returns"},
+    {HEAD "-- ttl: 5\n\nSELECT 1", "x.sql:6: 'ttl' stands there twice"},
+    {HEAD "-- refresh:\n\nSELECT 1", "x.sql:6: 'refresh' has no value"},
+    {HEAD "-- hello\n\nSELECT 1", "x.sql:6: 'hello': expected '-- word: value'; an empty line ends the header"},
+    {"-- name: X\n", "x.sql:1: name 'X': expected a letter, then letters, digits, '_', '-', in lower case, at most 48"},
+    {"-- path: /x\n", "x.sql:1: path '/x': expected /api/ and segments without an empty one"},
+    {"-- path: /api/a//b\n", "x.sql:1: path '/api/a//b': expected /api/ and segments without an empty one"},
+    {"-- path: /api/a b\n",
+     "x.sql:1: path '/api/a b': expected letters, digits, '_', '-', '.' and {parameter} segments"},
+    {"-- path: /api/a,/api/b,/api/c,/api/d,/api/e\n", "x.sql:1: path: more than 4"},
+    {"-- scope: all\n", "x.sql:1: scope 'all': expected user or shared"},
+    {"-- ttl: 0\n", "x.sql:1: ttl '0': expected seconds, 1 to 604800"},
+    {"-- refresh: daily\n", "x.sql:1: refresh 'daily': expected none, market or reference"},
+    {"-- returns: rows\n", "x.sql:1: returns 'rows': expected list or row"},
+    {"-- tags: a, B\n", "x.sql:1: tag 'B': expected 1 to 31 of a-z 0-9 _ -"},
+    {"-- tags: a,,b\n", "x.sql:1: tag '': expected 1 to 31 of a-z 0-9 _ -"},
+    {"-- tags: a,b,c,d,e,f,g,h,i,j\n", "x.sql:1: tags: more than 9"},
+    {"-- depends-on: A\n", "x.sql:1: depends-on 'A': expected names of datasets"},
+    {"-- name: x\n-- path: /api/x\n-- scope: shared\n-- ttl: 60\n\nSELECT 1",
+     "x.sql:4: 'tags' or 'depends-on' is missing: nothing would invalidate it"},
+    {HEAD "-- params: a\n",
+     "x.sql:6: params: expected one line for each below, as in '--   limit integer 1..500 = 100'"},
+    {PARAM("a number"),
+     "x.sql:7: parameter 'a': type 'number': expected integer, decimal, date, text, choice, boolean or symbol"},
+    {PARAM("a"), "x.sql:7: parameter 'a': type '': expected integer, decimal, date, text, choice, boolean or symbol"},
+    {PARAM("a integer 9..1"), "x.sql:7: parameter 'a': '9..1' is not understood"},
+    {PARAM("a date 1..2"), "x.sql:7: parameter 'a': '1..2' is not understood"},
+    {PARAM("a choice"), "x.sql:7: parameter 'a': expected the choices, as in 'choice asc|desc'"},
+    {PARAM("a choice = b"), "x.sql:7: parameter 'a': expected the choices, as in 'choice asc|desc'"},
+    {PARAM("a list integer"), "x.sql:7: parameter 'a': expected 'list N TYPE', N from 1 to 500"},
+    {PARAM("a integer 1..5 = 6"), "x.sql:7: parameter 'a': its default '6' must be a whole number from 1 to 5"},
+    {PARAM("a integer required = 6"), "x.sql:7: parameter 'a': required, so it has no default"},
+    {PARAM("user integer"), "x.sql:7: parameter 'user': this name is taken: the user comes from the token"},
+    {PARAM("a-b integer"), "x.sql:7: parameter 'a-b': expected a letter, then letters, digits and '_', in lower case"},
+    {PARAM("a date\n--   a date"), "x.sql:8: parameter 'a': there are two"},
+    {PARAM("a date\n--   b date"), "x.sql:9: parameter 'b' is declared and not used"},
+    {"-- name: x\n-- path: /api/{y}\n-- scope: shared\n-- ttl: 60\n-- tags: x\n\nSELECT 1",
+     "x.sql:2: path '/api/{y}': '{y}' names no parameter"},
+    {"-- name: x\n-- path: /api/{a}\n-- scope: shared\n-- ttl: 60\n-- tags: x\n-- params:\n--   a date = 2025-01-01\n\nSELECT :a",
+     "x.sql:2: path '/api/{a}': parameter 'a' may be no list and have no default"},
+    {"-- name: x\n-- path: /api/{a}, /api/x\n-- scope: shared\n-- ttl: 60\n-- tags: x\n-- params:\n--   a date\n\nSELECT :a",
+     "x.sql:2: path '/api/x': it has not the parameters of the other paths"},
+    {HEAD "-- key: x:{U}\n\nSELECT 1", "x.sql:6: key: a shared dataset has no {U}"},
+    {USER "-- key: x:$H\n\nSELECT :user", "x.sql:6: key: {U} is missing"},
+    {HEAD "-- key: x y\n\nSELECT 1",
+     "x.sql:6: key: expected letters, digits, ':', '_', '-', '.', {U}, $parameter and $H"},
+    {HEAD "-- key: epoch:shared\n\nSELECT 1", "x.sql:6: key 'epoch:shared': this family belongs to something else"},
+    {HEAD "-- key: x\n-- params:\n--   a date\n\nSELECT :a",
+     "x.sql:6: key: it says neither $H nor $a: different answers would share it"},
+    {HEAD "-- key: x:$a\n-- params:\n--   a date\n\nSELECT :a", "x.sql:6: key: '$a' is no required parameter"},
+    {HEAD "\nDELETE FROM x", "x.sql:6: expected one SELECT"},
+    {HEAD "\nSELECT 1;\nSELECT 2", "x.sql:8: more than one statement"},
+    {HEAD "\nSELECT 1) AS r; --", "x.sql:7: ')' without '('"},
+    {HEAD "\nSELECT (1", "x.sql:6: '(' without ')'"},
+    {HEAD "\nSELECT 'it", "x.sql:7: a text that begins with ' does not end"},
+    {HEAD "\nSELECT $a$ it $b$", "x.sql:7: a text that begins with $a$ does not end"},
+    {HEAD "\nSELECT /* /* */ 1", "x.sql:7: a comment does not end"},
+    {HEAD "\nSELECT $1", "x.sql:7: '$': parameters are written as :name"},
+    {HEAD "\nSELECT\n:nobody", "x.sql:8: ':nobody' names no parameter"},
+    {HEAD "\nSELECT :user", "x.sql:7: ':user' in a shared dataset"},
+    {USER "\nSELECT 1",
+     "x.sql:6: scope is user, but the statement does not use :user: everybody would see the same rows"},
+    {USER "\nSELECT ':user' /* :user */ -- :user", "x.sql:6: scope is user, but the statement does not use :user: "
+                                                   "everybody would see the same rows"},
+};
+
+static void test_parse_of_a_bad_file_names_line_and_reason(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_files / sizeof bad_files[0]; i++) {
+        struct dataset *d = NULL;
+        struct err err = {""};
+        enum status status = parse(bad_files[i].text, &d, &err);
+        if (status != STATUS_INVALID || strcmp(err.text, bad_files[i].error) != 0)
+            fail_msg("case %zu: %s, %s\nexpected %s", i, status_name(status), err.text, bad_files[i].error);
+        assert_null(d);
+    }
+}
+
+static void test_parse_of_a_whole_header_keeps_all_of_it(void **state)
+{
+    struct dataset *d = NULL;
+    struct err err = {""};
+    struct buf text = BUF_INIT;
+
+    (void)state;
+    OK(parse(
+        "-- name: a-b_1\r\n-- path: /api/v2/{id}, /api/{id}/x\n--scope: user\n-- ttl: 604800\n-- tags: stocks, @guides\n"
+        "-- depends-on: c,d\n-- key: f:{U}:$id:$H\n-- refresh: reference\n-- returns: row\n-- params:\n"
+        "--   id integer 1..9\n--   l  list 3 symbol = b,A\n--   d decimal -1.5..2 = 0.50\n\n-- a comment with :nothing;\n"
+        "WITH q AS (SELECT ':id', E'\\':id', \"a:id\", $$ :id; $$, x::text, :user, :l, :d FROM t) SELECT :id FROM q WHERE :id > 1; -- end\n",
+        &d, &err));
+    assert_string_equal(d->name, "a-b_1");
+    assert_int_equal(d->n_paths, 2);
+    assert_string_equal(d->paths[1], "/api/{id}/x");
+    assert_false(d->shared);
+    assert_true(d->one_row);
+    assert_int_equal(d->ttl_s, 604800);
+    assert_int_equal(d->refresh, REFRESH_REFERENCE);
+    assert_int_equal(d->n_own_tags, 2);
+    assert_string_equal(d->own_tags[1].name, "guides");
+    assert_true(d->own_tags[1].shared);
+    assert_string_equal(d->depends[1], "d");
+    assert_true(d->params[0].required && d->params[0].in_path);
+    assert_string_equal(d->params[1].fallback, "A,B");
+    for (size_t i = 0; i < d->n_params; i++) {
+        dataset_param_describe(&d->params[i], &text);
+        buf_append_char(&text, ';');
+    }
+    assert_string_equal(text.data, "integer 1..9 required;list 3 symbol = A,B;decimal -1.5..2 = 0.5;");
+    assert_non_null(strstr(
+        d->sql, "SELECT ':id', E'\\':id', \"a:id\", $$ :id; $$, x::text, ($1::text), ($2::text[]), ($3::numeric) "
+                "FROM t) SELECT ($4::bigint) FROM q WHERE ($4::bigint) > 1 -- end\n\n) AS r LIMIT 1"));
+    buf_release(&text);
+    dataset_free(&d);
+}
+
+static void test_values_have_one_spelling(void **state)
+{
+    static const struct {
+        const char *param, *value, *canonical; /* NULL: refused */
+    } cases[] = {
+        {"a integer 1..500", "007", "7"},
+        {"a integer 1..500", "501", NULL},
+        {"a integer", "+1", NULL},
+        {"a integer", "-0", "0"},
+        {"a decimal", "1.50", "1.5"},
+        {"a decimal", "1e3", NULL},
+        {"a decimal 0..1", "1.00000001", NULL},
+        {"a date", "2024-02-29", "2024-02-29"},
+        {"a date", "2025-02-29", NULL},
+        {"a date", "2025-2-1", NULL},
+        {"a text 3", "abc", "abc"},
+        {"a text 3", "abcd", NULL},
+        {"a text", "", NULL},
+        {"a text", "a\tb", NULL},
+        {"a text", "\xff", NULL},
+        {"a choice Up|down", "uP", "Up"},
+        {"a choice Up|down", "Up|down", NULL},
+        {"a choice a|b", "", NULL},
+        {"a boolean", "1", "true"},
+        {"a boolean", "TRUE", NULL},
+        {"a symbol", "brk.b", "BRK.B"},
+        {"a symbol", "a b", NULL},
+        {"a symbol", "", NULL},
+        {"a list 3 symbol", "b,a,B", "A,B"},
+        {"a list 2 integer", "1,2,3", NULL},
+        {"a list 2 integer", "1,", NULL},
+        {"a list 3 integer", "3,03,1", "1,3"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct dataset *d = NULL;
+        struct buf file = BUF_INIT, out = BUF_INIT;
+        struct err err = {""};
+        buf_append_format(&file, HEAD "-- params:\n--   %s\n\nSELECT :a", cases[i].param);
+        OK(parse(file.data, &d, &err));
+        enum status status = dataset_value_parse(&d->params[0], cases[i].value, &out, &err);
+        if (status != (cases[i].canonical ? STATUS_OK : STATUS_INVALID))
+            fail_msg("case %zu: %s", i, status_name(status));
+        if (cases[i].canonical)
+            assert_string_equal(out.data, cases[i].canonical);
+        buf_release(&file);
+        buf_release(&out);
+        dataset_free(&d);
+    }
+}
+
+static void test_request_is_canonical_and_complete(void **state)
+{
+    struct dataset_request r = {.dataset = NULL};
+    struct dataset *d = NULL;
+    struct buf text = BUF_INIT;
+    const char *missing;
+    struct err err = {""};
+
+    (void)state;
+    OK(parse(HEAD "-- params:\n--   a symbol required\n--   b integer 1..9 = 5\n--   c date\n\nSELECT :a, :b, :c", &d,
+             &err));
+    dataset_request_begin(&r, d);
+    assert_false(dataset_request_complete(&r, &missing));
+    assert_string_equal(missing, "a");
+    assert_int_equal(dataset_request_set(&r, "d", "1", &err), STATUS_NOT_FOUND);
+    assert_int_equal(dataset_request_set(&r, "b", "10", &err), STATUS_INVALID);
+    OK(dataset_request_set(&r, "a", "acme", &err));
+    assert_true(dataset_request_complete(&r, &missing));
+    dataset_request_append_text(&r, &text);
+    assert_string_equal(text.data, "x\na=ACME\nb=5\n");
+    assert_null(dataset_request_value(&r, 2));
+    buf_release(&text);
+    dataset_request_release(&r);
+    dataset_free(&d);
+}
+
+static void test_paths_overlap(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool overlap;
+    } cases[] = {
+        {"/api/a", "/api/a", true},      {"/api/a", "/api/b", false},        {"/api/{x}", "/api/b", true},
+        {"/api/{x}", "/api/b/c", false}, {"/api/{x}/c", "/api/b/{y}", true}, {"/api/{x}", "/api/", false},
+        {"/api/a", "/api/ab", false},    {"/api/ab", "/api/a", false},       {"/api", "/api/a", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (dataset_paths_overlap(cases[i].a, cases[i].b) != cases[i].overlap)
+            fail_msg("case %zu", i);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse_of_a_bad_file_names_line_and_reason),
+        cmocka_unit_test(test_parse_of_a_whole_header_keeps_all_of_it),
+        cmocka_unit_test(test_values_have_one_spelling),
+        cmocka_unit_test(test_request_is_canonical_and_complete),
+        cmocka_unit_test(test_paths_overlap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
