@@ -2,10 +2,11 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/store/breaker.h"
 
 #define LOG_EVERY_MS 30000
 #define WAIT_MIN_MS 100
-#define WAIT_MAX_MS 5000
+#define WAIT_MAX_MS 500 /* on top of a connection's own pauses, of a second at most: works again within two */
 
 int64_t outage_wait_ms(int failures)
 {
@@ -30,7 +31,7 @@ int64_t outage_failed(struct outage *o, const char *reason)
                  LOG_INT("seconds", (now_ms - o->began_ms) / 1000));
         o->logged_ms = now_ms;
     }
-    return outage_wait_ms(++o->failures);
+    return breaker_jitter_ms(outage_wait_ms(++o->failures));
 }
 
 void outage_over(struct outage *o)

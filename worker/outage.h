@@ -13,11 +13,12 @@ struct outage {
     int failures;
 };
 
-/* Notes a failed attempt; returns how long to wait before the next: 100 ms doubling up to 5 s. */
+/* Notes a failed attempt; returns how long to wait before the next: half of outage_wait_ms() and, at random, up to the whole, so
+ * that the workers do not all come back at the same moment. */
 int64_t outage_failed(struct outage *outage, const char *reason);
 /* Notes that it works (again). */
 void outage_over(struct outage *outage);
-/* The wait after the n-th failure in a row, n from 1; pure. */
+/* The longest wait after the n-th failure in a row, n from 1: 100 ms doubling up to 500 ms; pure. */
 int64_t outage_wait_ms(int failures);
 
 #endif

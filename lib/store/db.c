@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define PAUSE_FIRST_MS 100 /* of a breaker of its own */
-#define PAUSE_LAST_MS 5000
+#define PAUSE_LAST_MS 1000
 
 /* --- life ---------------------------------------------------------------------------------- */
 

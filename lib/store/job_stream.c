@@ -114,6 +114,14 @@ bool job_read_fields(const struct redis_reply *fields, struct job *job)
 
 /* --- adding --------------------------------------------------------------------------------- */
 
+/* A Redis that is full takes no job for as long as that lasts; it is there, and takes invalidations. */
+static enum status added(const struct redis_reply *reply, struct err *err)
+{
+    enum status status = redis_reply_status(reply, err);
+
+    return redis_reply_error_class(reply) == REDIS_ERROR_REFUSED ? STATUS_LIMIT : status;
+}
+
 enum status job_stream_add_many(struct cache *cache, struct redis *redis, struct job_request *requests, size_t n,
                                 struct err *err)
 {
@@ -126,7 +134,7 @@ enum status job_stream_add_many(struct cache *cache, struct redis *redis, struct
     if (status == STATUS_OK && n > 0)
         status = redis_flush(redis, err);
     for (size_t i = 0; i < n; i++)
-        requests[i].status = status == STATUS_OK ? redis_reply_status(redis_reply_at(redis, i), err) : status;
+        requests[i].status = status == STATUS_OK ? added(redis_reply_at(redis, i), err) : status;
     buf_release(&key);
     return status;
 }

@@ -18,14 +18,14 @@ struct job {
     int64_t born_ms;    /* wall clock, when it was first queued */
 };
 
-/* Appends a job (XADD, MAXLEN ~ 1,000,000). */
+/* Appends a job (XADD, MAXLEN ~ 1,000,000). STATUS_LIMIT: Redis is there but takes no write (full, MISCONF, too few replicas). */
 enum status job_stream_add(struct cache *cache, struct redis *redis, const char *kind, const char *user_id,
                            const char *reason, struct err *err) MUST_CHECK;
 struct job_request {
     /* in */
     const char *kind, *user_id, *reason; /* as of job_stream_add() */
     /* out */
-    enum status status;
+    enum status status; /* as of job_stream_add() */
 };
 /* Appends n jobs in one pipelined round trip. The result is that of the transport, it is in every `status` then. */
 enum status job_stream_add_many(struct cache *cache, struct redis *redis, struct job_request *requests, size_t n,

@@ -1,5 +1,6 @@
 """pnlcache-worker: events become fresh values, nothing is lost when something dies, and the command line."""
 import base64
+import contextlib
 import gzip
 import hashlib
 import hmac
@@ -242,6 +243,53 @@ def test_redis_away_delays_but_loses_nothing(servers, db, worker, run_worker):
     servers.start("redis")
     wait_until(lambda: has_trades(servers, "ann", 2))
     wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+
+
+@contextlib.contextmanager
+def full_redis(servers):
+    """Redis takes no write that needs memory, and evicts nothing."""
+    limit, policy = (servers.redis("CONFIG", "GET", name).split()[1].decode() for name in ("maxmemory", "maxmemory-policy"))
+    servers.redis("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    servers.redis("CONFIG", "SET", "maxmemory", "1")
+    try:
+        yield
+    finally:
+        servers.redis("CONFIG", "SET", "maxmemory", limit)
+        servers.redis("CONFIG", "SET", "maxmemory-policy", policy)
+
+
+def test_full_redis_takes_every_invalidation_from_the_outbox(servers, db, worker, run_worker):
+    for user in ("ann", "bob", "cid"):
+        add_stock(db, user, 1)
+    for user in ("ann", "bob", "cid"):
+        wait_until(lambda user=user: has_trades(servers, user, 1))
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    with full_redis(servers):
+        for user in ("ann", "bob", "cid"):
+            add_stock(db, user, 2)
+        wait_until(lambda: outbox_is_empty(db), what="the outbox to be drained")
+        assert [servers.redis("HEXISTS", f"epoch:{{{user}}}", "stocks") for user in ("ann", "bob", "cid")] == [b"0"] * 3
+        assert worker.log().count("no job queued") == 3
+    add_stock(db, "ann", 3)
+    wait_until(lambda: has_trades(servers, "ann", 3))
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+
+
+def test_job_that_a_full_redis_stops_is_done_when_there_is_room(servers, db, start_worker, run_worker):
+    worker = start_worker(JOB_TIMEOUT="1")
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    servers.redis("SET", "lock:job:{ann}", "another worker", "PX", "60000")
+    add_stock(db, "ann", 2)
+    wait_until(lambda: queue(run_worker)["in_flight"] == 1, what="the job to wait for its turn")
+    with full_redis(servers):
+        servers.redis("DEL", "lock:job:{ann}")
+        wait_until(lambda: "what=jobs" in worker.log() or "for=jobs" in worker.log(), what="the worker to say why it waits")
+        assert queue(run_worker)["depth"] == 1
+    wait_until(lambda: has_trades(servers, "ann", 2), timeout=30)
+    wait_until(lambda: queue_is_empty(run_worker))
+    assert queue(run_worker)["dead"] == 0
 
 
 def test_postgresql_away_delays_but_loses_nothing(servers, worker, run_worker):

@@ -221,8 +221,8 @@ static void test_job_stream_add_many_tells_each_ones_status(void **state)
     OK(redis_command(f->redis, &reply, &err, "CONFIG", "SET", "maxmemory", "1", NULL));
     OK(job_stream_add_many(f->cache, f->redis, requests, 2, &err));
     OK(redis_command(f->redis, &reply, &err, "CONFIG", "SET", "maxmemory", "0", NULL));
-    assert_int_not_equal(requests[0].status, STATUS_OK);
-    assert_int_not_equal(requests[1].status, STATUS_OK);
+    assert_int_equal(requests[0].status, STATUS_LIMIT);
+    assert_int_equal(requests[1].status, STATUS_LIMIT);
     assert_int_equal(number(f, "XLEN", "er.ase:jobs", NULL), 2);
 }
 

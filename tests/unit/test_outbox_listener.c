@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/log.h"
 #include "worker/outage.h"
 #include "worker/outbox_listener.h"
 
@@ -110,9 +111,28 @@ static void test_outage_wait_doubles_up_to_its_bound(void **state)
     (void)state;
     assert_int_equal(outage_wait_ms(1), 100);
     assert_int_equal(outage_wait_ms(2), 200);
-    assert_int_equal(outage_wait_ms(6), 3200);
-    assert_int_equal(outage_wait_ms(7), 5000);
-    assert_int_equal(outage_wait_ms(1000000), 5000);
+    assert_int_equal(outage_wait_ms(3), 400);
+    assert_int_equal(outage_wait_ms(4), 500);
+    assert_int_equal(outage_wait_ms(1000000), 500);
+}
+
+static void test_outage_failed_waits_half_to_the_whole_at_random(void **state)
+{
+    struct outage outage = {.what = "a test"};
+    int64_t least = 500, most = 0;
+
+    (void)state;
+    log_set_level(LOG_LEVEL_ERROR);
+    for (int i = 0; i < 4; i++)
+        (void)outage_failed(&outage, "away");
+    for (int i = 0; i < 1000; i++) {
+        int64_t wait_ms = outage_failed(&outage, "away");
+
+        least = wait_ms < least ? wait_ms : least;
+        most = wait_ms > most ? wait_ms : most;
+    }
+    assert_in_range(least, 250, 300);
+    assert_in_range(most, 450, 500);
 }
 
 int main(void)
@@ -124,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_outbox_rows_merge_puts_deletions_of_users_last),
         cmocka_unit_test(test_outbox_rows_merge_knows_no_deletion_of_nobody),
         cmocka_unit_test(test_outage_wait_doubles_up_to_its_bound),
+        cmocka_unit_test(test_outage_failed_waits_half_to_the_whole_at_random),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
