@@ -70,8 +70,33 @@ static void warn_of_skew(const struct request *request, int64_t ahead_s, int64_t
                  LOG_STR("webhook", request_param(request, PARAM_WEBHOOK_ID)), LOG_STR("request", request->id));
 }
 
+/* 0, or the HTTP status of the refusal and, for whoever writes a sender, what is wrong. */
+static int refuse(enum webhook_verdict verdict, int64_t ahead_s, int64_t tolerance_s, struct err *ret_why)
+{
+    char *why = ret_why->text;
+    size_t size = sizeof ret_why->text;
+
+    switch (verdict) {
+    case WEBHOOK_GOOD: return 0;
+    case WEBHOOK_UNSIGNED: (void)snprintf(why, size, "webhook-signature is missing"); return 401;
+    case WEBHOOK_BAD_ID:
+        (void)snprintf(why, size, "webhook-id is missing or not 1 to %d visible characters without a dot",
+                       WEBHOOK_MAX_ID);
+        return 400;
+    case WEBHOOK_BAD_TIME: (void)snprintf(why, size, "webhook-timestamp is missing or not in Unix seconds"); return 400;
+    case WEBHOOK_FORGED:
+        (void)snprintf(why, size, "no v1 signature fits a secret and this id, timestamp and body");
+        return 401;
+    case WEBHOOK_STALE:
+        (void)snprintf(why, size, "webhook-timestamp is %lld s %s this server's clock; up to %lld s are accepted",
+                       llabs(ahead_s), ahead_s > 0 ? "ahead of" : "behind", (long long)tolerance_s);
+        return 403;
+    }
+    return 500;
+}
+
 /* 0, or the HTTP status of the refusal. */
-static int check_signature(const struct secrets *secrets, const struct request *request, const char **ret_detail)
+static int check_signature(const struct secrets *secrets, const struct request *request, struct err *err)
 {
     int64_t ahead_s;
     enum webhook_verdict verdict =
@@ -80,13 +105,7 @@ static int check_signature(const struct secrets *secrets, const struct request *
                        request->body.data, request->body.len, clock_now(), secrets->webhook_tolerance_s, &ahead_s);
 
     warn_of_skew(request, ahead_s, secrets->webhook_tolerance_s);
-    switch (verdict) {
-    case WEBHOOK_GOOD: return 0;
-    case WEBHOOK_MALFORMED: *ret_detail = "webhook-id or webhook-timestamp is missing or not as specified"; return 400;
-    case WEBHOOK_FORGED: *ret_detail = "no signature fits"; return 401;
-    case WEBHOOK_STALE: *ret_detail = "webhook-timestamp is too far off"; return 403;
-    }
-    return 500;
+    return refuse(verdict, ahead_s, secrets->webhook_tolerance_s, err);
 }
 
 static bool waited_too_long(const struct webhook_batch *b, const struct exchange *x)
@@ -99,18 +118,21 @@ static bool judge(const struct webhook_batch *b, const struct secrets *secrets, 
                   struct webhook_events *ret_events)
 {
     struct webhook_problems problems;
-    const char *detail = "the webhook waited too long; send it again";
-    struct err err = {.text = ""};
+    struct err err = {.text = "the webhook waited too long; send it again"};
 
     *ret_events = (struct webhook_events){0};
-    int http_status = waited_too_long(b, x) ? 503 : check_signature(secrets, &x->request, &detail);
+    int http_status = waited_too_long(b, x) ? 503 : check_signature(secrets, &x->request, &err);
     if (http_status != 0) {
-        response_problem(&x->response, &x->request, http_status, detail, NULL, NULL);
+        response_problem(&x->response, &x->request, http_status, err.text, NULL, NULL);
         return false;
     }
+    err.text[0] = '\0';
     http_status = webhook_events_parse(x->request.body.data, x->request.body.len, ret_events, &problems, &err);
     if (http_status != 202) {
-        detail = problems.n > 0 ? "the body names events that are not valid" : err.text[0] ? err.text : NULL;
+        const char *detail = problems.n > 0 ? "the body names events that are not valid"
+                             : err.text[0]  ? err.text
+                                            : NULL;
+
         response_problem_list(&x->response, &x->request, http_status, detail, problems.list, problems.n);
     }
     webhook_problems_release(&problems);

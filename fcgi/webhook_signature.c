@@ -134,9 +134,11 @@ enum webhook_verdict webhook_verify(const struct webhook_keys *keys, const char 
 
     *ret_ahead_s = 0;
     if (!signatures || !*signatures)
-        return WEBHOOK_FORGED;
-    if (!id || !id_is_valid(id) || !timestamp || !timestamp_is_valid(timestamp, &sent_s))
-        return WEBHOOK_MALFORMED;
+        return WEBHOOK_UNSIGNED;
+    if (!id || !id_is_valid(id))
+        return WEBHOOK_BAD_ID;
+    if (!timestamp || !timestamp_is_valid(timestamp, &sent_s))
+        return WEBHOOK_BAD_TIME;
     struct hmac_part parts[] = {{id, strlen(id)}, {".", 1}, {timestamp, strlen(timestamp)}, {".", 1}, {body, body_len}};
     if (!any_fits(keys, parts, sizeof(parts) / sizeof(parts[0]), signatures))
         return WEBHOOK_FORGED;

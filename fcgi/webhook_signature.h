@@ -20,9 +20,11 @@ void webhook_keys_free(struct webhook_keys **keys);
 
 enum webhook_verdict {
     WEBHOOK_GOOD,
-    WEBHOOK_MALFORMED, /* a header is missing or not as specified: 400 */
-    WEBHOOK_FORGED,    /* no signature fits any key: 401 */
-    WEBHOOK_STALE,     /* well signed, but its time is off by more than the tolerance: 403 */
+    WEBHOOK_UNSIGNED, /* no signature: 401 */
+    WEBHOOK_BAD_ID,   /* missing, or not as specified: 400 */
+    WEBHOOK_BAD_TIME, /* likewise */
+    WEBHOOK_FORGED,   /* no signature fits any key: 401 */
+    WEBHOOK_STALE,    /* well signed, but its time is off by more than the tolerance: 403 */
 };
 /* Every key is tried against every signature, in constant time. NULL headers are missing ones. *ret_ahead_s: by how much
  * the sender's clock is ahead of `now` (behind: negative), once the signature fits; else 0. */

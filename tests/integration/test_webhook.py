@@ -2,6 +2,7 @@
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -191,6 +192,22 @@ def test_bad_webhooks_get_their_status(client):
     problem(client.ask("GET", PATH), 405)
     assert client.webhook(good, timestamp=now - 290).status == 202
     assert client.ask("POST", PATH, {**sign_webhook(good), "Content-Type": "Application/JSON; charset=utf-8"}, good).status == 202
+
+
+def test_a_refusal_says_what_to_mend(client):
+    good = webhook_event()
+    now = int(time.time())
+
+    def told(status, key=None, **headers):
+        return problem(client.ask("POST", PATH, {**sign_webhook(good, **({"key": key} if key else {})), **headers}, good), status)["detail"]
+
+    assert told(401, **{"webhook-signature": ""}) == "webhook-signature is missing"
+    assert "fits a secret" in told(401, key=b"some other key of some length")
+    assert "webhook-id" in told(400, **{"webhook-id": "a.b"})
+    assert "Unix seconds" in told(400, **{"webhook-timestamp": f"{now}000"})
+    late = problem(client.webhook(good, timestamp=now - 4000), 403)["detail"]
+    assert re.fullmatch(r"webhook-timestamp is 40\d\d s behind this server's clock; up to 300 s are accepted", late), late
+    assert "ahead of" in problem(client.webhook(good, timestamp=now + 4000), 403)["detail"]
 
 
 def test_a_body_over_the_limit_is_413_and_the_connection_lives(client):
