@@ -457,8 +457,6 @@ static enum status take_and_work(struct consumer *c, struct err *err)
     heartbeat_beat(c->beat);
     if (status == STATUS_OK)
         status = work_on_batch(c, err);
-    else
-        c->prepared = false; /* a restarted Redis has neither stream nor group */
     if (status == STATUS_OK)
         return erase_users(c, err);
     while (c->n_erasures > 0)
@@ -469,7 +467,7 @@ static enum status take_and_work(struct consumer *c, struct err *err)
     return status;
 }
 
-/* No job is taken while a server it needs is away. */
+/* No job is taken while a server it needs is away, or Redis is full: it could not be finished, and be taken again and again. */
 static enum status make_ready(struct consumer *c, struct err *err)
 {
     int64_t now_ms = clock_monotonic_ms();
@@ -504,6 +502,7 @@ static void consume(struct consumer *c)
             outage_over(&outage);
         } else {
             c->heartbeat_ms = 0;
+            c->prepared = false; /* a restarted Redis has neither stream nor group; a full one lets nobody make them */
             generation_wait(c->generation, outage_failed(&outage, err.text));
         }
     }

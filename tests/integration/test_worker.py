@@ -287,6 +287,9 @@ def test_job_that_a_full_redis_stops_is_done_when_there_is_room(servers, db, sta
         servers.redis("DEL", "lock:job:{ann}")
         wait_until(lambda: "what=jobs" in worker.log() or "for=jobs" in worker.log(), what="the worker to say why it waits")
         assert queue(run_worker)["depth"] == 1
+        # Each taking of a job counts, and too many mean that its workers die: it is left alone for several claim times (2 s).
+        idle_ms = lambda: int(servers.redis("XPENDING", "jobs", "workers", "-", "+", "1").split()[2])
+        wait_until(lambda: idle_ms() > 7000, what="the job to be left alone")
     wait_until(lambda: has_trades(servers, "ann", 2), timeout=30)
     wait_until(lambda: queue_is_empty(run_worker))
     assert queue(run_worker)["dead"] == 0
