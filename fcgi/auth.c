@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "fcgi/hmac.h"
+#include "lib/base/settings.h"
 
 #define SLOTS 2048 /* a power of two; a token that falls on another's slot replaces it */
 
@@ -15,15 +16,17 @@ struct slot {
 };
 
 struct token_cache {
-    struct claims latest; /* of a token that could not be kept */
+    unsigned modes;
+    struct claims latest; /* of the token being verified, or of a remote user */
     struct slot slots[SLOTS];
 };
 
-enum status token_cache_new(struct token_cache **ret_cache, struct err *err)
+enum status token_cache_new(unsigned modes, struct token_cache **ret_cache, struct err *err)
 {
     struct token_cache *cache = calloc(1, sizeof(*cache));
     if (!cache)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    cache->modes = modes;
     *ret_cache = cache;
     return STATUS_OK;
 }
@@ -49,15 +52,26 @@ static const char *bearer_token(const struct request *request)
     return text + 6 + strspn(text + 6, " ");
 }
 
-enum status auth_identify(const struct jwt_verifier *verifier, struct token_cache *cache, const struct request *request,
-                          struct instant now, const struct claims **ret_claims, struct err *err)
+/* REMOTE_USER is a parameter of the web server's own; no header of the request can become it. */
+static enum status take_remote_user(struct token_cache *cache, const struct request *request, struct err *err)
 {
-    const char *token = bearer_token(request);
+    const char *user_id = request_param(request, PARAM_REMOTE_USER);
+
+    if (!user_id || !*user_id)
+        return err_fail(err, STATUS_NOT_FOUND, "the web server names no user");
+    if (!user_id_is_valid(user_id))
+        return err_fail(err, STATUS_INVALID, "REMOTE_USER is not a user id");
+    cache->latest = (struct claims){.role = ROLE_USER, .expires_s = INT64_MAX};
+    memcpy(cache->latest.user_id, user_id, strlen(user_id) + 1); /* valid ids fit */
+    return STATUS_OK;
+}
+
+static enum status take_token(const struct jwt_verifier *verifier, struct token_cache *cache, const char *token,
+                              struct instant now, const struct claims **ret_claims, struct err *err)
+{
     unsigned char digest[SHA256_SIZE];
     size_t index;
 
-    if (!token)
-        return err_fail(err, STATUS_NOT_FOUND, "there is no bearer token");
     size_t len = strlen(token);
     sha256_digest(token, len, digest);
     memcpy(&index, digest, sizeof(index));
@@ -76,4 +90,19 @@ enum status auth_identify(const struct jwt_verifier *verifier, struct token_cach
     slot->used = true;
     *ret_claims = &slot->claims;
     return STATUS_OK;
+}
+
+enum status auth_identify(const struct jwt_verifier *verifier, struct token_cache *cache, const struct request *request,
+                          struct instant now, const struct claims **ret_claims, struct err *err)
+{
+    const char *token = verifier ? bearer_token(request) : NULL;
+
+    if (token)
+        return take_token(verifier, cache, token, now, ret_claims, err);
+    if (!(cache->modes & AUTH_REMOTE_USER))
+        return err_fail(err, STATUS_NOT_FOUND, "a bearer token is needed");
+    enum status status = take_remote_user(cache, request, err);
+    if (status == STATUS_OK)
+        *ret_claims = &cache->latest;
+    return status;
 }

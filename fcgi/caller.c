@@ -12,8 +12,7 @@ enum next_step caller_refuse(struct exchange *x, enum status status, const struc
     static _Atomic int64_t logged_s = -1;
 
     if (status == STATUS_NOT_FOUND) {
-        response_problem(&x->response, &x->request, 401, "a bearer token is needed", NULL,
-                         "WWW-Authenticate: Bearer\r\n");
+        response_problem(&x->response, &x->request, 401, err->text, NULL, "WWW-Authenticate: Bearer\r\n");
     } else if (status == STATUS_INVALID) {
         if (log_is_first_this_second(&logged_s))
             log_info("token refused", LOG_STR("request", x->request.id), LOG_STR("reason", err->text));

@@ -644,7 +644,8 @@ static enum status prepare(struct loop *loop, struct err *err)
     if (loop->epoll < 0 || loop->wake < 0 || !loop->scratch ||
         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "cannot set up a responder thread: %s", strerror(errno));
-    enum status status = token_cache_new(&loop->context.tokens, err);
+    enum status status =
+        token_cache_new(auth_modes_parse(loop->options.responder->settings->auth_mode), &loop->context.tokens, err);
     if (status == STATUS_OK)
         status = local_reader_new(loop->options.responder->local, &loop->context.local, err);
     if (status == STATUS_OK)

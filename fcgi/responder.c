@@ -21,7 +21,9 @@ static enum status secrets_new(const struct settings *settings, struct secrets *
                                   settings->jwt_issuer};
     s->key_file = strdup(settings->jwt_keys);
     s->key_mark = file_mark_take(settings->jwt_keys);
-    enum status status = s->key_file ? jwt_verifier_new(&options, &s->jwt, err) : STATUS_NO_MEMORY;
+    enum status status = s->key_file ? STATUS_OK : STATUS_NO_MEMORY;
+    if (status == STATUS_OK && (auth_modes_parse(settings->auth_mode) & AUTH_JWT))
+        status = jwt_verifier_new(&options, &s->jwt, err);
     if (status == STATUS_OK)
         status = webhook_keys_new(settings->webhook_secrets, &s->webhooks, err);
     if (status == STATUS_OK)

@@ -22,7 +22,7 @@
 struct secrets {
     _Atomic int references;
     uint64_t generation;
-    struct jwt_verifier *jwt;
+    struct jwt_verifier *jwt;  /* NULL: AUTH_MODE has no jwt */
     char *key_file;            /* JWT_KEYS; "": none */
     struct file_mark key_mark; /* of the version that was read, or of one before it */
     struct webhook_keys *webhooks;

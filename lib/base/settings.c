@@ -38,6 +38,28 @@ static bool is_log_format(const char *text)
     return strcmp(text, "auto") == 0 || strcmp(text, "text") == 0 || strcmp(text, "logfmt") == 0;
 }
 
+unsigned auth_modes_parse(const char *text)
+{
+    static const struct {
+        const char *name;
+        unsigned mode;
+    } names[] = {{"jwt", AUTH_JWT}, {"remote_user", AUTH_REMOTE_USER}};
+    static const char separators[] = ", \t";
+    unsigned modes = 0;
+
+    for (text += strspn(text, separators); *text != '\0'; text += strspn(text, separators)) {
+        size_t len = strcspn(text, separators), i = 0;
+
+        while (i < 2 && (strlen(names[i].name) != len || strncmp(names[i].name, text, len) != 0))
+            i++;
+        if (i == 2)
+            return 0;
+        modes |= names[i].mode;
+        text += len;
+    }
+    return modes;
+}
+
 #define RATE_LIMIT_EXPECTED "off, or sliding, bucket or fixed with a number and seconds: sliding:600/60"
 
 static bool is_rate_limit(const char *text)
@@ -49,7 +71,7 @@ static bool is_rate_limit(const char *text)
 
 static bool is_auth_mode(const char *text)
 {
-    return strcmp(text, "jwt") == 0;
+    return auth_modes_parse(text) != 0;
 }
 
 static bool is_key_prefix(const char *text)
@@ -72,7 +94,7 @@ static const struct {
 } text_rules[] = {
     {"LOG_LEVEL", is_log_level, "error, warn, info or debug"},
     {"LOG_FORMAT", is_log_format, "auto, text or logfmt"},
-    {"AUTH_MODE", is_auth_mode, "jwt"},
+    {"AUTH_MODE", is_auth_mode, "a list of jwt and remote_user"},
     {"RATE_LIMIT_READS", is_rate_limit, RATE_LIMIT_EXPECTED},
     {"RATE_LIMIT_ADDRESS", is_rate_limit, RATE_LIMIT_EXPECTED},
     {"RATE_LIMIT_WEBHOOKS", is_rate_limit, RATE_LIMIT_EXPECTED},

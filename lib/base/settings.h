@@ -29,6 +29,10 @@ struct settings {
 enum status settings_load(struct settings **ret_settings, struct err *err) MUST_CHECK;
 void settings_free(struct settings **settings);
 
+/* AUTH_MODE as a set; 0: the text names something else, or nothing. */
+enum { AUTH_JWT = 1, AUTH_REMOTE_USER = 2 };
+unsigned auth_modes_parse(const char *text);
+
 /* Generated documentation. */
 void settings_append_help(struct buf *out);    /* for --help */
 void settings_append_example(struct buf *out); /* a commented configuration file */

@@ -68,7 +68,8 @@ SETTING(TEXT, DATASET_DIR, dataset_dir, "/usr/local/share/pnlcache/sql/datasets"
 SETTING(TEXT, DATASET_TTL, dataset_ttl, "", 0, 0, "other TTLs than the files say: NAME=SECONDS, separated by commas")
 SETTING(BOOLEAN, PUBLIC_DATA, public_data, "true", 0, 0, "false: shared datasets need a token as well")
 
-SETTING(TEXT, AUTH_MODE, auth_mode, "jwt", 0, 0, "how callers prove who they are: jwt")
+SETTING(TEXT, AUTH_MODE, auth_mode, "jwt", 0, 0,
+        "how callers prove who they are, a list: jwt (a bearer token), remote_user (the web server has authenticated them, see operations.md)")
 SETTING(SECRET, JWT_SECRET, jwt_secret, "", 0, 0, "HS256 secret, at least 32 bytes")
 SETTING(TEXT, JWT_KEYS, jwt_keys, "", 0, 0,
         "file of the public keys of RS256 and ES256 tokens: PEM or a JWK set; read again when it changes")
