@@ -94,10 +94,9 @@ enum next_step handle_dataset(struct handler_context *context, struct exchange *
     if (!dataset)
         return answer_problem(x, 404, "there is nothing at this path");
     dataset_request_begin(&x->dataset, dataset);
-    if (!(x->request.method & (METHOD_GET | METHOD_HEAD))) {
-        response_problem(&x->response, &x->request, 405, NULL, NULL, "Allow: GET, HEAD\r\n");
+    x->route = ROUTE_DATASET;
+    if (!router_admit(x, METHOD_GET | METHOD_HEAD, "application/json"))
         return NEXT_SEND;
-    }
     claims = identify(context, x, &refused);
     if (refused || !read_request(x, pattern, claims))
         return NEXT_SEND;

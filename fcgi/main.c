@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fcgi/cgi.h"
 #include "fcgi/listener.h"
 #include "fcgi/loop.h"
 #include "fcgi/metrics.h"
@@ -277,18 +278,27 @@ static int print_usage(FILE *to)
     return written < 0 || fflush(to) != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* A web server that runs us as plain CGI gets an answer that says what is wrong. */
-static int refuse_cgi(void)
+/* One request, then the end. Threads are made for a miss or a webhook only, one of them; the responder's own memory would
+ * die with us. */
+static int serve_cgi(void)
 {
-    puts("Status: 500 Internal Server Error\r\nContent-Type: text/plain\r\n\r\n"
-         "pnlcache.fcgi speaks FastCGI, not CGI: configure this location for FastCGI.\r");
-    fputs("pnlcache.fcgi: started as a CGI program; configure the web server for FastCGI\n", stderr);
-    return EXIT_FAILURE;
-}
+    struct settings *settings = NULL;
+    struct err err = {.text = ""};
 
-static bool is_cgi(void)
-{
-    return getenv("GATEWAY_INTERFACE") && getenv("REQUEST_METHOD");
+    signal(SIGPIPE, SIG_IGN);
+    enum status status = settings_load(&settings, &err);
+    if (status == STATUS_OK) {
+        log_init("pnlcache.fcgi", parse_log_level(settings->log_level), settings->log_format);
+        settings->miss_threads = settings->webhook_threads = 1;
+        settings->cache_max_memory_entries = 0;
+        status = cgi_serve(settings, &err);
+    }
+    settings_free(&settings);
+    if (status == STATUS_OK)
+        return EXIT_SUCCESS;
+    cgi_refuse();
+    fprintf(stderr, "pnlcache.fcgi: %s\n", err.text);
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
@@ -305,8 +315,8 @@ int main(int argc, char **argv)
         print_usage(stderr);
         return EXIT_USAGE;
     }
-    if (is_cgi())
-        return refuse_cgi();
+    if (cgi_is_request())
+        return serve_cgi();
     enum status status = settings_load(&settings, &err);
     if (status == STATUS_OK) {
         log_init("pnlcache.fcgi", parse_log_level(settings->log_level), settings->log_format);

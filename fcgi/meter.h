@@ -7,7 +7,7 @@
 
 #include "fcgi/exchange.h"
 
-#define METER_ROUTES 48 /* 0: none of the table's */
+#define METER_ROUTES 48 /* 0: no route; the last: datasets */
 #define METER_CODES 20
 #define METER_BUCKETS 16
 

@@ -38,10 +38,12 @@ const struct route *router_route(size_t i)
 {
     return i < N_ROUTES ? &routes[i] : NULL;
 }
-_Static_assert(N_ROUTES < METER_ROUTES, "a meter has a place for each route");
+_Static_assert(N_ROUTES < ROUTE_DATASET, "a meter has a place for each route");
 
 const char *router_label(size_t route)
 {
+    if (route == ROUTE_DATASET)
+        return "dataset";
     return route > 0 && route <= N_ROUTES ? routes[route - 1].path : "none";
 }
 
@@ -53,33 +55,43 @@ static const char *allowed_methods(unsigned methods)
                                   : "GET, HEAD, POST, OPTIONS";
 }
 
-static enum next_step refuse_method(struct exchange *x, const struct route *route)
+static void refuse_method(struct exchange *x, unsigned methods)
 {
     struct buf allow = BUF_INIT;
 
-    buf_append_format(&allow, "Allow: %s\r\n", allowed_methods(route->methods));
+    buf_append_format(&allow, "Allow: %s\r\n", allowed_methods(methods));
     response_problem(&x->response, &x->request, 405, NULL, NULL, buf_status(&allow) == STATUS_OK ? allow.data : NULL);
     buf_release(&allow);
-    return NEXT_SEND;
 }
 
 /* Also what a browser asks before it sends a request of another origin's page (a preflight). */
-static enum next_step answer_options(struct exchange *x, const struct route *route)
+static void answer_options(struct exchange *x, unsigned methods)
 {
     struct response *r = &x->response;
-    const char *methods = allowed_methods(route->methods);
 
     response_begin(r, &x->request, 204);
-    response_header(r, "Allow", methods);
+    response_header(r, "Allow", allowed_methods(methods));
     response_header(r, "Cache-Control", "no-store");
     if (x->request.cors >= CORS_ALLOWED) {
-        response_header(r, "Access-Control-Allow-Methods", methods);
+        response_header(r, "Access-Control-Allow-Methods", allowed_methods(methods));
         response_header(r, "Access-Control-Allow-Headers",
                         "Authorization, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, X-Request-Id");
         response_header(r, "Access-Control-Max-Age", "600");
     }
     response_finish_empty(r);
-    return NEXT_SEND;
+}
+
+bool router_admit(struct exchange *x, unsigned methods, const char *type)
+{
+    if (x->request.method == METHOD_OPTIONS)
+        answer_options(x, methods);
+    else if (!(methods & x->request.method))
+        refuse_method(x, methods);
+    else if (!http_accepts_type(request_param(&x->request, PARAM_ACCEPT), type))
+        (void)answer_problem(x, 406, "Accept does not allow the type of the answer");
+    else
+        return true;
+    return false;
 }
 
 /* The bodies of older clients; one that says nothing of its type is taken for JSON. */
@@ -94,14 +106,8 @@ static enum next_step serve_route(struct handler_context *context, struct exchan
 {
     const char *type = route->handle == handle_metrics ? "text/plain" : "application/json";
 
-    if (x->request.method == METHOD_OPTIONS)
-        return answer_options(x, route);
-    if (!(route->methods & x->request.method))
-        return refuse_method(x, route);
-    if (!limits_admit_address(context->responder->limits, x, route->limit))
+    if (!router_admit(x, route->methods, type) || !limits_admit_address(context->responder->limits, x, route->limit))
         return NEXT_SEND;
-    if (!http_accepts_type(request_param(&x->request, PARAM_ACCEPT), type))
-        return answer_problem(x, 406, "Accept does not allow the type of the answer");
     if (is_foreign_body(&x->request, route))
         return answer_problem(x, 415, "the Content-Type of a body is application/json");
     return route->handle(context, x, route);
@@ -122,16 +128,25 @@ static bool matches(const char *route, const char *path)
     return *route == *path;
 }
 
+/* The number of the route from 1; 0: there is none. */
+static size_t find_route(const char *path)
+{
+    for (size_t i = 0; i < N_ROUTES; i++)
+        if (matches(routes[i].path, path))
+            return i + 1;
+    return 0;
+}
+
+bool router_has(const char *path)
+{
+    return find_route(path) > 0;
+}
+
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x)
 {
-    const char *path = request_path(&x->request);
-
-    for (size_t i = 0; i < N_ROUTES; i++) {
-        if (!matches(routes[i].path, path))
-            continue;
-        x->route = i + 1;
-        return serve_route(context, x, &routes[i]);
-    }
+    x->route = find_route(request_path(&x->request));
+    if (x->route > 0)
+        return serve_route(context, x, &routes[x->route - 1]);
     if (!limits_admit_address(context->responder->limits, x, LIMIT_READS))
         return NEXT_SEND;
     return handle_dataset(context, x);

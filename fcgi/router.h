@@ -4,6 +4,7 @@
 
 #include "fcgi/auth.h"
 #include "fcgi/exchange.h"
+#include "fcgi/meter.h"
 #include "fcgi/responder.h"
 
 /* What a handler works with; belongs to a loop thread. */
@@ -26,6 +27,11 @@ struct route {
 
 /* Finds the route and runs its handler, else the dataset of that path; 405 is answered here. The request has been parsed. */
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x);
+/* Whether the path is in the table; else it may be a dataset's. */
+bool router_has(const char *path);
+/* What is alike for all paths: OPTIONS, 405 with Allow, and Accept against the type of the answer. `methods`: or-ed. False: it was answered. */
+bool router_admit(struct exchange *x, unsigned methods, const char *type) MUST_CHECK;
+#define ROUTE_DATASET (METER_ROUTES - 1) /* the number of all datasets together */
 /* The label of an exchange's route in metrics; never NULL. */
 const char *router_label(size_t route);
 /* The paths, for documentation and its check; NULL after the last. */

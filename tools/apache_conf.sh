@@ -17,6 +17,7 @@ END
 modules='mpm_event authz_core authz_host mime dir headers alias'
 case $example in
 *fcgid*) modules+=' fcgid' ;;
+*-cgi.*) modules+=' env cgid' ;;
 *) modules+=' proxy proxy_fcgi' ;;
 esac
 for module in $modules; do

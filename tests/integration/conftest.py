@@ -118,18 +118,29 @@ def apache_connecting_web(start_apache):
     return start_apache("apache-connecting", "apache-proxy-fcgi.conf.example", lambda text: text.replace("enablereuse=on ttl=60 ", ""))
 
 
-@pytest.fixture(scope="session")
-def apache_fcgid_web(servers, start_apache):
-    """Apache starts the responder itself, as its own user."""
-    libexec = servers.state / "libexec"
+def _started_by_apache(servers, name):
+    """A change of an example that makes Apache start a copy of the responder, as its own user, with our settings."""
+    libexec = servers.state / name
     libexec.mkdir()
     shutil.copy(BUILD / "pnlcache.fcgi", libexec)
     settings = libexec / "pnlcache.conf"
     settings.write_text("".join(f"{name}={value}\n" for name, value in servers.settings().items()
                                 if name.endswith(("_URL", "_SECRET", "_SECRETS", "_TIMEOUT"))))
+    return lambda text: text.replace("/usr/local/libexec/pnlcache", str(libexec)).replace("/etc/pnlcache/pnlcache.conf", str(settings))
+
+
+@pytest.fixture(scope="session")
+def apache_fcgid_web(servers, start_apache):
+    change = _started_by_apache(servers, "libexec")
     return start_apache("apache-fcgid", "apache-fcgid.conf.example", lambda text: (
-        text.replace("/usr/local/libexec/pnlcache", str(libexec)).replace("/etc/pnlcache/pnlcache.conf", str(settings)) +
-        f"FcgidIPCDir {servers.run_dir}/apache-fcgid\nFcgidProcessTableFile {servers.run_dir}/apache-fcgid/table\n"))
+        change(text) + f"FcgidIPCDir {servers.run_dir}/apache-fcgid\nFcgidProcessTableFile {servers.run_dir}/apache-fcgid/table\n"))
+
+
+@pytest.fixture(scope="session")
+def apache_cgi_web(servers, start_apache):
+    """Apache starts a process for each request."""
+    change = _started_by_apache(servers, "libexec-cgi")
+    return start_apache("apache-cgi", "apache-cgi.conf.example", lambda text: change(text) + f"ScriptSock {servers.run_dir}/cgid.sock\n")
 
 
 @pytest.fixture(scope="session")

@@ -213,7 +213,7 @@ def test_missing_required_parameter_is_named(web, responder):
 
 def test_only_get_and_head(web, responder):
     answer = web.post("/api/market/symbols", b"{}")
-    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
     assert web.head("/api/market/symbols").status == 200
 
 

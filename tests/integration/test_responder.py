@@ -607,12 +607,6 @@ def test_a_socket_from_systemd_is_served(servers, tmp_path):
         assert process.wait(20) == 0
 
 
-def test_plain_cgi_gets_one_clear_answer(servers):
-    done = subprocess.run([BUILD / "pnlcache.fcgi"], env=servers.settings(GATEWAY_INTERFACE="CGI/1.1", REQUEST_METHOD="GET"),
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
-    assert done.stdout.startswith("Status: 500") and "FastCGI" in done.stdout
-
-
 def test_version_help_and_check(servers):
     def run(option):
         return subprocess.run([BUILD / "pnlcache.fcgi", option], env=servers.settings(), capture_output=True, text=True,

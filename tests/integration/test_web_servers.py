@@ -11,7 +11,7 @@ from harness import add_stock, token
 ANALYTICS = "/api/stocks/analytics?time_range=all_time"
 
 
-SERVERS = {"nginx": "web", "apache": "apache_web", "apache-connecting": "apache_connecting_web", "apache-fcgid": "apache_fcgid_web",
+SERVERS = {"nginx": "web", "apache": "apache_web", "apache-connecting": "apache_connecting_web", "apache-fcgid": "apache_fcgid_web", "apache-cgi": "apache_cgi_web",
            "lighttpd": "lighttpd_web", "caddy": "caddy_web"}
 
 
@@ -22,7 +22,7 @@ def server_name(request):
 
 @pytest.fixture
 def server(request, server_name, servers, clean):
-    if server_name == "apache-fcgid":  # which starts the responder itself, as a user whom our private servers do not know
+    if server_name in ("apache-fcgid", "apache-cgi"):  # which starts the responder itself, as a user whom our private servers do not know
         os.chmod(servers.run_dir / "pg", 0o711)
         for name in ("pg/.s.PGSQL.5432", "redis.sock"):
             os.chmod(servers.run_dir / name, 0o777)
@@ -101,7 +101,7 @@ def test_a_webhook_takes_effect_before_the_next_read(server, db):
 
 def test_a_pool_of_processes_keeps_nothing_in_their_memories(server, server_name):
     """Otherwise a read could meet a process that has not yet heard of the webhook another one acknowledged."""
-    assert (server.get("/readyz").json()["l1"] == "off") == (server_name == "apache-fcgid")
+    assert (server.get("/readyz").json()["l1"] == "off") == (server_name in ("apache-fcgid", "apache-cgi"))
 
 
 def test_a_body_over_the_limit_is_413(server):
