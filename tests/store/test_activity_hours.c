@@ -13,6 +13,7 @@
 #include "lib/store/activity_hours.h"
 #include "lib/store/job_stream.h"
 #include "tests/support/assert_status.h"
+#include "tests/support/redis_cache.h"
 
 struct fixture {
     struct settings settings;
@@ -25,8 +26,6 @@ static char prefix[] = "ah:";
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    const struct redis_reply *reply;
-    struct err err = {0};
 
     assert_non_null(f);
     f->settings = (struct settings){.key_prefix = prefix,
@@ -35,10 +34,7 @@ static int set_up(void **state)
                                     .cache_ttl_analytics_s = 900,
                                     .active_window_s = 604800,
                                     .warm_users = 4};
-    OK(cache_new(&f->settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
-                 &f->redis, &err));
-    OK(redis_command(f->redis, &reply, &err, "FLUSHDB", NULL));
+    redis_cache_open(&f->settings, &f->cache, &f->redis);
     *state = f;
     return 0;
 }
@@ -48,8 +44,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     clock_clear_override();
-    redis_free(&f->redis);
-    cache_free(&f->cache);
+    redis_cache_close(&f->cache, &f->redis);
     free(f);
     return 0;
 }

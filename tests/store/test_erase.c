@@ -14,6 +14,7 @@
 #include "lib/store/job_stream.h"
 #include "lib/store/seen.h"
 #include "tests/support/assert_status.h"
+#include "tests/support/redis_cache.h"
 
 struct fixture {
     struct cache *cache;
@@ -29,10 +30,7 @@ static int set_up(void **state)
     const struct redis_reply *reply;
 
     assert_non_null(f);
-    OK(cache_new(&settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
-                 &f->redis, &err));
-    OK(redis_command(f->redis, &reply, &err, "FLUSHALL", NULL));
+    redis_cache_open(&settings, &f->cache, &f->redis);
     OK(redis_command(f->redis, &reply, &err, "CONFIG", "SET", "maxmemory-policy", "noeviction", NULL));
     OK(job_stream_prepare(f->cache, f->redis, &err));
     *state = f;
@@ -43,8 +41,7 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    redis_free(&f->redis);
-    cache_free(&f->cache);
+    redis_cache_close(&f->cache, &f->redis);
     free(f);
     return 0;
 }

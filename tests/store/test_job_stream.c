@@ -11,6 +11,7 @@
 #include "lib/base/settings.h"
 #include "lib/store/job_stream.h"
 #include "tests/support/assert_status.h"
+#include "tests/support/redis_cache.h"
 
 struct fixture {
     struct cache *cache;
@@ -22,15 +23,10 @@ static int set_up(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     char prefix[] = "js:";
     struct settings settings = {.key_prefix = prefix, .cache_ttl_epoch_s = 3600, .cache_max_value = 100000};
-    const struct redis_reply *reply;
     struct err err = {0};
 
     assert_non_null(f);
-    OK(cache_new(&settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
-                 &f->redis, &err));
-    OK(redis_command(f->redis, &reply, &err, "DEL", "js:jobs", "js:jobs:dead", "js:jobs:later", "js:active:users",
-                     NULL));
+    redis_cache_open(&settings, &f->cache, &f->redis);
     OK(job_stream_prepare(f->cache, f->redis, &err));
     *state = f;
     return 0;
@@ -40,8 +36,7 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    redis_free(&f->redis);
-    cache_free(&f->cache);
+    redis_cache_close(&f->cache, &f->redis);
     free(f);
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "jobs/prune.h"
 #include "tests/support/assert_status.h"
+#include "tests/support/redis_cache.h"
 
 struct fixture {
     struct settings settings;
@@ -21,8 +22,6 @@ static char prefix[] = "pt:";
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    const struct redis_reply *reply;
-    struct err err = {0};
 
     assert_non_null(f);
     f->settings = (struct settings){.key_prefix = prefix,
@@ -30,10 +29,7 @@ static int set_up(void **state)
                                     .cache_max_value = 100000,
                                     .active_window_s = 1000,
                                     .dead_letter_age_s = 1000};
-    OK(cache_new(&f->settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
-                 &f->redis, &err));
-    OK(redis_command(f->redis, &reply, &err, "FLUSHDB", NULL));
+    redis_cache_open(&f->settings, &f->cache, &f->redis);
     *state = f;
     return 0;
 }
@@ -42,8 +38,7 @@ static int tear_down(void **state)
 {
     struct fixture *f = *state;
 
-    redis_free(&f->redis);
-    cache_free(&f->cache);
+    redis_cache_close(&f->cache, &f->redis);
     free(f);
     return 0;
 }

@@ -12,6 +12,7 @@
 #include "jobs/document_text.h"
 #include "lib/base/settings.h"
 #include "tests/support/assert_status.h"
+#include "tests/support/redis_cache.h"
 
 #define KEY "wt:wanted:{u}"
 
@@ -29,8 +30,6 @@ static const struct document_request symbol = {.section = SECTION_SYMBOL, .symbo
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    const struct redis_reply *reply;
-    struct err err = {0};
 
     assert_non_null(f);
     memcpy(f->prefix, "wt:", sizeof f->prefix);
@@ -39,10 +38,7 @@ static int set_up(void **state)
                                     .cache_max_value = 100000,
                                     .active_window_s = 1000,
                                     .wanted_documents = 4};
-    OK(cache_new(&f->settings, &f->cache, &err));
-    OK(redis_new(&(struct redis_options){.url = getenv("TEST_REDIS_URL"), .client_name = "test", .timeout_ms = 2000},
-                 &f->redis, &err));
-    OK(redis_command(f->redis, &reply, &err, "FLUSHALL", NULL));
+    redis_cache_open(&f->settings, &f->cache, &f->redis);
     *state = f;
     return 0;
 }
@@ -52,8 +48,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     clock_clear_override();
-    redis_free(&f->redis);
-    cache_free(&f->cache);
+    redis_cache_close(&f->cache, &f->redis);
     free(f);
     return 0;
 }
