@@ -93,7 +93,7 @@ static void check_database(struct check *check, const struct settings *settings)
 
     if (open_db(settings, true, settings->database_timeout_ms, &db, &err) != STATUS_OK ||
         db_connect(db, &err) != STATUS_OK) {
-        say(check, "FAILED", "PostgreSQL: %s; check DATABASE_URL", err.text);
+        say(check, "FAILED", "%s; check DATABASE_URL", err.text);
         db_free(&db);
         return;
     }
@@ -178,7 +178,7 @@ static void check_redis(struct check *check, const struct settings *settings)
         return;
     }
     if (open_redis(settings, &redis, &err) != STATUS_OK || redis_connect(redis, &err) != STATUS_OK) {
-        say(check, "FAILED", "Redis: %s; check REDIS_URL", err.text);
+        say(check, "FAILED", "%s; check REDIS_URL", err.text);
         redis_free(&redis);
         return;
     }

@@ -15,7 +15,7 @@ import time
 import psycopg2
 import pytest
 
-from harness import BUILD, JWT_SECRET, ROOT, add_option, add_stock, wait_until
+from harness import BUILD, JWT_SECRET, ROOT, WEBHOOK_SECRET, add_option, add_stock, wait_until
 
 DOCUMENTS = 88
 
@@ -549,7 +549,8 @@ def test_check_finds_everything_in_order(servers, run_worker):
     assert "FAILED" not in done.stdout
     for what in ("PostgreSQL 15", "stock_trades can be read", "account_settings can be read", "outbox", "Redis 7", "maxmemory"):
         assert what in done.stdout
-    assert JWT_SECRET not in done.stdout
+    for secret in (JWT_SECRET, WEBHOOK_SECRET):
+        assert secret not in done.stdout
 
 
 def test_check_names_what_is_wrong(servers, run_worker):
@@ -557,6 +558,7 @@ def test_check_names_what_is_wrong(servers, run_worker):
     assert done.returncode == 1
     assert done.stdout.count("FAILED") == 2
     assert "check DATABASE_URL" in done.stdout and "check REDIS_URL" in done.stdout
+    assert "PostgreSQL: PostgreSQL" not in done.stdout and "Redis: Redis" not in done.stdout
 
 
 def test_jobs_names_what_is_away(servers, run_worker):
