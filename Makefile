@@ -185,9 +185,10 @@ lint: ## clang-tidy, cppcheck and shellcheck
 	shellcheck $(sort $(shell git ls-files '*.sh') .ci/run)
 format: ## clang-format every C file
 	clang-format -i $(C_FILES)
-docs: $(B)/pnlcache-worker ## write docs/settings.md and conf/pnlcache.conf.example from the table of settings
+docs: $(B)/pnlcache-worker ## write what is generated: docs/settings.md, docs/datasets-table.md, conf/pnlcache.conf.example
 	$< settings --markdown >docs/settings.md
 	$< settings --example >conf/pnlcache.conf.example
+	PNLCACHE_CONF=/dev/null DATASET_DIR=sql/datasets $< datasets --markdown >docs/datasets-table.md
 
 # --- installing --------------------------------------------------------------------------------------
 

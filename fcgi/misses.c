@@ -6,6 +6,7 @@
 #include "fcgi/answer.h"
 #include "fcgi/document_response.h"
 #include "fcgi/miss_queue.h"
+#include "jobs/dataset_refresh.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
 #include "lib/store/flight_lock.h"
@@ -198,9 +199,10 @@ static void note_wanted(struct miss_thread *t, const struct exchange *leader)
     struct responder *r = t->misses->responder;
     struct err err;
 
-    if (leader->dataset.dataset)
-        return;
-    if (wanted_note(r->cache, t->redis, r->settings, leader->user_id, &leader->document, &err) != STATUS_OK)
+    enum status status = leader->dataset.dataset
+                             ? dataset_note_wanted(r->cache, t->redis, r->settings, &leader->dataset, &err)
+                             : wanted_note(r->cache, t->redis, r->settings, leader->user_id, &leader->document, &err);
+    if (status != STATUS_OK)
         log_debug("wanted document not noted", LOG_STR("error", err.text));
 }
 

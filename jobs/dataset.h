@@ -25,7 +25,7 @@ enum dataset_type {
     DATASET_SYMBOL,
     DATASET_TYPES
 };
-enum dataset_refresh { REFRESH_NONE, REFRESH_MARKET, REFRESH_REFERENCE };
+enum dataset_refresh_kind { REFRESH_NONE, REFRESH_MARKET, REFRESH_REFERENCE };
 
 struct dataset_param {
     char *name;
@@ -50,7 +50,7 @@ struct dataset {
     bool shared, one_row;
     char *key; /* pattern of the header; NULL: data:NAME:... */
     int64_t ttl_s;
-    enum dataset_refresh refresh;
+    enum dataset_refresh_kind refresh;
     size_t n_own_tags;
     struct dataset_tag own_tags[CACHE_MAX_TAGS];
     size_t n_depends;
@@ -122,6 +122,8 @@ void dataset_request_release(struct dataset_request *r);
  * ..."); nothing was taken. */
 enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value,
                                 struct err *err) MUST_CHECK;
+/* The same by the parameter's index, also for one of the path. */
+enum status dataset_request_put(struct dataset_request *r, size_t param, const char *value, struct err *err) MUST_CHECK;
 /* Takes the segments of a path that the pattern matches; as dataset_request_set(). */
 enum status dataset_request_take_path(struct dataset_request *r, const char *pattern, const char *path,
                                       struct err *err) MUST_CHECK;
@@ -137,6 +139,10 @@ enum status dataset_request_parse_text(struct dataset_request *r, const struct d
 /* Appends the whole Redis key. `user_id` is not read for shared datasets. */
 void dataset_request_append_key(const struct cache *cache, const struct dataset_request *r, const char *user_id,
                                 struct buf *key);
+
+/* How the database would carry the statement out: the lines of EXPLAIN (VERBOSE), one in each row. */
+enum status dataset_explain(struct db *db, const struct dataset_request *r, const char *user_id,
+                            struct db_result **ret_plan, struct err *err) MUST_CHECK;
 
 /* Runs the statement and writes the body (envelope, rows, meta) into `out` (appended); fills *ret_body but for its cost, its
  * bytes point into `out`. A one-row dataset without a row is an answer too: not_found, nothing_there. The epochs must

@@ -146,7 +146,7 @@ static enum status take_refresh(struct parser *p, char *value)
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(value, names[i]) == 0) {
-            p->d->refresh = (enum dataset_refresh)i;
+            p->d->refresh = (enum dataset_refresh_kind)i;
             return STATUS_OK;
         }
     return FAIL(p, "refresh '%s': expected none, market or reference", value);

@@ -25,7 +25,7 @@ const char *dataset_request_value(const struct dataset_request *r, size_t param)
     return r->at[param] > 0 ? r->text.data + r->at[param] - 1 : NULL;
 }
 
-static enum status take(struct dataset_request *r, size_t param, const char *value, struct err *err)
+enum status dataset_request_put(struct dataset_request *r, size_t param, const char *value, struct err *err)
 {
     size_t start = r->text.len;
     enum status status = dataset_value_parse(&r->dataset->params[param], value, &r->text, err);
@@ -47,7 +47,7 @@ enum status dataset_request_set(struct dataset_request *r, const char *name, con
 
     if (param < 0 || r->dataset->params[param].in_path)
         return err_fail(err, STATUS_NOT_FOUND, "is not a parameter here");
-    return take(r, (size_t)param, value, err);
+    return dataset_request_put(r, (size_t)param, value, err);
 }
 
 enum status dataset_request_take_path(struct dataset_request *r, const char *pattern, const char *path, struct err *err)
@@ -59,7 +59,8 @@ enum status dataset_request_take_path(struct dataset_request *r, const char *pat
         if (*pattern == '{') {
             struct buf value = BUF_INIT;
             buf_append(&value, path, n);
-            status = take(r, (size_t)dataset_param_find(r->dataset, pattern + 1, len - 2), value.data, err);
+            status =
+                dataset_request_put(r, (size_t)dataset_param_find(r->dataset, pattern + 1, len - 2), value.data, err);
             buf_release(&value);
         }
         pattern += len;
@@ -106,7 +107,7 @@ static enum status take_line(struct dataset_request *r, const char *line, size_t
 
     if (param >= 0 && r->at[param] == 0) {
         buf_append(&value, equals + 1, (size_t)(line + len - equals - 1));
-        status = take(r, (size_t)param, value.data, NULL);
+        status = dataset_request_put(r, (size_t)param, value.data, NULL);
     }
     buf_release(&value);
     return status;
@@ -218,8 +219,8 @@ static const char *bind_value(const struct dataset_request *r, size_t param, str
     return array->data;
 }
 
-static enum status query(struct db *db, const struct dataset_request *r, const char *user_id,
-                         struct db_result **ret_result, struct err *err)
+static enum status query(struct db *db, const char *name, const char *sql, const struct dataset_request *r,
+                         const char *user_id, struct db_result **ret_result, struct err *err)
 {
     const struct dataset *d = r->dataset;
     struct buf arrays[DATASET_MAX_PARAMS + 1];
@@ -233,9 +234,22 @@ static enum status query(struct db *db, const struct dataset_request *r, const c
             status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
     }
     if (status == STATUS_OK)
-        status = db_query(db, d->statement_name, d->sql, d->n_bound, params, ret_result, err);
+        status = db_query(db, name, sql, d->n_bound, params, ret_result, err);
     for (size_t i = 0; i < d->n_bound; i++)
         buf_release(&arrays[i]);
+    return status;
+}
+
+enum status dataset_explain(struct db *db, const struct dataset_request *r, const char *user_id,
+                            struct db_result **ret_plan, struct err *err)
+{
+    struct buf sql = BUF_INIT;
+    enum status status;
+
+    buf_append_format(&sql, "EXPLAIN (VERBOSE) %s", r->dataset->sql);
+    status = buf_status(&sql) == STATUS_OK ? query(db, "", sql.data, r, user_id, ret_plan, err)
+                                           : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    buf_release(&sql);
     return status;
 }
 
@@ -281,7 +295,7 @@ enum status dataset_compute(struct db *db, const struct dataset_request *r, cons
     struct cache_body body = {.len = 0};
     struct db_result *result = NULL;
     size_t start = out->len;
-    enum status status = query(db, r, user_id, &result, err);
+    enum status status = query(db, r->dataset->statement_name, r->dataset->sql, r, user_id, &result, err);
 
     if (status != STATUS_OK)
         return status;

@@ -10,6 +10,8 @@ compare() {
 }
 compare --markdown docs/settings.md
 compare --example conf/pnlcache.conf.example
+PNLCACHE_CONF=/dev/null DATASET_DIR=sql/datasets "$worker" datasets --markdown | diff -u docs/datasets-table.md - ||
+    { echo "docs/datasets-table.md is out of date: make docs"; status=1; }
 
 routes=$(grep -hoE '"/(api/[^"]*|healthz|readyz|metrics)"' fcgi/router.c | tr -d '"' | sort -u)
 [ -n "$routes" ] || { echo "fcgi/router.c: no route found"; status=1; }

@@ -19,6 +19,7 @@ struct command {
 
 int command_check(int argc, char *const *argv);
 int command_compute(int argc, char *const *argv);
+int command_datasets(int argc, char *const *argv);
 int command_job(int argc, char *const *argv);
 int command_jobs(int argc, char *const *argv);
 int command_run(int argc, char *const *argv);

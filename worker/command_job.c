@@ -7,8 +7,10 @@
 
 const struct job_kind job_kinds[] = {
     {"audit", "compute cached documents once more and compare", job_audit},
+    {"market", "recompute shared market data that was asked for or is held", job_market},
     {"precompute", "compute and store the analytics of active (or other) users", job_precompute},
     {"prune", "remove what nobody needs any more: inactive users, old dead letters, gone workers", job_prune},
+    {"reference", "recompute shared reference data", job_reference},
     {"rollover", "renew active users whose own trading day has just begun", job_rollover},
     {"warm", "have the documents of those ready who are here or likely to come next", job_warm},
     {0},

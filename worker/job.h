@@ -18,8 +18,10 @@ extern const struct job_kind job_kinds[];
 const struct job_kind *job_kind_find(const char *name); /* NULL: there is none */
 
 int job_audit(int argc, char *const *argv);
+int job_market(int argc, char *const *argv);
 int job_precompute(int argc, char *const *argv);
 int job_prune(int argc, char *const *argv);
+int job_reference(int argc, char *const *argv);
 int job_rollover(int argc, char *const *argv);
 int job_warm(int argc, char *const *argv);
 

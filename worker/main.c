@@ -12,6 +12,8 @@ static const struct command commands[] = {
     {"jobs", "[list [--dead] | retry | drop]", "show the job queue; settle jobs that were given up", command_jobs},
     {"audit", "[OPTION]...", "compute a sample of cached documents once more and compare", job_audit},
     {"check", "", "check settings, PostgreSQL and Redis", command_check},
+    {"datasets", "[--check DIR | --explain NAME]", "list the SQL files that are endpoints, check or explain them",
+     command_datasets},
     {"compute", NULL, NULL, command_compute}, /* of `run`, for itself */
     {"token", "--user ID [--role ROLE] [--ttl SECONDS]", "print a token for trying the API", command_token},
     {"settings", "[--example | --markdown | --man]", "print the settings in force, or their documentation",

@@ -348,3 +348,117 @@ def test_files_that_do_not_go_together_stop_the_start(servers, directory, files,
         write(directory, name, header, "SELECT 1 AS one")
     done = subprocess.run([BUILD / "pnlcache.fcgi", "--check"], env=servers.settings(DATASET_DIR=directory), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (78, f"pnlcache.fcgi: {complaint}\n")
+
+
+# --- movers, quotes, holidays -----------------------------------------------------------------------
+
+
+def test_movers_of_the_latest_session(web, db, responder):
+    for symbol, before, after, volume in (("UP", 10, 12, 5), ("MORE", 10, 15, 1), ("DOWN", 10, 4, 9), ("SAME", 10, 10, 7)):
+        for day, close in (("2025-03-03", before), ("2025-03-04", after)):
+            execute(db, "INSERT INTO daily_bars (symbol, date, close, volume) VALUES (%s, %s, %s, %s)", symbol, day, close, volume)
+    execute(db, "INSERT INTO daily_bars (symbol, date, close, volume) VALUES ('OLD', '2025-03-03', 1, 99), ('OLD', '2025-02-28', 9, 99)")
+    expected = {"gainers": ["MORE", "UP"], "losers": ["DOWN"], "actives": ["DOWN", "SAME", "UP", "MORE"], "movers": ["DOWN", "MORE", "UP"]}
+    for path, symbols in expected.items():
+        assert [row["symbol"] for row in web.get(f"/api/market/{path}").json()["data"]] == symbols, path
+    assert web.get("/api/market/losers").json()["data"][0]["change_percent"] == -60
+    quotes = web.get("/api/market/quotes?symbols=up,DOWN,none").json()
+    assert [(row["symbol"], row["price"]) for row in quotes["data"]] == [("DOWN", 4), ("UP", 12)]
+
+
+# Days on which the New York Stock Exchange was closed, as it published them.
+NYSE_CLOSED = {
+    2012: "01-02 01-16 02-20 04-06 05-28 07-04 09-03 10-29 10-30 11-22 12-25",
+    2021: "01-01 01-18 02-15 04-02 05-31 07-05 09-06 11-25 12-24",
+    2022: "01-17 02-21 04-15 05-30 06-20 07-04 09-05 11-24 12-26",
+    2023: "01-02 01-16 02-20 04-07 05-29 06-19 07-04 09-04 11-23 12-25",
+    2024: "01-01 01-15 02-19 03-29 05-27 06-19 07-04 09-02 11-28 12-25",
+    2025: "01-01 01-09 01-20 02-17 04-18 05-26 06-19 07-04 09-01 11-27 12-25",
+    2026: "01-01 01-19 02-16 04-03 05-25 06-19 07-03 09-07 11-26 12-25",
+}
+
+
+@pytest.mark.parametrize("year", NYSE_CLOSED)
+def test_market_holidays_are_those_published(web, responder, year):
+    rows = web.get(f"/api/notebook/calendar/holidays?year={year}&kind=market").json()["data"]
+    assert [row["date"] for row in rows] == [f"{year}-{day}" for day in NYSE_CLOSED[year].split()]
+
+
+def test_public_holidays_and_other_countries(web, db, worker, responder):
+    path = "/api/notebook/holidays?country=us&kind=public&year="
+    assert [row["date"] for row in web.get(path + "2021").json()["data"]] == [
+        "2021-01-01", "2021-01-18", "2021-02-15", "2021-05-31", "2021-06-18", "2021-07-05", "2021-09-06", "2021-10-11", "2021-11-11",
+        "2021-11-25", "2021-12-24", "2021-12-31"]
+    years = {row["date"][:4] for row in web.get("/api/notebook/holidays").json()["data"]}
+    assert years == {str(year) for year in range(2000, 2036)}
+    assert web.get("/api/notebook/holidays?country=NO").json()["data"] == []
+    execute(db, "INSERT INTO holidays (country, date, name) VALUES ('NO', '2025-05-17', 'Grunnlovsdagen')")
+    wait_until(lambda: web.get("/api/notebook/holidays?country=NO").json()["data"], what="the new holiday")
+
+
+# --- jobs -----------------------------------------------------------------------------------------------
+
+
+def test_job_market_renews_what_was_asked_for_and_what_is_held(web, servers, db, responder, run_worker):
+    add_bars(db, "ASKED", 1, 2)
+    add_bars(db, "HELD", 3, 4)
+    add_bars(db, "OTHER", 5, 6)
+    add_stock(db, "ann", 1, symbol="HELD", exit="NULL", exit_price=None)
+    add_stock(db, "ann", 2, symbol="OTHER")
+    assert web.get("/api/stocks/count", "ann").status == 200  # ann is active
+    wait_until(lambda: servers.redis("ZCARD", "active:users") == b"1", what="ann's activity")
+    assert web.get("/api/market/price/ASKED").status == 200
+    assert web.webhook({"type": "prices.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {}}).status == 202
+    run_worker("job", "market")
+    for path, expected in (("/api/market/price/ASKED", "hit"), ("/api/market/price/HELD", "hit"), ("/api/market/historical?symbol=HELD", "hit"),
+                           ("/api/market/gainers", "hit"), ("/api/market/price/OTHER", "fwd=miss"), ("/api/market/symbols", "fwd=miss")):
+        assert state(web.get(path)) == expected, path
+    again = run_worker("job", "market").stderr
+    assert "stored=0 " in again and "valid=0 " not in again
+
+
+def test_job_reference_renews_reference_data(web, db, responder, run_worker):
+    add_bars(db, "ACME", 1)
+    run_worker("job", "reference")
+    assert state(web.get("/api/market/symbols")) == "hit"
+    assert state(web.get("/api/notebook/holidays")) == "hit"
+    assert state(web.get("/api/market/gainers")) == "fwd=miss"
+
+
+def test_job_names_a_dataset_that_cannot_be_computed_and_does_the_others(web, directory, start_responder, run_worker):
+    write(directory, "bad", """path: /api/bad
+        scope: shared
+        ttl: 60
+        tags: bad
+        refresh: reference""", "SELECT 1 / (0 * random())::int AS one")
+    write(directory, "good", GUIDES + "\n        refresh: reference", "SELECT 1 AS one")
+    start_responder(DATASET_DIR=directory)
+    done = run_worker("job", "reference", check=False, DATASET_DIR=directory)
+    assert done.returncode == 1
+    assert "dataset=bad" in done.stderr
+    assert state(web.get("/api/guides")) == "hit"
+
+
+# --- the command ----------------------------------------------------------------------------------------
+
+
+def test_datasets_lists_checks_and_explains(db, directory, run_worker):
+    listed = run_worker("datasets").stdout
+    assert "market-price         shared     300  @prices  market  price:latest:$symbol  /api/market/price/{symbol}" in listed
+    assert run_worker("datasets", "--check", SHIPPED).stdout.endswith(" datasets are good\n")
+    write(directory, "guides", GUIDES, "SELECT nothing FROM nowhere")
+    done = run_worker("datasets", "--check", directory, check=False)
+    assert (done.returncode, done.stderr) == (1, 'pnlcache-worker: guides.sql: PostgreSQL: relation "nowhere" does not exist (SQLSTATE 42P01)\n')
+    assert run_worker("datasets", "--explain", "none", check=False).returncode == 2
+
+
+def test_explain_warns_of_reading_a_big_table(db, directory, run_worker):
+    execute(db, "INSERT INTO daily_bars (symbol, date, close) SELECT 'S' || n, '2025-01-01', 1 FROM generate_series(1, 20000) AS n")
+    execute(db, "ANALYZE daily_bars")
+    write(directory, "whole", """path: /api/whole
+        scope: shared
+        ttl: 60
+        tags: prices""", "SELECT sum(close) AS sum FROM pnlcache.daily_bars")
+    assert "warning: reads all of public.daily_bars, about 20000 rows" in run_worker("datasets", "--explain", "whole", DATASET_DIR=directory).stdout
+    one = run_worker("datasets", "--explain", "market-historical").stdout
+    assert "Index Scan" in one and "warning" not in one
