@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#include "jobs/analytics/statistics.h"
-
 void integer_moments_of(const int64_t *v, size_t n, struct integer_moments *ret_moments)
 {
     struct integer_moments m = {.n = n};
@@ -33,19 +31,18 @@ void integer_moments_merge(struct integer_moments *into, const struct integer_mo
 void float_moments_of(const double *v, size_t n, struct float_moments *ret_moments)
 {
     struct float_moments m = {.n = n};
-    struct float_sum sum = {0, 0};
-    double rest = 0;
+    double rest = 0, mean;
 
     if (n != 0) {
         m.least = m.most = v[0];
         for (size_t i = 0; i < n; i++) {
-            float_sum_add(&sum, v[i]);
+            float_sum_add(&m.sum, v[i]);
             m.least = v[i] < m.least ? v[i] : m.least;
             m.most = v[i] > m.most ? v[i] : m.most;
         }
-        m.mean = float_sum_value(&sum) / (double)n;
+        mean = float_moments_mean(&m);
         for (size_t i = 0; i < n; i++) {
-            double d = v[i] - m.mean;
+            double d = v[i] - mean;
 
             rest += d;
             m.squares += d * d;
@@ -64,12 +61,17 @@ void float_moments_merge(struct float_moments *into, const struct float_moments 
             *into = *later;
         return;
     }
-    apart = later->mean - into->mean;
+    apart = float_moments_mean(later) - float_moments_mean(into);
     into->squares += later->squares + apart * apart * (n_a * n_b / (n_a + n_b));
-    into->mean = (into->mean * n_a + later->mean * n_b) / (n_a + n_b);
+    float_sum_merge(&into->sum, &later->sum);
     into->least = fmin(into->least, later->least);
     into->most = fmax(into->most, later->most);
     into->n += later->n;
+}
+
+double float_moments_mean(const struct float_moments *m)
+{
+    return m->n == 0 ? NAN : float_sum_value(&m->sum) / (double)m->n;
 }
 
 int float_moments_lack_variance(const struct float_moments *m)

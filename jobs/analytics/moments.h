@@ -1,12 +1,14 @@
 /* Deviations of per-trade values and the k-ratio (metrics.md 8, 9), from columns of values in canonical
  * order: each segment between two range starts is reduced once about its own mean, ranges merge their
- * segments. Differences of means are taken exactly, so merging loses nothing. */
+ * segments. Differences of means are taken exactly, or from compensated sums, so that what a range gives does not depend on
+ * the ranges it was computed with: the same snapshot has to give the same bytes. */
 #ifndef PNLCACHE_JOBS_ANALYTICS_MOMENTS_H
 #define PNLCACHE_JOBS_ANALYTICS_MOMENTS_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "jobs/analytics/statistics.h"
 #include "lib/base/money.h"
 
 /* Count, sum and squared distances from the mean of whole numbers. */
@@ -21,10 +23,12 @@ void integer_moments_merge(struct integer_moments *into, const struct integer_mo
 /* The same of doubles, with their extremes. */
 struct float_moments {
     size_t n;
-    double mean, squares, least, most;
+    struct float_sum sum;
+    double squares, least, most;
 };
 void float_moments_of(const double *v, size_t n, struct float_moments *ret_moments);
 void float_moments_merge(struct float_moments *into, const struct float_moments *later);
+double float_moments_mean(const struct float_moments *m); /* NAN of nothing */
 /* metrics.md 6: equal within 1e-12 of the largest size. */
 int float_moments_lack_variance(const struct float_moments *m);
 

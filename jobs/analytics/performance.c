@@ -216,7 +216,7 @@ static double quality(const struct float_moments *r, size_t weight)
 {
     if (r->n < 2 || float_moments_lack_variance(r))
         return NAN;
-    return sqrt((double)weight) * r->mean / sample_deviation(r->squares, r->n);
+    return sqrt((double)weight) * float_moments_mean(r) / sample_deviation(r->squares, r->n);
 }
 
 static void write_quality(const struct performance *p, const struct totals *t, struct json_writer *w)
@@ -236,7 +236,7 @@ static void write_r(const struct performance *p, const struct totals *t, struct 
 {
     const struct performance_sums *s = &p->sums;
 
-    write_float(w, "average_r_multiple", p->r.n == 0 ? NAN : p->r.mean, 6);
+    write_float(w, "average_r_multiple", float_moments_mean(&p->r), 6);
     write_exact(w, "median_r_multiple", &p->median_r, 1, 6);
     write_float(w, "r_multiple_standard_deviation", sample_deviation(p->r.squares, p->r.n), 6);
     write_count(w, "positive_r_multiple_count", s->n_positive_r);
