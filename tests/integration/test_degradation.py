@@ -134,6 +134,7 @@ def test_redis_gone_no_request_fails_and_the_log_says_it_once(servers, db, respo
     os.kill(servers.pid("redis"), signal.SIGKILL)
     for _ in range(50):
         assert trades_in(ask(servers)) == 1
+    wait_until(lambda: readiness(servers)["redis"] == "down", what="the end of Redis to be noticed")  # L1 needs no Redis
     state = readiness(servers)
     assert (state["ready"], state["redis"], state["database"], state["degraded"]) == (True, "down", "ok", True)
     assert state["breakers"]["redis"] in ("open", "probing")
