@@ -1,6 +1,6 @@
 #!/bin/bash
-# check_docs.sh BUILD_DIR: docs/settings.md and conf/pnlcache.conf.example are what the program generates, and every
-# route of the responder's table appears in docs/api.md.
+# check_docs.sh BUILD_DIR: docs/settings.md and conf/pnlcache.conf.example are what the program generates, every
+# route of the responder's table appears in docs/api.md, and every test that docs/reliability.md names exists.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 worker=$1/pnlcache-worker
@@ -17,5 +17,11 @@ routes=$(grep -hoE '"/(api/[^"]*|healthz|readyz|metrics)"' fcgi/router.c | tr -d
 [ -n "$routes" ] || { echo "fcgi/router.c: no route found"; status=1; }
 for route in $routes; do
     grep -qF -- "$route" docs/api.md || { echo "docs/api.md does not mention $route"; status=1; }
+done
+
+names=$(grep -oE '(test|fuzz)_[a-z0-9_]+(\.py)?' docs/reliability.md | grep -v '\.py$' | sort -u)
+for name in $names; do
+    [ -e "tests/fuzz/$name.c" ] || grep -rqE "(def|static void) $name\(" tests --include='*.py' --include='*.c' ||
+        { echo "docs/reliability.md names $name, which no file of tests/ defines"; status=1; }
 done
 exit $status
