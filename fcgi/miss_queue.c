@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/text.h"
+
 #define BUCKETS 1024
 #define LANES 2048 /* users' turns; those who share a lane share its turns */
 
@@ -23,17 +25,9 @@ struct miss_queue {
     struct flight *parked;
 };
 
-static uint32_t hash(const char *bytes, size_t len)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)bytes[i]) * 16777619u;
-    return h;
-}
-
 static struct flight **find(struct miss_queue *q, const struct buf *key)
 {
-    struct flight **p = &q->buckets[hash(key->data, key->len) % BUCKETS];
+    struct flight **p = &q->buckets[text_hash(key->data, key->len) % BUCKETS];
     while (*p && ((*p)->key.len != key->len || memcmp((*p)->key.data, key->data, key->len) != 0))
         p = &(*p)->next_in_bucket;
     return p;
@@ -54,7 +48,7 @@ static void add_to_round(struct miss_queue *q, struct lane *lane)
 static void enqueue(struct miss_queue *q, struct flight *f)
 {
     const char *user_id = f->first->user_id;
-    struct lane *lane = &q->lanes[hash(user_id, strlen(user_id)) % LANES];
+    struct lane *lane = &q->lanes[text_hash(user_id, strlen(user_id)) % LANES];
 
     f->next_queued = NULL;
     if (lane->tail)

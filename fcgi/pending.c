@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "jobs/event.h"
+#include "lib/base/text.h"
 
 #define BUCKETS 1024
 #define MAX_PENDING 100000
@@ -51,18 +52,9 @@ void pending_free(struct pending **pending)
     *pending = NULL;
 }
 
-/* FNV-1a */
-static size_t bucket_of(const char *user_id)
-{
-    uint32_t hash = 2166136261u;
-    for (; *user_id; user_id++)
-        hash = (hash ^ (unsigned char)*user_id) * 16777619u;
-    return hash % BUCKETS;
-}
-
 static struct entry **find(struct pending *pending, const char *user_id)
 {
-    struct entry **p = &pending->buckets[bucket_of(user_id)];
+    struct entry **p = &pending->buckets[text_hash(user_id, strlen(user_id)) % BUCKETS];
     while (*p && strcmp((*p)->user_id, user_id) != 0)
         p = &(*p)->next;
     return p;

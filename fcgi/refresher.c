@@ -6,6 +6,7 @@
 #include "jobs/document_text.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
+#include "lib/base/text.h"
 #include "lib/store/job_stream.h"
 
 #define QUEUE 256
@@ -36,11 +37,7 @@ struct refresher {
 
 static uint64_t hash_key(const struct buf *key)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (size_t i = 0; i < key->len; i++)
-        hash = (hash ^ (unsigned char)key->data[i]) * UINT64_C(1099511628211);
-    return hash;
+    return text_hash(key->data, key->len);
 }
 
 /* The mark of a key in one period; never 0. */

@@ -7,6 +7,7 @@
 #include "fcgi/meter.h"
 #include "fcgi/router.h"
 #include "lib/base/log.h"
+#include "lib/base/text.h"
 
 #define ABSENCES_MAX 64 /* of a user in one CACHE_TTL_NOT_FOUND; below 256 */
 
@@ -214,18 +215,10 @@ enum status responder_new_prober(const struct responder *r, struct redis **ret_r
     return status == STATUS_OK ? new_db(r, true, ret_db, err) : status;
 }
 
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-    return hash;
-}
-
 bool responder_should_touch(struct responder *r, const char *user_id)
 {
-    uint64_t hash = hash_of(user_id), minute = (uint64_t)(clock_monotonic_ms() / 60000 + 1) & 0xffffff;
+    uint64_t hash = text_hash(user_id, strlen(user_id)),
+             minute = (uint64_t)(clock_monotonic_ms() / 60000 + 1) & 0xffffff;
     uint64_t mark = (hash & ~UINT64_C(0xffffff)) | minute;
 
     return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark,
@@ -234,7 +227,7 @@ bool responder_should_touch(struct responder *r, const char *user_id)
 
 bool responder_may_keep_absence(struct responder *r, const char *user_id)
 {
-    _Atomic uint64_t *slot = &r->absences[hash_of(user_id) >> 32 & (RESPONDER_ABSENCE_SLOTS - 1)];
+    _Atomic uint64_t *slot = &r->absences[text_hash(user_id, strlen(user_id)) >> 32 & (RESPONDER_ABSENCE_SLOTS - 1)];
     uint64_t seen = atomic_load(slot), window, next;
 
     if (r->settings->cache_ttl_not_found_s == 0)

@@ -25,15 +25,6 @@ struct choice {
     size_t *table, table_size;
 };
 
-static size_t hash_of(const char *id)
-{
-    size_t hash = 1469598103934665603u;
-
-    for (; *id != '\0'; id++)
-        hash = (hash ^ (unsigned char)*id) * 1099511628211u;
-    return hash;
-}
-
 static enum status choice_init(struct choice *c, size_t max, struct err *err)
 {
     *c = (struct choice){.max = max, .table_size = 2 * max + 1};
@@ -45,7 +36,7 @@ static enum status choice_init(struct choice *c, size_t max, struct err *err)
 /* Takes the id over, or frees it: chosen already, or there is no room. */
 static void choice_add(struct choice *c, char *id)
 {
-    size_t slot = hash_of(id) % c->table_size;
+    size_t slot = text_hash(id, strlen(id)) % c->table_size;
 
     while (c->table[slot] != 0 && strcmp(c->ids[c->table[slot] - 1], id) != 0)
         slot = (slot + 1) % c->table_size;

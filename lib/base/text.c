@@ -123,6 +123,15 @@ void base64url_append(struct buf *out, const void *bytes, size_t len)
     append_sextets(out, bytes, len, base64url_alphabet, false);
 }
 
+uint64_t text_hash(const char *bytes, size_t len)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+
+    for (size_t i = 0; i < len; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
 void hex64_format(uint64_t value, char text[17])
 {
     for (int i = 15; i >= 0; i--) {

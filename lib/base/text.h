@@ -21,6 +21,8 @@ enum status base64url_decode(const char *text, size_t len, struct buf *out) MUST
 void base64_append(struct buf *out, const void *bytes, size_t len);
 void base64url_append(struct buf *out, const void *bytes, size_t len);
 
+/* FNV-1a: for the tables of one process; nobody else sees it. */
+uint64_t text_hash(const char *bytes, size_t len);
 void hex64_format(uint64_t value, char text[17]); /* 16 lower-case digits and a NUL */
 
 /* Percent-decodes `len` bytes ('+' means space when `plus_is_space`). STATUS_INVALID: a '%' that is
