@@ -28,7 +28,8 @@ enum next_step handle_readiness(struct handler_context *context, struct exchange
     (void)route;
     buf_clear(body);
     json_init(&w, body);
-    bool ready = health_write(context->responder->health, local_cache_state_name(context->responder->local), &w);
+    const struct responder *r = context->responder;
+    bool ready = health_write(r->health, local_cache_state_name(r->local), pending_count(r->pending), &w);
     response_begin(&x->response, &x->request, ready ? 200 : 503);
     response_header(&x->response, "Cache-Control", "no-store");
     if (!ready)

@@ -221,7 +221,7 @@ static void write_breakers(const struct health *h, struct json_writer *w)
     json_object_end(w);
 }
 
-bool health_write(const struct health *h, const char *l1, struct json_writer *w)
+bool health_write(const struct health *h, const char *l1, size_t n_pending, struct json_writer *w)
 {
     bool redis = health_redis_is_up(h), database = health_database_is_up(h);
     bool stores_refused = redis && atomic_load(&h->stores_refused);
@@ -239,6 +239,8 @@ bool health_write(const struct health *h, const char *l1, struct json_writer *w)
     json_bool(w, !database || (h->redis_enabled && !redis) || stores_refused);
     json_key(w, "stores_refused");
     json_bool(w, stores_refused);
+    json_key(w, "pending_invalidations");
+    json_int(w, (int64_t)n_pending);
     write_breakers(h, w);
     json_key(w, "version");
     json_string(w, PNLCACHE_VERSION);

@@ -89,6 +89,11 @@ bool pending_covers(struct pending *pending, const char *user_id)
     return covers;
 }
 
+size_t pending_count(const struct pending *pending)
+{
+    return atomic_load(&pending->n);
+}
+
 /* Copies of entries, from *bucket on, whole buckets until there are about CHUNK; moves *bucket on. */
 static size_t copy_entries(struct pending *pending, size_t *bucket, struct entry **ret_entries)
 {

@@ -239,9 +239,11 @@ def test_redis_that_became_a_replica_is_not_used(servers, db, responder):
         assert tell(servers).status == 202
         assert outbox_rows(db) == before + 1
         assert trades_in(ask(servers)) == 2
+        assert readiness(servers)["pending_invalidations"] == 1
     finally:
         servers.redis("REPLICAOF", "NO", "ONE")
     check_all_works(servers)
+    wait_until(lambda: readiness(servers)["pending_invalidations"] == 0, what="the invalidation to be carried out")
     assert trades_in(ask(servers)) == 2
 
 
