@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct redis_tls {
@@ -125,10 +126,12 @@ static void tls_close(struct redis_transport *transport)
 static bool expect_host(SSL *ssl, const char *host)
 {
     unsigned char address[16];
+    char name[256]; /* a macro of OpenSSL wants it writable */
 
     if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
-    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+    return SSL_set1_host(ssl, host) == 1 && snprintf(name, sizeof name, "%s", host) < (int)sizeof name &&
+           SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
 static enum status explain_handshake(SSL *ssl, struct err *err)
