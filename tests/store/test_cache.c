@@ -363,6 +363,24 @@ static void test_store_of_a_large_body_is_packed(void **state)
     buf_release(&out);
 }
 
+/* CACHE_MAX_VALUE, here 100,000, is about what is stored, not about what it unpacks to. */
+static void test_store_over_the_size_limit_stores_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static char body[120001];
+    uint32_t random = 1;
+
+    memset(body, 'a', sizeof body - 1);
+    assert_int_equal(store(f, body, 0, 0).status, STATUS_OK);
+    for (size_t i = 0; i < sizeof body - 1; i++) {
+        random = random * 1664525 + 1013904223;
+        body[i] = (char)(1 + (random >> 24) % 255);
+    }
+    assert_int_equal(command(f, "DEL", f->key, NULL, NULL), 1);
+    assert_int_equal(store(f, body, 0, 0).status, STATUS_LIMIT);
+    assert_int_equal(look(f).verdict, CACHE_MISS_ABSENT);
+}
+
 static void test_store_over_maxmemory_is_refused_but_invalidation_works(void **state)
 {
     struct fixture *f = *state;
@@ -494,6 +512,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_store_to_another_instance_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_of_what_is_not_found_is_a_value_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_of_a_large_body_is_packed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_store_over_the_size_limit_stores_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_over_maxmemory_is_refused_but_invalidation_works, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_after_erasure_during_compute_stores_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_of_an_erased_user_stores_nothing_for_a_day, set_up, tear_down),
