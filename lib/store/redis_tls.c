@@ -167,12 +167,14 @@ enum status redis_tls_wrap(const struct redis_tls *tls, const char *host, int64_
                            struct redis_transport **transport, struct err *err)
 {
     struct tls_transport *t = calloc(1, sizeof *t);
-    SSL *ssl = SSL_new(tls->context);
+    SSL *ssl = t != NULL ? SSL_new(tls->context) : NULL;
     enum status status;
 
-    if (t == NULL || ssl == NULL)
-        status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    else if (SSL_set_fd(ssl, (*transport)->fd) != 1 || !expect_host(ssl, host))
+    if (ssl == NULL) {
+        free(t);
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    }
+    if (SSL_set_fd(ssl, (*transport)->fd) != 1 || !expect_host(ssl, host))
         status = fail_openssl(err, STATUS_INTERNAL, "TLS");
     else
         status = shake_hands(ssl, (*transport)->fd, deadline_ms, err);
