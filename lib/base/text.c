@@ -99,7 +99,7 @@ enum status base64url_decode(const char *text, size_t len, struct buf *out)
     return decode_sextets(text, len, base64url_alphabet, out);
 }
 
-static void append_sextets(struct buf *out, const void *bytes, size_t len, const char *alphabet, bool pad)
+void base64url_append(struct buf *out, const void *bytes, size_t len)
 {
     const unsigned char *in = bytes;
 
@@ -107,20 +107,10 @@ static void append_sextets(struct buf *out, const void *bytes, size_t len, const
         size_t have = len - i < 3 ? len - i : 3;
         unsigned group =
             (unsigned)in[i] << 16 | (have > 1 ? (unsigned)in[i + 1] << 8 : 0) | (have > 2 ? in[i + 2] : 0u);
-        char text[4] = {alphabet[group >> 18], alphabet[group >> 12 & 63], have > 1 ? alphabet[group >> 6 & 63] : '=',
-                        have > 2 ? alphabet[group & 63] : '='};
-        buf_append(out, text, pad ? 4 : have + 1);
+        char text[4] = {base64url_alphabet[group >> 18], base64url_alphabet[group >> 12 & 63],
+                        base64url_alphabet[group >> 6 & 63], base64url_alphabet[group & 63]};
+        buf_append(out, text, have + 1);
     }
-}
-
-void base64_append(struct buf *out, const void *bytes, size_t len)
-{
-    append_sextets(out, bytes, len, base64_alphabet, true);
-}
-
-void base64url_append(struct buf *out, const void *bytes, size_t len)
-{
-    append_sextets(out, bytes, len, base64url_alphabet, false);
 }
 
 uint64_t text_hash(const char *bytes, size_t len)

@@ -18,7 +18,6 @@ bool utf8_is_valid(const char *bytes, size_t len);
  * wrong alphabet, wrong padding and non-zero trailing bits are STATUS_INVALID. Output is appended. */
 enum status base64_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
 enum status base64url_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
-void base64_append(struct buf *out, const void *bytes, size_t len);
 void base64url_append(struct buf *out, const void *bytes, size_t len);
 
 /* FNV-1a: for the tables of one process; nobody else sees it. */

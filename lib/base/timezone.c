@@ -542,11 +542,6 @@ struct timezone_span timezone_span_at(const struct timezone *zone, struct instan
     return span;
 }
 
-int32_t timezone_offset_seconds(const struct timezone *zone, struct instant t)
-{
-    return stretch_at(zone, floor_divide(t.us, US_PER_SECOND)).offset;
-}
-
 struct local_time timezone_to_local(const struct timezone *zone, struct instant t)
 {
     int64_t second = floor_divide(t.us, US_PER_SECOND), local, days;

@@ -23,7 +23,6 @@ struct local_time {
     int32_t utc_offset_seconds;
 };
 
-int32_t timezone_offset_seconds(const struct timezone *zone, struct instant t);
 struct local_time timezone_to_local(const struct timezone *zone, struct instant t);
 
 /* A half-open stretch [from, to) with one offset, for hot loops that convert ascending instants. */

@@ -278,8 +278,3 @@ void json_double(struct json_writer *w, double value, int decimals)
         whole += 1;
     put_number(w, value < 0, (uint64_t)whole, decimals);
 }
-
-void json_raw(struct json_writer *w, const char *bytes, size_t len)
-{
-    put_value(w, bytes, len);
-}

@@ -45,7 +45,5 @@ void json_decimal(struct json_writer *w, wide_int value, int scale, int decimals
 void json_ratio(struct json_writer *w, wide_int numerator, wide_int denominator, int decimals);
 /* Class F values of metrics.md 4.2; decimals 0..18. */
 void json_double(struct json_writer *w, double value, int decimals);
-/* Bytes that are already one JSON value. */
-void json_raw(struct json_writer *w, const char *bytes, size_t len);
 
 #endif

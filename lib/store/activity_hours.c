@@ -21,7 +21,8 @@ int activity_hour_of_week(struct instant t)
     return (int)(hours % ACTIVITY_HOURS);
 }
 
-double activity_weight(struct instant t)
+/* What a minute seen at `t` adds. */
+static double activity_weight(struct instant t)
 {
     return exp2((double)(t.us - WEIGHTS_FROM_US) / (double)DOUBLING_US);
 }

@@ -13,8 +13,6 @@
 
 /* 0..167. */
 int activity_hour_of_week(struct instant t);
-/* What a minute seen at `t` adds. */
-double activity_weight(struct instant t);
 
 /* Appends the commands that note a user seen now, at most once a minute for each: two replies, for the caller to flush. */
 enum status activity_hours_append_note(const struct cache *cache, struct redis *redis, const char *user_id,

@@ -66,8 +66,6 @@ enum status db_execute(struct db *db, const char *sql, struct err *err) MUST_CHE
 void db_result_free(struct db_result **result);
 size_t db_result_rows(const struct db_result *result);
 size_t db_result_columns(const struct db_result *result);
-/* Rows touched by INSERT, UPDATE, DELETE. */
-int64_t db_result_affected(const struct db_result *result);
 
 /* One binary field, borrowed until the result is freed (or, from COPY, until the next row). */
 struct db_field {

@@ -163,11 +163,6 @@ size_t db_result_columns(const struct db_result *result)
     return (size_t)PQnfields(result->pg);
 }
 
-int64_t db_result_affected(const struct db_result *result)
-{
-    return strtoll(PQcmdTuples(result->pg), NULL, 10);
-}
-
 struct db_field db_result_field(const struct db_result *result, size_t row, size_t column)
 {
     int r = (int)row, c = (int)column;

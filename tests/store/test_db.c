@@ -130,20 +130,6 @@ static void test_execute_first_failure_counts(void **state)
     db_free(&db);
 }
 
-static void test_affected_counts_touched_rows(void **state)
-{
-    struct db_result *result = NULL;
-    struct db *db = open_owner();
-
-    (void)state;
-    assert_status(db_execute(db, "CREATE TEMP TABLE t AS SELECT g FROM generate_series(1, 9) g", &err), STATUS_OK,
-                  &err);
-    assert_status(db_query(db, "", "DELETE FROM pg_temp.t WHERE g <= 4", 0, NULL, &result, &err), STATUS_OK, &err);
-    assert_int_equal(db_result_affected(result), 4);
-    db_result_free(&result);
-    db_free(&db);
-}
-
 static void test_session_settings_are_pinned(void **state)
 {
     static const struct {
@@ -523,7 +509,6 @@ int main(void)
         cmocka_unit_test(test_query_ten_megabytes_both_ways),
         cmocka_unit_test(test_query_failures_have_their_status_and_keep_the_connection),
         cmocka_unit_test(test_execute_first_failure_counts),
-        cmocka_unit_test(test_affected_counts_touched_rows),
         cmocka_unit_test(test_session_settings_are_pinned),
         cmocka_unit_test(test_read_only_refuses_writes),
         cmocka_unit_test(test_notices_are_silent),

@@ -84,9 +84,6 @@ static void test_base64_vectors_of_the_rfc(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         buf_clear(&out);
-        base64_append(&out, cases[i][0], strlen(cases[i][0]));
-        assert_string_equal(out.data, cases[i][1]);
-        buf_clear(&out);
         assert_int_equal(base64_decode(cases[i][1], strlen(cases[i][1]), &out), STATUS_OK);
         assert_string_equal(out.data, cases[i][0]);
     }
@@ -102,12 +99,6 @@ static void test_base64_every_length_round_trips(void **state)
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(i * 37 + 251);
     for (size_t len = 0; len < sizeof bytes; len++) {
-        buf_clear(&text);
-        buf_clear(&back);
-        base64_append(&text, bytes, len);
-        assert_int_equal(base64_decode(text.data, text.len, &back), STATUS_OK);
-        assert_int_equal(back.len, len);
-        assert_memory_equal(back.data, bytes, len);
         buf_clear(&text);
         buf_clear(&back);
         base64url_append(&text, bytes, len);
