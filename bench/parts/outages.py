@@ -1,5 +1,4 @@
-"""Hits beside misses that wait, answers without Redis, and how soon an outage is over. Parts of bench.py, which passes on what
-is to be said and the figures."""
+"""Hits beside misses that wait, answers without Redis, and how soon an outage is over."""
 import collections
 import itertools
 import os
@@ -12,13 +11,10 @@ import time
 import psycopg2
 from fastcgi_client import Client, request
 from harness import BUILD, Daemon, token, wait_until
+
+from common import HIT_PATH, HIT_USER, ROUNDS, SECONDS, USERS, figure, part, say
 from open_loop import OpenLoop, percentile_ms
 
-ROUNDS = int(os.environ.get("ROUNDS", 5))
-SECONDS = int(os.environ.get("SECONDS", 3))
-USERS = int(os.environ.get("USERS", 1000))
-HIT_PATH = "/api/analytics/core?time_range=30d"
-HIT_USER = "bench-0001"
 HIT_RATE = 1000  # requests a second: far from what a core can do, so that times are not those of a queue
 
 
@@ -83,7 +79,8 @@ class WaitingMisses:
         assert all(status == 200 for status, _ in self.answers)
 
 
-def slow_db(servers, say, figure):
+@part("slow_db", 120)
+def bench_slow_db(servers):
     """Hits while 1,000 misses wait for a database whose table is locked."""
     say(f"hits at {HIT_RATE}/s, alone and while 1000 misses wait for a locked table")
     subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", "--user", HIT_USER], env=servers.settings(), check=True)
@@ -109,7 +106,8 @@ def by_status(results):
     return groups
 
 
-def degraded(servers, say, figure):
+@part("degraded", 130)
+def bench_degraded(servers):
     """Without Redis: documents that the database can bear, and more than it can."""
     rate, n = 2000, 20000
     say(f"without Redis: 200 documents in turn, then {n} at {rate}/s")
@@ -157,7 +155,8 @@ def is_computed(answer):
     return answer.status == 200
 
 
-def recovery(servers, say, figure):
+@part("recovery", 140)
+def bench_recovery(servers):
     """From the end of an outage (a hung Redis goes on, PostgreSQL accepts connections) to the first answer that needs the server."""
     say("recovery from a Redis that hung and from a PostgreSQL that was gone, each for 3 s")
     redis, database = [], []
