@@ -130,7 +130,8 @@ def test_one_trade(web, responder, journal, db):
         assert document(answer, 404)["error"] == "there is no such trade"
         assert answer.headers["cache-control"] == "no-store"
     add_stock(db, "bob", 2)
-    assert data(web.get(TRADE + "?trade_id=2&trade_type=stock", "bob"))["net_pnl"] == 100, "a 404 is not cached"
+    assert web.trade_event("bob").status == 202
+    assert data(web.get(TRADE + "?trade_id=2&trade_type=stock", "bob"))["net_pnl"] == 100, "a 404 ends with the user's next event"
 
 
 def test_one_symbol_in_any_spelling(web, responder, journal):
