@@ -17,13 +17,16 @@ packages_of() {
         echo gcc libc6-dev make pkg-config libfcgi-dev libpq-dev libhiredis-dev libcjson-dev libssl-dev libdeflate-dev \
             libxxhash-dev libjs-chart.js postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl python3
         ;;
-    test) echo libcmocka-dev python3-pytest python3-psycopg2 python3-redis python3-websockets pgbouncer apache2-bin jq locales nodejs openssl prometheus shellcheck systemd "$(browser_packages)" ;;
+    test)
+        echo libcmocka-dev python3-pytest python3-psycopg2 python3-redis python3-websockets pgbouncer apache2-bin libapache2-mod-fcgid \
+            lighttpd caddy jq locales nodejs openssl prometheus shellcheck systemd "$(browser_packages)"
+        ;;
     bench) echo wrk webdis python3-psycopg2 python3-redis strace valgrind ;;
     lint) echo clang clang-tidy clang-format libclang-rt-dev cppcheck shellcheck mandoc ;;
     *) echo "install_packages: there is no set '$1' (run, test, bench, lint)" >&2 && exit 2 ;;
     esac
 }
-SERVICES='nginx redis-server postgresql pgbouncer webdis' # that the packages above bring
+SERVICES='nginx redis-server postgresql pgbouncer webdis lighttpd caddy prometheus' # that the packages above bring
 
 fail() {
     printf 'install_packages: %s\n' "$*" >&2
