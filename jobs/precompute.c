@@ -284,14 +284,17 @@ static enum status compute_stream(struct precompute *p, struct document_batch *b
     enum status status = STATUS_OK;
     size_t n = 0;
 
-    if (users == NULL || ids == NULL)
-        status = err_fail(err, STATUS_NO_MEMORY, "no memory for a batch of %zu users", b->n);
-    for (size_t i = 0; i < b->n && status == STATUS_OK; i++)
+    if (users == NULL || ids == NULL) {
+        free(users);
+        free(ids);
+        return err_fail(err, STATUS_NO_MEMORY, "no memory for a batch of %zu users", b->n);
+    }
+    for (size_t i = 0; i < b->n; i++)
         if (user_documents_count_due(&b->users[i]) > 0 && user_documents_needs(&b->users[i]) == needs) {
             ids[n] = b->users[i].user_id;
             users[n++] = &b->users[i];
         }
-    if (status == STATUS_OK && n > 0)
+    if (n > 0)
         status = trade_reader_open(p->options.db, n, ids, snapshot->as_of, &reader, err);
     if (status == STATUS_OK && (needs & DOCUMENT_NEEDS_DETAILS) != 0 && n > 0)
         trade_reader_keep_details(reader);

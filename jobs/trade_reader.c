@@ -159,7 +159,7 @@ void trade_reader_keep_details(struct trade_reader *reader)
 enum status trade_reader_finish(struct trade_reader *reader, struct err *err)
 {
     const struct journal *journal;
-    const char *id;
+    const char *id = "";
     enum status status = trade_reader_next(reader, &id, &journal, err);
 
     if (status == STATUS_OK)

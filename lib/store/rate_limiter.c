@@ -2,6 +2,7 @@
  * a subject; what was taken since then is added to it again. */
 #include "lib/store/rate_limiter.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,7 @@ static int64_t end_talk(struct rate_limiter *l, const struct talk *talk, const s
     struct rate_state shared;
     int64_t admitted = talk->asked;
 
+    assert(slot != NULL);
     slot->in_flight--;
     if (reply != NULL && read_answer(reply, &admitted, &shared)) {
         slot->view = shared;
