@@ -346,20 +346,21 @@ def test_sigterm_finishes_the_job_in_flight(servers, db, start_worker, run_worke
 
 def test_sigterm_gives_a_stuck_job_back(servers, db, start_worker, run_worker):
     add_stock(db, "ann", 1)
-    worker = start_worker(STOP_TIMEOUT="1")
+    worker = start_worker(STOP_TIMEOUT="4")
     wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
     blocker = psycopg2.connect(servers.owner_url)
-    with blocker.cursor() as cursor:
-        cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
-    execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('ann', 5000)")
-    wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
-    worker.expected_end = True
-    worker.signal(signal.SIGTERM)
-    assert worker.process.wait(30) == 0
-    state = queue(run_worker)
-    assert state["depth"] == 1 and state["in_flight"] == 0
-    blocker.rollback()
-    blocker.close()
+    try:
+        with blocker.cursor() as cursor:
+            cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
+        execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('ann', 5000)")
+        wait_until(lambda: execute(db, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+        worker.expected_end = True
+        worker.signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+        state = queue(run_worker)
+        assert state["depth"] == 1 and state["in_flight"] == 0, worker.log()
+    finally:
+        blocker.close()
     start_worker()
     wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
 
