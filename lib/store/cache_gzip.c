@@ -1,9 +1,10 @@
 /* Gzip of stored bodies. Compressors are large, so each thread keeps one. */
 #include <libdeflate.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "lib/store/cache.h"
+#include "lib/store/cache_internal.h"
 
 /* Level 1: our documents are a few kilobytes of short fields, for which a higher level's search finds next to
  * nothing; level 6 takes twice the time for 3 % fewer bytes (docs/benchmarks.md). */
@@ -73,6 +74,46 @@ bool cache_compress(const char *bytes, size_t len, struct buf *out)
     out->len += n;
     out->data[out->len] = '\0';
     return true;
+}
+
+/* len 0: is kept as it is. */
+struct packed_body {
+    const struct cache_body *body;
+    size_t offset, len;
+};
+
+enum status packed_bodies_init(struct packed_bodies *packed, size_t n)
+{
+    buf_init(&packed->bytes);
+    packed->n_slots = 2 * n;
+    packed->slots = calloc(packed->n_slots, sizeof *packed->slots);
+    return packed->slots != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+void packed_bodies_release(struct packed_bodies *packed)
+{
+    buf_release(&packed->bytes);
+    free(packed->slots);
+}
+
+static bool same_bytes(const struct cache_body *a, const struct cache_body *b)
+{
+    return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+bool packed_bodies_find(struct packed_bodies *packed, const struct cache_body *body, uint64_t sum,
+                        const char **ret_bytes, size_t *ret_len)
+{
+    struct packed_body *slot = &packed->slots[sum % packed->n_slots];
+
+    if (slot->body == NULL || !same_bytes(slot->body, body)) {
+        *slot = (struct packed_body){.body = body, .offset = packed->bytes.len};
+        if (cache_compress(body->bytes, body->len, &packed->bytes))
+            slot->len = packed->bytes.len - slot->offset;
+    }
+    *ret_bytes = packed->bytes.data + slot->offset;
+    *ret_len = slot->len;
+    return slot->len > 0;
 }
 
 /* The last four bytes of a gzip member: the size it unpacks to. */

@@ -39,6 +39,21 @@ static inline size_t cache_count_tags(const struct cache_tags *tags, bool shared
         n += tags->tags[i].shared == shared;
     return n;
 }
+/* The gzip of the bodies stored by one call, so that equal ones are compressed once: users without options have the same
+ * option documents as one another, a third of a batch. */
+struct packed_bodies {
+    struct buf bytes;
+    size_t n_slots;
+    struct packed_body *slots;
+};
+
+/* For n bodies, which stay where they are until the release. */
+enum status packed_bodies_init(struct packed_bodies *packed, size_t n) MUST_CHECK;
+void packed_bodies_release(struct packed_bodies *packed);
+/* The gzip of `body`, whose bytes have this sum, until the next call; false: keep identity. */
+bool packed_bodies_find(struct packed_bodies *packed, const struct cache_body *body, uint64_t sum,
+                        const char **ret_bytes, size_t *ret_len);
+
 /* Appends a PUBLISH on pnlcache:updated for each user whose documents change with these stores; stores of one user are
  * adjacent. */
 void cache_append_announcements(const struct cache *cache, struct redis *redis, const struct cache_store *stores,

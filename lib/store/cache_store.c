@@ -163,28 +163,29 @@ static void append_set(struct redis *redis, const struct cache_store *store, con
     redis_append(redis, 5, set, lengths);
 }
 
-static enum status build_value(const struct cache *cache, struct cache_store *store, struct buf *value)
+static enum status build_value(const struct cache *cache, struct packed_bodies *packed, struct cache_store *store,
+                               struct buf *value)
 {
     const struct cache_body *body = store->body;
-    struct buf packed = BUF_INIT;
-    const char *bytes = body->bytes;
+    const char *bytes = body->bytes, *gzip;
+    size_t gzip_len;
     enum status status;
 
-    if (!body->not_found && cache_compress(body->bytes, body->len, &packed)) {
-        bytes = packed.data;
+    if (!body->not_found && packed_bodies_find(packed, body, store->header.body_sum, &gzip, &gzip_len)) {
+        bytes = gzip;
         store->header.encoding = CACHE_GZIP;
-        store->header.body_size = packed.len;
-        store->header.body_sum = XXH3_64bits(packed.data, packed.len);
+        store->header.body_size = gzip_len;
+        store->header.body_sum = XXH3_64bits(gzip, gzip_len);
     }
     (void)buf_reserve(value, cache_header_width(store->tags) + store->header.body_size);
     cache_header_append(value, &store->header);
     buf_append(value, bytes, store->header.body_size);
     status = buf_status(value);
-    buf_release(&packed);
     return status == STATUS_OK && value->len > cache->max_value ? STATUS_LIMIT : status;
 }
 
-static enum status append_write(struct cache *cache, struct redis *redis, size_t look, struct cache_store *store)
+static enum status append_write(struct cache *cache, struct redis *redis, struct packed_bodies *packed, size_t look,
+                                struct cache_store *store)
 {
     struct buf value = BUF_INIT;
     char ttl_ms[24];
@@ -203,7 +204,7 @@ static enum status append_write(struct cache *cache, struct redis *redis, size_t
             redis_append_words(redis, "PEXPIRE", store->key, ttl_ms, NULL);
         }
     } else {
-        status = build_value(cache, store, &value);
+        status = build_value(cache, packed, store, &value);
         if (status == STATUS_OK)
             append_set(redis, store, &value, ttl_ms);
     }
@@ -249,8 +250,8 @@ static bool is_erased(const struct redis_reply *reply)
     return redis_reply_type_of(reply) != REDIS_INTEGER || redis_reply_integer(reply) != 0;
 }
 
-static enum status write_all(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
-                             struct err *err)
+static enum status write_all(struct cache *cache, struct redis *redis, struct packed_bodies *packed,
+                             struct cache_store *stores, size_t n, struct err *err)
 {
     char instance[REDIS_INSTANCE_SIZE];
     const char *user = "";
@@ -267,7 +268,7 @@ static enum status write_all(struct cache *cache, struct redis *redis, struct ca
         if (begins_user(&stores[i], &user))
             erased = is_erased(redis_reply_at(redis, reply++));
         if (!(erased && user[0] != '\0') && strcmp(stores[i].epochs->instance, instance) == 0) {
-            stores[i].status = append_write(cache, redis, reply, &stores[i]);
+            stores[i].status = append_write(cache, redis, packed, reply, &stores[i]);
         } else {
             stores[i].status = STATUS_CONFLICT;
             cache_describe(cache, &stores[i], instance, &stores[i].header);
@@ -289,10 +290,15 @@ static enum status write_all(struct cache *cache, struct redis *redis, struct ca
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err)
 {
-    enum status status = look(cache, redis, stores, n, err);
+    struct packed_bodies packed;
+    enum status status = packed_bodies_init(&packed, n);
 
+    if (status != STATUS_OK)
+        status = err_fail(err, status, "no memory for values to be stored");
+    else
+        status = look(cache, redis, stores, n, err);
     if (status == STATUS_OK)
-        status = write_all(cache, redis, stores, n, err);
+        status = write_all(cache, redis, &packed, stores, n, err);
     else
         for (size_t i = 0; i < n; i++)
             cache_describe(cache, &stores[i], "", &stores[i].header);
@@ -301,5 +307,6 @@ enum status cache_store_many(struct cache *cache, struct redis *redis, struct ca
             stores[i].status = status;
         count_store(cache, &stores[i]);
     }
+    packed_bodies_release(&packed);
     return status;
 }

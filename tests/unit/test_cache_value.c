@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "lib/store/cache.h"
+#include "lib/store/cache_internal.h"
 
 #define INSTANCE "0123456789abcdef0123456789abcdef01234567"
 
@@ -140,6 +140,59 @@ static void test_cache_compress_keeps_what_does_not_shrink(void **state)
     buf_release(&out);
 }
 
+static void assert_packed_is(struct packed_bodies *packed, const struct cache_body *body, uint64_t sum)
+{
+    struct cache_header header = {.encoding = CACHE_GZIP};
+    struct buf out = BUF_INIT;
+    const char *gzip;
+
+    assert_true(packed_bodies_find(packed, body, sum, &gzip, &header.body_size));
+    assert_int_equal(cache_body_unpack(&header, gzip, 100000, &out), STATUS_OK);
+    assert_int_equal(out.len, body->len);
+    assert_memory_equal(out.data, body->bytes, body->len);
+    buf_release(&out);
+}
+
+static void test_packed_bodies_of_one_sum_are_told_apart_by_their_bytes(void **state)
+{
+    char first[2000], second[2000], longer[2001];
+    const struct cache_body bodies[] = {{.bytes = first, .len = sizeof first},
+                                        {.bytes = second, .len = sizeof second},
+                                        {.bytes = longer, .len = sizeof longer}};
+    struct packed_bodies packed;
+
+    (void)state;
+    memset(first, 'x', sizeof first);
+    memset(second, 'x', sizeof second);
+    memset(longer, 'x', sizeof longer);
+    second[sizeof second - 1] = 'y';
+    assert_int_equal(packed_bodies_init(&packed, 3), STATUS_OK);
+    for (int i = 0; i < 12; i++)
+        assert_packed_is(&packed, &bodies[i % 3], 42);
+    packed_bodies_release(&packed);
+}
+
+static void test_packed_bodies_compress_equal_bodies_once(void **state)
+{
+    char text[2000], same[2000], small[] = "{}";
+    const struct cache_body body = {.bytes = text, .len = sizeof text}, again = {.bytes = same, .len = sizeof same},
+                            short_one = {.bytes = small, .len = 2};
+    struct packed_bodies packed;
+    const char *gzip;
+    size_t len, used;
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    memset(same, 'x', sizeof same);
+    assert_int_equal(packed_bodies_init(&packed, 3), STATUS_OK);
+    assert_packed_is(&packed, &body, 42);
+    used = packed.bytes.len;
+    assert_packed_is(&packed, &again, 42);
+    assert_int_equal(packed.bytes.len, used);
+    assert_false(packed_bodies_find(&packed, &short_one, 7, &gzip, &len));
+    packed_bodies_release(&packed);
+}
+
 #define TTL_S 1000
 
 /* How many seconds from now a value of this key would expire, its range ending in valid_for_s. */
@@ -185,6 +238,8 @@ int main(void)
         cmocka_unit_test(test_cache_header_survives_the_round_trip_and_no_change_of_a_byte_reads_the_same),
         cmocka_unit_test(test_cache_body_unpack_refuses_damaged_gzip),
         cmocka_unit_test(test_cache_compress_keeps_what_does_not_shrink),
+        cmocka_unit_test(test_packed_bodies_of_one_sum_are_told_apart_by_their_bytes),
+        cmocka_unit_test(test_packed_bodies_compress_equal_bodies_once),
         cmocka_unit_test(test_cache_describe_spreads_expiry_over_a_tenth_of_the_ttl),
     };
 
