@@ -15,37 +15,16 @@
 #include "tests/support/assert_status.h"
 #include "tests/support/redis_cache.h"
 
-struct fixture {
-    struct settings settings;
-    struct cache *cache;
-    struct redis *redis;
-};
-
-static char prefix[] = "ah:";
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    static char prefix[] = "ah:";
 
-    assert_non_null(f);
-    f->settings = (struct settings){.key_prefix = prefix,
-                                    .cache_ttl_epoch_s = 3600,
-                                    .cache_max_value = 100000,
-                                    .cache_ttl_analytics_s = 900,
-                                    .active_window_s = 604800,
-                                    .warm_users = 4};
-    redis_cache_open(&f->settings, &f->cache, &f->redis);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    clock_clear_override();
-    redis_cache_close(&f->cache, &f->redis);
-    free(f);
+    (void)redis_cache_set_up(state, &(const struct settings){.key_prefix = prefix,
+                                                             .cache_ttl_epoch_s = 3600,
+                                                             .cache_max_value = 100000,
+                                                             .cache_ttl_analytics_s = 900,
+                                                             .active_window_s = 604800,
+                                                             .warm_users = 4});
     return 0;
 }
 
@@ -57,7 +36,7 @@ static struct instant at(const char *text)
     return t;
 }
 
-static void note(struct fixture *f, const char *user, const char *when, int minutes)
+static void note(struct redis_cache *f, const char *user, const char *when, int minutes)
 {
     struct err err = {0};
 
@@ -81,7 +60,7 @@ static const char *join(char **ids, size_t n)
     return text;
 }
 
-static const char *likely(struct fixture *f, const char *when, size_t max)
+static const char *likely(struct redis_cache *f, const char *when, size_t max)
 {
     struct err err = {0};
     char **ids = NULL;
@@ -102,7 +81,7 @@ static void test_hour_of_week_begins_on_monday(void **state)
 
 static void test_likely_are_those_of_this_hour_of_the_week(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     note(f, "monday", "2025-06-02T09:30:00Z", 5);
     note(f, "tuesday", "2025-06-03T09:30:00Z", 5);
@@ -116,7 +95,7 @@ static void test_likely_are_those_of_this_hour_of_the_week(void **state)
 /* As the hour passes, who comes in the next one counts for more; the last hour of the week is followed by the first. */
 static void test_likely_move_on_to_the_next_hour(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     note(f, "late", "2025-06-08T23:30:00Z", 4);
     note(f, "early", "2025-06-09T00:30:00Z", 4);
@@ -129,7 +108,7 @@ static void test_likely_move_on_to_the_next_hour(void **state)
 
 static void test_weights_halve_every_four_weeks(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     note(f, "old", "2025-05-05T09:30:00Z", 3);
     note(f, "new", "2025-06-02T09:30:00Z", 2);
@@ -140,7 +119,7 @@ static void test_weights_halve_every_four_weeks(void **state)
 
 static void test_prune_and_forget(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct err err = {0};
     int64_t n = 0;
 
@@ -154,7 +133,7 @@ static void test_prune_and_forget(void **state)
     assert_string_equal(likely(f, "2025-06-09T09:00:00Z", 10), "ann");
 }
 
-static void visit(struct fixture *f, const char *user, const char *when)
+static void visit(struct redis_cache *f, const char *user, const char *when)
 {
     struct err err = {0};
 
@@ -165,7 +144,7 @@ static void visit(struct fixture *f, const char *user, const char *when)
 /* Present first, then likely, then recent; each once, at most WARM_USERS. */
 static void test_warm_choose_orders_present_likely_recent(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct err err = {0};
     char **ids = NULL;
     size_t n = 0;
@@ -187,11 +166,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hour_of_week_begins_on_monday),
-        cmocka_unit_test_setup_teardown(test_likely_are_those_of_this_hour_of_the_week, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_likely_move_on_to_the_next_hour, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_weights_halve_every_four_weeks, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_prune_and_forget, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_warm_choose_orders_present_likely_recent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_likely_are_those_of_this_hour_of_the_week, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_likely_move_on_to_the_next_hour, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_weights_halve_every_four_weeks, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_prune_and_forget, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_warm_choose_orders_present_likely_recent, set_up, redis_cache_tear_down),
     };
 
     return cmocka_run_group_tests_name("activity_hours", tests, NULL, NULL);

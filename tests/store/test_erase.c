@@ -16,37 +16,21 @@
 #include "tests/support/assert_status.h"
 #include "tests/support/redis_cache.h"
 
-struct fixture {
-    struct cache *cache;
-    struct redis *redis;
-};
 static struct err err;
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    char prefix[] = "er.ase:";
-    struct settings settings = {.key_prefix = prefix, .cache_ttl_epoch_s = 3600, .cache_max_value = 100000};
+    static char prefix[] = "er.ase:";
+    const struct settings settings = {.key_prefix = prefix, .cache_ttl_epoch_s = 3600, .cache_max_value = 100000};
+    struct redis_cache *f = redis_cache_set_up(state, &settings);
     const struct redis_reply *reply;
 
-    assert_non_null(f);
-    redis_cache_open(&settings, &f->cache, &f->redis);
     OK(redis_command(f->redis, &reply, &err, "CONFIG", "SET", "maxmemory-policy", "noeviction", NULL));
     OK(job_stream_prepare(f->cache, f->redis, &err));
-    *state = f;
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    redis_cache_close(&f->cache, &f->redis);
-    free(f);
-    return 0;
-}
-
-static int64_t number(struct fixture *f, const char *a, const char *b, const char *c)
+static int64_t number(struct redis_cache *f, const char *a, const char *b, const char *c)
 {
     const struct redis_reply *reply;
 
@@ -54,14 +38,14 @@ static int64_t number(struct fixture *f, const char *a, const char *b, const cha
     return redis_reply_integer(reply);
 }
 
-static void put(struct fixture *f, const char *key)
+static void put(struct redis_cache *f, const char *key)
 {
     const struct redis_reply *reply;
 
     OK(redis_command(f->redis, &reply, &err, "SET", key, "x", NULL));
 }
 
-static void erase(struct fixture *f, const char *user_id, size_t expected_keys)
+static void erase(struct redis_cache *f, const char *user_id, size_t expected_keys)
 {
     static const struct cache_tags stocks = {1, {{"stocks", false}}};
     struct cache_invalidation one = {.user_id = user_id, .tags = &stocks, .erased = true};
@@ -79,7 +63,7 @@ static void test_erase_takes_every_key_of_the_user_and_no_other(void **state)
     static const char *const others[] = {
         "er.ase:epoch:{anna}",     "er.ase:epoch:{Ann}", "er.ase:analytics:stocks:{bob}:ann",
         "erxase:user:{ann}:notes", "er.ase:ann",         "er.ase:epoch:shared"};
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     for (size_t i = 0; i < sizeof anns / sizeof anns[0]; i++)
         put(f, anns[i]);
@@ -98,7 +82,7 @@ static void test_erase_takes_every_key_of_the_user_and_no_other(void **state)
 /* What SCAN's patterns give a meaning to is encoded in keys. */
 static void test_erase_takes_an_id_literally(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     put(f, "er.ase:x:{a%2A}");
     put(f, "er.ase:x:{ab}");
@@ -112,7 +96,7 @@ static void test_erase_takes_an_id_literally(void **state)
 
 static void test_erase_walks_a_large_key_space_to_its_end(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     char key[64];
 
     for (int i = 0; i < 5000; i++) {
@@ -132,7 +116,7 @@ static bool say_no(void *context)
 
 static void test_erase_stops_when_told(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     char key[64];
     size_t n;
 
@@ -146,7 +130,7 @@ static void test_erase_stops_when_told(void **state)
 
 static void test_erase_takes_the_user_out_of_queue_and_active_users(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job jobs[4];
     size_t n;
 
@@ -177,7 +161,7 @@ static void test_erase_takes_the_user_out_of_queue_and_active_users(void **state
 
 static void test_seen_mark_many_tells_repeats(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct seen_mark marks[] = {{.id = "msg_1"}, {.id = "msg_2"}, {.id = "msg_1"}, {.id = "odd{id}*"}};
 
     OK(seen_mark_many(f->cache, f->redis, marks, 4, 660, &err));
@@ -195,7 +179,7 @@ static void test_seen_mark_many_tells_repeats(void **state)
 
 static void test_seen_mark_many_of_a_full_redis_finds_no_repeat(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct seen_mark mark = {.id = "msg_1"};
     const struct redis_reply *reply;
 
@@ -208,7 +192,7 @@ static void test_seen_mark_many_of_a_full_redis_finds_no_repeat(void **state)
 
 static void test_job_stream_add_many_tells_each_ones_status(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_request requests[] = {{.kind = "analytics", .user_id = "ann", .reason = "x"},
                                      {.kind = ERASE_JOB, .user_id = "bob", .reason = "y"}};
     const struct redis_reply *reply;
@@ -223,7 +207,7 @@ static void test_job_stream_add_many_tells_each_ones_status(void **state)
     assert_int_equal(number(f, "XLEN", "er.ase:jobs", NULL), 2);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, redis_cache_tear_down)
 
 int main(void)
 {

@@ -13,35 +13,18 @@
 #include "tests/support/assert_status.h"
 #include "tests/support/redis_cache.h"
 
-struct fixture {
-    struct cache *cache;
-    struct redis *redis;
-};
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    char prefix[] = "js:";
-    struct settings settings = {.key_prefix = prefix, .cache_ttl_epoch_s = 3600, .cache_max_value = 100000};
+    static char prefix[] = "js:";
+    const struct settings settings = {.key_prefix = prefix, .cache_ttl_epoch_s = 3600, .cache_max_value = 100000};
+    struct redis_cache *f = redis_cache_set_up(state, &settings);
     struct err err = {0};
 
-    assert_non_null(f);
-    redis_cache_open(&settings, &f->cache, &f->redis);
     OK(job_stream_prepare(f->cache, f->redis, &err));
-    *state = f;
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    redis_cache_close(&f->cache, &f->redis);
-    free(f);
-    return 0;
-}
-
-static size_t take(struct fixture *f, const char *consumer, int64_t idle_ms, struct job jobs[4])
+static size_t take(struct redis_cache *f, const char *consumer, int64_t idle_ms, struct job jobs[4])
 {
     struct err err = {0};
     size_t n = 99;
@@ -50,21 +33,21 @@ static size_t take(struct fixture *f, const char *consumer, int64_t idle_ms, str
     return n;
 }
 
-static void add(struct fixture *f, const char *user)
+static void add(struct redis_cache *f, const char *user)
 {
     struct err err = {0};
 
     OK(job_stream_add(f->cache, f->redis, "analytics", user, "a test", &err));
 }
 
-static void finish(struct fixture *f, const struct job *job)
+static void finish(struct redis_cache *f, const struct job *job)
 {
     struct err err = {0};
 
     OK(job_stream_finish(f->cache, f->redis, &job, 1, &err));
 }
 
-static struct job_stream_state inspect(struct fixture *f)
+static struct job_stream_state inspect(struct redis_cache *f)
 {
     struct job_stream_state s;
     struct err err = {0};
@@ -75,7 +58,7 @@ static struct job_stream_state inspect(struct fixture *f)
 
 static void test_take_hands_out_each_job_once_until_finished(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_stream_state s;
     struct job jobs[4], others[4];
     struct err err = {0};
@@ -98,7 +81,7 @@ static void test_take_hands_out_each_job_once_until_finished(void **state)
 
 static void test_take_claims_a_dead_workers_job_which_is_no_attempt(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job jobs[4];
 
     add(f, "u");
@@ -112,7 +95,7 @@ static void test_take_claims_a_dead_workers_job_which_is_no_attempt(void **state
 
 static void test_put_back_keeps_attempts_and_age(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job jobs[4];
     struct err err = {0};
 
@@ -129,7 +112,7 @@ static void test_put_back_keeps_attempts_and_age(void **state)
 
 static void test_failed_job_comes_again_when_due_and_not_before(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_stream_state s;
     struct job jobs[4];
     struct err err = {0};
@@ -156,7 +139,7 @@ static void test_failed_job_comes_again_when_due_and_not_before(void **state)
 
 static void test_kept_job_is_not_claimed(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job jobs[4], others[4];
     const struct job *kept = &jobs[0];
     const struct redis_reply *reply;
@@ -175,7 +158,7 @@ static void test_kept_job_is_not_claimed(void **state)
 
 static void test_leaving_forgets_a_consumer_without_jobs_only(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     const struct redis_reply *reply;
     struct job jobs[4];
     struct err err = {0};
@@ -195,7 +178,7 @@ static void keep_letter(void *context, const struct job_entry *entry)
     *(struct job_entry *)context = *entry;
 }
 
-static struct job_entry bury_one(struct fixture *f)
+static struct job_entry bury_one(struct redis_cache *f)
 {
     struct job_entry letter = {.dead_id = ""};
     struct job jobs[4];
@@ -211,7 +194,7 @@ static struct job_entry bury_one(struct fixture *f)
 
 static void test_bury_moves_the_job_to_the_dead(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_entry letter = bury_one(f);
     struct job_stream_state s = inspect(f);
 
@@ -224,7 +207,7 @@ static void test_bury_moves_the_job_to_the_dead(void **state)
 
 static void test_retried_letter_starts_with_no_attempt(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_entry letter = bury_one(f);
     struct job jobs[4];
     struct err err = {0};
@@ -239,7 +222,7 @@ static void test_retried_letter_starts_with_no_attempt(void **state)
 
 static void test_dropped_letter_is_gone_and_a_foreign_entry_too(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_entry letter = bury_one(f);
     const struct redis_reply *reply;
     struct err err = {0};
@@ -255,7 +238,7 @@ static void test_dropped_letter_is_gone_and_a_foreign_entry_too(void **state)
 
 static void test_inspect_counts_kinds_beyond_one_step(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct job_stream_state s;
     struct job jobs[4];
     struct err err = {0};
@@ -271,7 +254,7 @@ static void test_inspect_counts_kinds_beyond_one_step(void **state)
 
 static void test_other_type_under_the_key_is_named(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     const struct redis_reply *reply;
     struct err err = {0};
 
@@ -283,7 +266,7 @@ static void test_other_type_under_the_key_is_named(void **state)
 
 static void test_take_drops_what_is_no_job_and_what_was_trimmed(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     const struct redis_reply *reply;
     struct job_stream_state s;
     struct job jobs[4];
@@ -301,7 +284,7 @@ static void test_take_drops_what_is_no_job_and_what_was_trimmed(void **state)
 
 static void test_take_after_a_flush_recreates_the_group(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     const struct redis_reply *reply;
     struct job jobs[4];
     struct err err = {0};
@@ -313,7 +296,7 @@ static void test_take_after_a_flush_recreates_the_group(void **state)
 
 static void test_active_users_list_newest_first_within_the_window(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct err err = {0};
     char **ids;
     size_t n;
@@ -335,20 +318,27 @@ static void test_active_users_list_newest_first_within_the_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_take_hands_out_each_job_once_until_finished, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_take_claims_a_dead_workers_job_which_is_no_attempt, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_put_back_keeps_attempts_and_age, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_failed_job_comes_again_when_due_and_not_before, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_kept_job_is_not_claimed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_leaving_forgets_a_consumer_without_jobs_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bury_moves_the_job_to_the_dead, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_retried_letter_starts_with_no_attempt, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_dropped_letter_is_gone_and_a_foreign_entry_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_inspect_counts_kinds_beyond_one_step, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_other_type_under_the_key_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_take_drops_what_is_no_job_and_what_was_trimmed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_take_after_a_flush_recreates_the_group, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_active_users_list_newest_first_within_the_window, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_take_hands_out_each_job_once_until_finished, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_take_claims_a_dead_workers_job_which_is_no_attempt, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_put_back_keeps_attempts_and_age, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_job_comes_again_when_due_and_not_before, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_kept_job_is_not_claimed, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_leaving_forgets_a_consumer_without_jobs_only, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_bury_moves_the_job_to_the_dead, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_retried_letter_starts_with_no_attempt, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_dropped_letter_is_gone_and_a_foreign_entry_too, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_inspect_counts_kinds_beyond_one_step, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_other_type_under_the_key_is_named, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_take_drops_what_is_no_job_and_what_was_trimmed, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_take_after_a_flush_recreates_the_group, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_active_users_list_newest_first_within_the_window, set_up,
+                                        redis_cache_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,44 +2,27 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "jobs/prune.h"
+#include "lib/base/text.h"
+#include "lib/store/key_walk.h"
 #include "tests/support/assert_status.h"
 #include "tests/support/redis_cache.h"
 
-struct fixture {
-    struct settings settings;
-    struct cache *cache;
-    struct redis *redis;
-};
-
-static char prefix[] = "pt:";
-
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    static char prefix[] = "pt:";
 
-    assert_non_null(f);
-    f->settings = (struct settings){.key_prefix = prefix,
-                                    .cache_ttl_epoch_s = 3600,
-                                    .cache_max_value = 100000,
-                                    .active_window_s = 1000,
-                                    .dead_letter_age_s = 1000};
-    redis_cache_open(&f->settings, &f->cache, &f->redis);
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    redis_cache_close(&f->cache, &f->redis);
-    free(f);
+    (void)redis_cache_set_up(state, &(const struct settings){.key_prefix = prefix,
+                                                             .cache_ttl_epoch_s = 3600,
+                                                             .cache_max_value = 100000,
+                                                             .active_window_s = 1000,
+                                                             .dead_letter_age_s = 1000});
     return 0;
 }
 
@@ -51,16 +34,7 @@ static int tear_down(void **state)
         OK(redis_command((f)->redis, &ignored, &err, __VA_ARGS__, NULL));                                              \
     } while (0)
 
-static int64_t integer(struct fixture *f, const char *command, const char *key)
-{
-    const struct redis_reply *reply;
-    struct err err = {0};
-
-    OK(redis_command(f->redis, &reply, &err, command, key, NULL));
-    return redis_reply_integer(reply);
-}
-
-static struct prune_counts run(struct fixture *f, const atomic_bool *stop)
+static struct prune_counts run(struct redis_cache *f, const atomic_bool *stop)
 {
     struct prune_options options = {
         .settings = &f->settings, .cache = f->cache, .redis = f->redis, .consumer_idle_ms = 0, .stop = stop};
@@ -73,7 +47,7 @@ static struct prune_counts run(struct fixture *f, const atomic_bool *stop)
 
 static void test_prune_removes_consumers_with_nothing_pending(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     REDIS(f, "XGROUP", "CREATE", "pt:jobs", "workers", "0", "MKSTREAM");
     REDIS(f, "XADD", "pt:jobs", "*", "kind", "analytics", "user", "ann");
@@ -93,28 +67,28 @@ static void test_prune_removes_consumers_with_nothing_pending(void **state)
 
 static void test_prune_of_an_empty_redis_does_nothing(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct prune_counts counts = run(f, NULL);
 
     assert_int_equal(counts.users + counts.dead_letters + counts.consumers + counts.keys_seen, 0);
-    assert_int_equal(integer(f, "EXISTS", "pt:jobs"), 0);
+    assert_int_equal(redis_cache_integer(f, "EXISTS", "pt:jobs"), 0);
 }
 
 /* The boundary is exact: one second more than the window goes. */
 static void test_prune_users_at_the_edge_of_the_window(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     clock_set_override((struct instant){2000 * US_PER_SECOND});
     REDIS(f, "ZADD", "pt:active:users", "999", "out", "1000", "edge", "1001", "in");
     assert_int_equal(run(f, NULL).users, 1);
     clock_clear_override();
-    assert_int_equal(integer(f, "ZCARD", "pt:active:users"), 2);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", "pt:active:users"), 2);
 }
 
 static void test_prune_stops_when_told(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     const atomic_bool stop = true;
 
     REDIS(f, "ZADD", "pt:active:users", "1", "old");
@@ -122,26 +96,51 @@ static void test_prune_stops_when_told(void **state)
     assert_int_equal(run(f, NULL).users, 1);
 }
 
+/* The first step of a walk over keys that take several: *cursor is where it ended. Returns how many of the names it saw
+ * are values. */
+static size_t step_once(struct redis_cache *f, char cursor[KEY_WALK_CURSOR_SIZE])
+{
+    const struct redis_reply *keys;
+    struct err err = {0};
+
+    (void)snprintf(cursor, KEY_WALK_CURSOR_SIZE, "%s", KEY_WALK_START);
+    OK(key_walk_step(f->redis, "pt:analytics:*", cursor, &keys, &err));
+    assert_false(key_walk_is_over(cursor));
+    return redis_reply_length(keys);
+}
+
+/* The table only grows meanwhile, so a walk meets each key exactly once. */
 static void test_prune_walk_goes_on_where_the_last_run_ended(void **state)
 {
-    struct fixture *f = *state;
+    enum { KEYS = 3000 };
+    struct redis_cache *f = *state;
+    char key[64], cursor[KEY_WALK_CURSOR_SIZE], position[17];
+    size_t seen;
 
-    REDIS(f, "SET", "pt:analytics:x", "1");
-    REDIS(f, "SET", "pt:schedule:prune", "00000000ffffffff"); /* at the end of any small table */
-    assert_int_equal(run(f, NULL).keys_bounded, 0);
-    assert_int_equal(integer(f, "EXISTS", "pt:schedule:prune"), 0);
-    assert_int_equal(run(f, NULL).keys_bounded, 1);
-    assert_in_range(integer(f, "TTL", "pt:analytics:x"), 3500, 3600);
+    for (int i = 0; i < KEYS; i++) {
+        (void)snprintf(key, sizeof key, "pt:analytics:%d", i);
+        REDIS(f, "SET", key, "1");
+    }
+    seen = step_once(f, cursor);
+    assert_in_range(seen, 1, KEYS - 1);
+    hex64_format(strtoull(cursor, NULL, 10), position);
+    REDIS(f, "SET", "pt:schedule:prune", position);
+    assert_int_equal(run(f, NULL).keys_bounded, KEYS - seen);
+    assert_int_equal(redis_cache_integer(f, "EXISTS", "pt:schedule:prune"), 0);
+    assert_int_equal(run(f, NULL).keys_bounded, seen);
+    assert_in_range(redis_cache_integer(f, "TTL", key), 3500, 3600);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_prune_removes_consumers_with_nothing_pending, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_prune_of_an_empty_redis_does_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_prune_users_at_the_edge_of_the_window, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_prune_stops_when_told, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_prune_walk_goes_on_where_the_last_run_ended, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_prune_removes_consumers_with_nothing_pending, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_prune_of_an_empty_redis_does_nothing, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_prune_users_at_the_edge_of_the_window, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_prune_stops_when_told, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_prune_walk_goes_on_where_the_last_run_ended, set_up,
+                                        redis_cache_tear_down),
     };
 
     return cmocka_run_group_tests_name("prune", tests, NULL, NULL);

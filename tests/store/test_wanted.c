@@ -16,51 +16,30 @@
 
 #define KEY "wt:wanted:{u}"
 
-struct fixture {
-    struct settings settings;
-    char prefix[4];
-    struct cache *cache;
-    struct redis *redis;
-};
-
 static const struct document_request series = {.section = SECTION_TIME_SERIES, .range = {.name = RANGE_30D}};
 static const struct document_request playbooks = {.section = SECTION_PLAYBOOKS, .range = {.name = RANGE_YTD}};
 static const struct document_request symbol = {.section = SECTION_SYMBOL, .symbol = "brk b"};
 
 static int set_up(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
+    static char prefix[] = "wt:";
 
-    assert_non_null(f);
-    memcpy(f->prefix, "wt:", sizeof f->prefix);
-    f->settings = (struct settings){.key_prefix = f->prefix,
-                                    .cache_ttl_epoch_s = 3600,
-                                    .cache_max_value = 100000,
-                                    .active_window_s = 1000,
-                                    .wanted_documents = 4};
-    redis_cache_open(&f->settings, &f->cache, &f->redis);
-    *state = f;
+    (void)redis_cache_set_up(state, &(const struct settings){.key_prefix = prefix,
+                                                             .cache_ttl_epoch_s = 3600,
+                                                             .cache_max_value = 100000,
+                                                             .active_window_s = 1000,
+                                                             .wanted_documents = 4});
     return 0;
 }
 
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-
-    clock_clear_override();
-    redis_cache_close(&f->cache, &f->redis);
-    free(f);
-    return 0;
-}
-
-static void note(struct fixture *f, const struct document_request *request)
+static void note(struct redis_cache *f, const struct document_request *request)
 {
     struct err err = {0};
 
     OK(wanted_note(f->cache, f->redis, &f->settings, "u", request, &err));
 }
 
-static struct wanted read_record(struct fixture *f)
+static struct wanted read_record(struct redis_cache *f)
 {
     static const char *const user = "u";
     struct wanted wanted = {0};
@@ -70,16 +49,7 @@ static struct wanted read_record(struct fixture *f)
     return wanted;
 }
 
-static int64_t ask_integer(struct fixture *f, const char *command, const char *key)
-{
-    const struct redis_reply *reply;
-    struct err err = {0};
-
-    OK(redis_command(f->redis, &reply, &err, command, key, NULL));
-    return redis_reply_integer(reply);
-}
-
-static void add_member(struct fixture *f, const char *bytes, size_t len)
+static void add_member(struct redis_cache *f, const char *bytes, size_t len)
 {
     const char *zadd[] = {"ZADD", KEY, "9999999999999", bytes};
     const size_t lengths[] = {4, strlen(KEY), 13, len};
@@ -91,7 +61,7 @@ static void add_member(struct fixture *f, const char *bytes, size_t len)
 
 static void test_wanted_read_gives_what_was_noted_last_first(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct wanted wanted;
 
     clock_set_override((struct instant){INT64_C(1700000000000000)});
@@ -115,22 +85,22 @@ static void test_wanted_read_gives_what_was_noted_last_first(void **state)
 
 static void test_wanted_note_leaves_precomputed_documents_out(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct document_request request = document_precomputed(17);
 
     note(f, &request);
-    assert_int_equal(ask_integer(f, "EXISTS", KEY), 0);
+    assert_int_equal(redis_cache_integer(f, "EXISTS", KEY), 0);
     request.null_as_zero = true; /* a variant is not precomputed */
     note(f, &request);
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 1);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 1);
     f->settings.wanted_documents = 0;
     note(f, &series);
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 1);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 1);
 }
 
 static void test_wanted_note_keeps_the_last_few(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct document_request trade = {
         .section = SECTION_TRADE, .asset = ASSET_STOCKS, .range = {.name = RANGE_ALL_TIME}};
     struct wanted wanted;
@@ -139,7 +109,7 @@ static void test_wanted_note_keeps_the_last_few(void **state)
         clock_set_override((struct instant){INT64_C(1700000000000000) + trade.trade_id * 1000});
         note(f, &trade);
     }
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 4);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 4);
     wanted = read_record(f);
     assert_int_equal(wanted.n, 4);
     for (size_t i = 0; i < 4; i++)
@@ -149,24 +119,24 @@ static void test_wanted_note_keeps_the_last_few(void **state)
 
 static void test_wanted_forgets_what_was_not_asked_within_the_window(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct wanted wanted;
 
     clock_set_override((struct instant){INT64_C(1700000000000000)});
     note(f, &series);
-    assert_in_range(ask_integer(f, "TTL", KEY), 900, 1000);
+    assert_in_range(redis_cache_integer(f, "TTL", KEY), 900, 1000);
     clock_set_override((struct instant){INT64_C(1700001001000000)});
     wanted = read_record(f);
     assert_int_equal(wanted.n, 0);
     wanted_release(&wanted);
     note(f, &symbol);
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 1); /* the old one is gone */
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 1); /* the old one is gone */
 }
 
 static void test_wanted_read_drops_damaged_members_for_good(void **state)
 {
     struct document_request core = document_precomputed(17);
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct buf text = BUF_INIT;
     struct wanted wanted;
 
@@ -182,13 +152,13 @@ static void test_wanted_read_drops_damaged_members_for_good(void **state)
     assert_int_equal(wanted.n, 1);
     assert_int_equal(wanted.n_dropped, 3);
     wanted_release(&wanted);
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 1);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 1);
 }
 
 static void test_wanted_survives_another_type_under_its_key(void **state)
 {
     const struct redis_reply *reply;
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct err err = {0};
     struct wanted wanted;
 
@@ -197,16 +167,16 @@ static void test_wanted_survives_another_type_under_its_key(void **state)
     assert_int_equal(wanted.n, 0);
     assert_int_equal(wanted.n_dropped, 1);
     wanted_release(&wanted);
-    assert_int_equal(ask_integer(f, "EXISTS", KEY), 0);
+    assert_int_equal(redis_cache_integer(f, "EXISTS", KEY), 0);
     OK(redis_command(f->redis, &reply, &err, "SET", KEY, "foreign", NULL));
     note(f, &series); /* clears the way */
     note(f, &series);
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 1);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 1);
 }
 
 static void test_wanted_forget_takes_one_off(void **state)
 {
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct wanted wanted;
     struct err err = {0};
 
@@ -215,10 +185,10 @@ static void test_wanted_forget_takes_one_off(void **state)
     wanted = read_record(f);
     OK(wanted_forget(f->cache, f->redis, "u", wanted.texts[0], &err));
     wanted_release(&wanted);
-    assert_int_equal(ask_integer(f, "ZCARD", KEY), 1);
+    assert_int_equal(redis_cache_integer(f, "ZCARD", KEY), 1);
 }
 
-static bool calls_for_job(struct fixture *f, const char *tag, bool shared)
+static bool calls_for_job(struct redis_cache *f, const char *tag, bool shared)
 {
     struct cache_tags tags = {2, {{"notes", false}, {tag, shared}}};
     struct err err = {0};
@@ -233,7 +203,7 @@ static void test_wanted_call_for_job_when_a_document_depends(void **state)
 {
     struct document_request tags = {.section = SECTION_GROUPED, .dimensions = DIMENSION_BIT(DIMENSION_TAG)};
     struct document_request positions = {.section = SECTION_POSITIONS, .range = {.name = RANGE_ALL_TIME}};
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
 
     assert_true(calls_for_job(f, "stocks", false));
     assert_true(calls_for_job(f, "settings", false));
@@ -252,7 +222,7 @@ static void test_wanted_call_for_job_when_a_document_depends(void **state)
 
 /* --- batches -------------------------------------------------------------------------------------- */
 
-static struct document_batch open_batch(struct fixture *f, size_t n, const char *const *ids)
+static struct document_batch open_batch(struct redis_cache *f, size_t n, const char *const *ids)
 {
     struct document_batch batch;
     struct err err = {0};
@@ -267,7 +237,7 @@ static struct document_batch open_batch(struct fixture *f, size_t n, const char 
 static void test_document_batch_opens_the_epochs_of_each_users_tags(void **state)
 {
     static const char *const ids[] = {"v", "u", "v"};
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct document_batch batch;
 
     note(f, &playbooks);
@@ -281,12 +251,12 @@ static void test_document_batch_opens_the_epochs_of_each_users_tags(void **state
         assert_true(batch.users[0].epochs.values[t] != 0);
     assert_int_equal(batch.users[1].n, document_precomputed_count());
     assert_int_equal(user_documents_needs(&batch.users[1]), 0);
-    assert_int_equal(ask_integer(f, "HLEN", "wt:epoch:{u}"), 4);
-    assert_int_equal(ask_integer(f, "HLEN", "wt:epoch:{v}"), 3);
+    assert_int_equal(redis_cache_integer(f, "HLEN", "wt:epoch:{u}"), 4);
+    assert_int_equal(redis_cache_integer(f, "HLEN", "wt:epoch:{v}"), 3);
     document_batch_release(&batch);
 }
 
-static void store_all(struct fixture *f, const struct user_documents *user, int64_t ttl_s, int64_t until_s)
+static void store_all(struct redis_cache *f, const struct user_documents *user, int64_t ttl_s, int64_t until_s)
 {
     struct instant later = {clock_now().us + until_s * US_PER_SECOND};
     struct cache_body body = {.bytes = "{}", .len = 2, .computed_at = clock_now(), .valid_until = later};
@@ -306,7 +276,7 @@ static void store_all(struct fixture *f, const struct user_documents *user, int6
     }
 }
 
-static size_t judge(struct fixture *f, struct user_documents *user)
+static size_t judge(struct redis_cache *f, struct user_documents *user)
 {
     struct err err = {0};
     size_t n_valid = 0;
@@ -319,7 +289,7 @@ static size_t judge(struct fixture *f, struct user_documents *user)
 static void test_user_documents_judge_finds_what_is_invalid_or_about_to_expire(void **state)
 {
     static const char *const ids[] = {"u"};
-    struct fixture *f = *state;
+    struct redis_cache *f = *state;
     struct cache_tags changed = {1, {{"playbooks", false}}};
     struct document_batch batch;
     struct err err = {0};
@@ -347,17 +317,22 @@ static void test_user_documents_judge_finds_what_is_invalid_or_about_to_expire(v
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_wanted_read_gives_what_was_noted_last_first, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_note_leaves_precomputed_documents_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_note_keeps_the_last_few, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_forgets_what_was_not_asked_within_the_window, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_read_drops_damaged_members_for_good, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_survives_another_type_under_its_key, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_forget_takes_one_off, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_wanted_call_for_job_when_a_document_depends, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_document_batch_opens_the_epochs_of_each_users_tags, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_read_gives_what_was_noted_last_first, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_note_leaves_precomputed_documents_out, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_note_keeps_the_last_few, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_forgets_what_was_not_asked_within_the_window, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_read_drops_damaged_members_for_good, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_survives_another_type_under_its_key, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_forget_takes_one_off, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_call_for_job_when_a_document_depends, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_document_batch_opens_the_epochs_of_each_users_tags, set_up,
+                                        redis_cache_tear_down),
         cmocka_unit_test_setup_teardown(test_user_documents_judge_finds_what_is_invalid_or_about_to_expire, set_up,
-                                        tear_down),
+                                        redis_cache_tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
