@@ -27,6 +27,7 @@ struct computer {
     char request[COMPUTE_REQUEST_MAX];
     size_t n;
     const char *users[COMPUTE_USERS_MAX]; /* of the present request */
+    struct skipped_log skipped;
 };
 
 static void reply(int kind, enum status status, size_t user, const char *text)
@@ -48,8 +49,9 @@ static void tell_failure(void *context, const char *user_id, enum status status,
 
 static void name_skipped(void *context, const char *user_id, const struct journal *journal)
 {
-    (void)context;
-    log_skipped_rows(user_id, journal);
+    struct computer *c = context;
+
+    skipped_log_user(&c->skipped, user_id, journal);
 }
 
 /* --- one request ---------------------------------------------------------------------------------- */
@@ -75,7 +77,9 @@ static void serve(struct computer *c)
     enum status status;
 
     if (c->n > 0) {
+        c->skipped = (struct skipped_log){0};
         status = precompute_users(c->precompute, c->n, c->users, &err);
+        skipped_log_end(&c->skipped);
     } else {
         status = db_connect(c->db, &err);
         if (status == STATUS_OK)

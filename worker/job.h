@@ -5,6 +5,7 @@
 #include "jobs/precompute.h"
 #include "worker/command.h"
 #include "worker/progress.h"
+#include "worker/report_log.h"
 
 struct job_kind {
     const char *name;
@@ -42,7 +43,7 @@ struct job_run {
     struct redis *redis;
     struct precompute *precompute; /* NULL unless plan->compute */
     struct progress progress;
-    size_t users_named;
+    struct skipped_log skipped;
     bool busy; /* another run has the lock */
 };
 

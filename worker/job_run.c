@@ -7,9 +7,6 @@
 #include "worker/connections.h"
 #include "worker/job.h"
 #include "worker/job_guard.h"
-#include "worker/report_log.h"
-
-#define USERS_NAMED_IN_LOG 20 /* users with left-out rows that get a line of their own */
 
 /* --- stopping ------------------------------------------------------------------------------------ */
 
@@ -49,10 +46,8 @@ static void name_skipped(void *context, const char *user_id, const struct journa
 {
     struct job_run *run = context;
 
-    if (run->users_named++ >= USERS_NAMED_IN_LOG)
-        return;
     progress_end(&run->progress);
-    log_skipped_rows(user_id, journal);
+    skipped_log_user(&run->skipped, user_id, journal);
 }
 
 static void name_failed(void *context, const char *user_id, enum status status, const char *reason)
@@ -87,9 +82,7 @@ void job_log_users(const struct job_run *run, const char *message)
 {
     const struct precompute_progress *done = precompute_progress(run->precompute);
 
-    if (run->users_named > USERS_NAMED_IN_LOG)
-        log_warn("rows left out of the analytics of more users",
-                 LOG_INT("users", (int64_t)(run->users_named - USERS_NAMED_IN_LOG)));
+    skipped_log_end(&run->skipped);
     log_info(message, LOG_STR("job", run->plan->name), LOG_INT("users", (int64_t)done->users_done),
              LOG_INT("failed", (int64_t)done->users_failed), LOG_INT("stored", (int64_t)done->documents_stored),
              LOG_INT("unchanged", (int64_t)done->documents_unchanged), LOG_INT("valid", (int64_t)done->documents_valid),

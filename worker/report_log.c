@@ -1,25 +1,47 @@
 #include "worker/report_log.h"
 
+#include "lib/base/buf.h"
 #include "lib/base/log.h"
 
-void append_skipped_ids(struct buf *out, const struct journal *journal)
-{
-    for (size_t i = 0; i < journal->n_skipped_ids; i++)
-        buf_append_format(out, "%s%s %lld %s", i == 0 ? "" : ", ", journal->skipped_ids[i].option ? "option" : "stock",
-                          (long long)journal->skipped_ids[i].id, skip_reason_text(journal->skipped_ids[i].reason));
-}
+#define ROWS_A_LINE 25 /* of at most 47 bytes each, beside a user id of 512: no line is cut (log.h) */
 
-void log_skipped_rows(const char *user_id, const struct journal *journal)
+static size_t count_rows(const struct journal *journal)
 {
-    struct buf ids = BUF_INIT;
     size_t rows = 0;
 
     for (size_t i = 0; i < SKIP_REASONS; i++)
         rows += journal->skipped[i];
-    append_skipped_ids(&ids, journal);
-    if (rows > journal->n_skipped_ids)
-        buf_append_string(&ids, ", ...");
+    return rows;
+}
+
+static void log_rows(const char *user_id, size_t rows, const struct skipped_row *row, size_t n)
+{
+    struct buf ids = BUF_INIT;
+
+    for (size_t i = 0; i < n; i++)
+        buf_append_format(&ids, "%s%s %lld %s", i == 0 ? "" : ", ", row[i].option ? "option" : "stock",
+                          (long long)row[i].id, skip_reason_text(row[i].reason));
     log_warn("rows left out of the analytics", LOG_STR("user", user_id), LOG_INT("rows", (int64_t)rows),
              LOG_STR("ids", ids.data));
     buf_release(&ids);
+}
+
+void skipped_log_user(struct skipped_log *log, const char *user_id, const struct journal *journal)
+{
+    size_t rows = count_rows(journal), left = SKIPPED_ROWS_NAMED - log->rows_named, n = journal->n_skipped_rows;
+
+    if (n > left)
+        n = left;
+    for (size_t i = 0; i < n; i += ROWS_A_LINE)
+        log_rows(user_id, rows, journal->skipped_rows + i, n - i < ROWS_A_LINE ? n - i : ROWS_A_LINE);
+    log->rows_named += n;
+    log->rows_unnamed += rows - n;
+    log->users_unnamed += rows > n;
+}
+
+void skipped_log_end(const struct skipped_log *log)
+{
+    if (log->rows_unnamed > 0)
+        log_warn("more rows left out of the analytics than are named", LOG_INT("named", (int64_t)log->rows_named),
+                 LOG_INT("not_named", (int64_t)log->rows_unnamed), LOG_INT("users", (int64_t)log->users_unnamed));
 }

@@ -25,6 +25,7 @@ void journal_release(struct journal *j)
     free(j->closed);
     free(j->open);
     free(j->details);
+    free(j->skipped_rows);
     symbol_table_release(&j->symbols);
     symbol_table_release(&j->texts);
     journal_init(j);
@@ -40,7 +41,7 @@ void journal_begin(struct journal *j, const struct account *account, struct inst
     j->n_open_stocks = 0;
     j->next_change = INSTANT_NEVER;
     memset(j->skipped, 0, sizeof j->skipped);
-    j->n_skipped_ids = 0;
+    j->n_skipped_rows = 0;
     symbol_table_clear(&j->symbols);
     symbol_table_clear(&j->texts);
     day_clock_init(&j->entry_clock, &j->account);
@@ -53,17 +54,6 @@ static void note_change(struct journal *j, bool known, struct instant t)
 {
     if (known && t.us > j->as_of.us && t.us < j->next_change.us)
         j->next_change = t;
-}
-
-static void skip(struct journal *j, const struct trade_row *row, enum skip_reason reason)
-{
-    j->skipped[reason]++;
-    if (j->n_skipped_ids == JOURNAL_SKIPPED_IDS)
-        return;
-    j->skipped_ids[j->n_skipped_ids].id = row->has_id ? row->id : 0;
-    j->skipped_ids[j->n_skipped_ids].option = row->option;
-    j->skipped_ids[j->n_skipped_ids].reason = reason;
-    j->n_skipped_ids++;
 }
 
 /* Room for one more item: grows by half, so that a large user costs little more than its trades. */
@@ -83,6 +73,22 @@ static enum status reserve(void *items, size_t n, size_t *cap, size_t item_size,
     }
     *cap = new_cap;
     return STATUS_OK;
+}
+
+static enum status skip(struct journal *j, const struct trade_row *row, enum skip_reason reason, struct err *err)
+{
+    void *items;
+    enum status status;
+
+    j->skipped[reason]++;
+    if (j->n_skipped_rows == JOURNAL_SKIPPED_IDS)
+        return STATUS_OK;
+    status = reserve(j->skipped_rows, j->n_skipped_rows, &j->cap_skipped_rows, sizeof *j->skipped_rows, &items, err);
+    j->skipped_rows = items;
+    if (status == STATUS_OK)
+        j->skipped_rows[j->n_skipped_rows++] =
+            (struct skipped_row){.id = row->has_id ? row->id : 0, .option = row->option, .reason = reason};
+    return status;
 }
 
 static enum status append_closed(struct journal *j, const struct trade *t, struct err *err)
@@ -159,10 +165,8 @@ enum status journal_add(struct journal *j, const struct trade_row *row, struct e
     note_change(j, row->has_exit, row->exit);
     if (state == TRADE_NOT_YET)
         return STATUS_OK;
-    if (state == TRADE_SKIPPED) {
-        skip(j, row, reason);
-        return STATUS_OK;
-    }
+    if (state == TRADE_SKIPPED)
+        return skip(j, row, reason, err);
     if (symbol_table_put(&j->symbols, row->symbol, &t.symbol) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for a symbol");
     t.dte = t.option ? days_to_expiration(j, row) : 0;

@@ -17,13 +17,20 @@ static inline bool asset_has(enum asset asset, const struct trade *t)
 }
 
 #define JOURNAL_MAX_TRADES ((size_t)1 << 30) /* products of a count and a sum stay inside 128 bits */
-#define JOURNAL_SKIPPED_IDS 20               /* ids kept for the log line */
+#define JOURNAL_SKIPPED_IDS 10000            /* more skipped rows are counted, not named */
 
 /* What only groups need of a closed trade, kept apart so that a trade stays small: ids of texts. */
 #define TEXT_NONE UINT32_MAX
 struct trade_detail {
     uint32_t strategy, brokerage, mistakes;
     uint32_t symbol; /* that of the trade */
+};
+
+/* A row that was left out; id 0: it has none. */
+struct skipped_row {
+    int64_t id;
+    bool option;
+    enum skip_reason reason;
 };
 
 struct journal {
@@ -34,20 +41,16 @@ struct journal {
     size_t n_closed;
     struct position *open; /* by (entry_date, stock before option, id) */
     size_t n_open;
-    size_t n_open_stocks;         /* the rest of n_open are options */
-    struct instant next_change;   /* earliest entry or exit after as_of; INSTANT_NEVER: none */
-    size_t skipped[SKIP_REASONS]; /* rows left out, by reason */
-    size_t n_skipped_ids;
-    struct {
-        int64_t id;
-        bool option;
-        enum skip_reason reason;
-    } skipped_ids[JOURNAL_SKIPPED_IDS];
+    size_t n_open_stocks;             /* the rest of n_open are options */
+    struct instant next_change;       /* earliest entry or exit after as_of; INSTANT_NEVER: none */
+    size_t skipped[SKIP_REASONS];     /* rows left out, by reason */
+    struct skipped_row *skipped_rows; /* the first of them, for the log */
+    size_t n_skipped_rows;
     struct symbol_table symbols;  /* names of trade.symbol */
     bool keep_details;            /* set before journal_begin() by who wants `details` */
     struct trade_detail *details; /* of closed[i] each; only with keep_details */
     struct symbol_table texts;    /* of details; exact */
-    size_t cap_closed, cap_open, cap_details;
+    size_t cap_closed, cap_open, cap_details, cap_skipped_rows;
     struct day_clock entry_clock, exit_clock;
     bool unsorted; /* a row came out of order */
     /* Exit days do not ascend with exit instants: where clocks were put back across local midnight,

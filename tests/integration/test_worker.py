@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -182,6 +183,31 @@ def test_skipped_rows_are_logged_once_with_their_ids(servers, db, run_worker, fo
     document = json.loads(run_worker("job", "precompute", "--print", "--user", "ann").stdout.splitlines()[0].split("\t", 1)[1])
     assert document["meta"]["skipped_trades"] == {"unknown_value": 1, "bad_value": 1, "exit_before_entry": 1}
     assert document["meta"]["trade_counts"]["closed"] <= 2
+
+
+def test_every_skipped_row_is_named_in_lines_of_bounded_length(servers, db, run_worker, foreign_view):
+    execute(db, "INSERT INTO stocks (id, user_id, symbol, trade_type, number_shares, entry_price, exit_price, entry_date, exit_date)"
+                " SELECT i * 10 + 1, u, 'ACME', 'BUY', 1, 10, 11, now() - interval '1 day', now() FROM generate_series(1, 100) AS i,"
+                " unnest(array['ann', repeat(chr(8364), 40)]) AS u")
+    lines = left_out(run_worker("job", "precompute", "--all").stderr)
+    assert all(len(line.encode()) < 2048 and line.endswith('unknown_value"') for line in lines)
+    for user in ("ann", "\u20ac" * 40):
+        of_user = [line for line in lines if f"user={user} " in line or f'user="{user}" ' in line]
+        named = [int(id) for line in of_user for id in re.findall(r"stock (\d+) unknown_value", line)]
+        assert sorted(named) == [i * 10 + 1 for i in range(1, 101)], of_user
+        assert all("rows=100 " in line for line in of_user)
+
+
+def test_rows_beyond_the_bound_are_counted(servers, db, run_worker, foreign_view, tmp_path):
+    execute(db, "INSERT INTO stocks (id, user_id, symbol, trade_type, number_shares, entry_price, exit_price, entry_date, exit_date)"
+                " SELECT i * 10 + 1, u, 'ACME', 'BUY', 1, 10, 11, now() - interval '1 day', now() FROM generate_series(1, 5100) AS i,"
+                " unnest(array['ann', 'bob', 'cid']) AS u")
+    with open(tmp_path / "log", "wb") as log:  # a file takes every line at once
+        subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", "--all"], env=servers.settings(), stdin=subprocess.DEVNULL,
+                       stdout=log, stderr=log, check=True)
+    text = (tmp_path / "log").read_text()
+    assert len(re.findall(r"stock \d+ unknown_value", text)) == 10000
+    assert "named=10000 not_named=5300 users=2" in text and "rows_left_out=15300" in text
 
 
 def test_an_event_job_logs_skipped_rows_once(servers, db, worker, foreign_view):
