@@ -122,6 +122,10 @@ struct work {
     struct user_documents *user;
     const struct document_source *source;
     int64_t read_us; /* what reading the journal took; a part of every document's cost */
+    /* What p->report holds: the presets of this asset class of this user's journal. */
+    bool has_report;
+    enum asset report_asset;
+    int64_t report_us;
     struct buf direct;
 };
 
@@ -157,6 +161,28 @@ static enum status compute_document(struct work *w, size_t i, bool from_presets,
     return deliver(p, w->user, &request, &body, bodies, err);
 }
 
+/* Unless it is there already. */
+static enum status compute_report(struct work *w, enum asset asset, struct err *err)
+{
+    const struct journal *journal = w->source->journal;
+    struct time_range ranges[RANGE_PRESETS];
+    int64_t began_us = clock_monotonic_us();
+    enum status status;
+
+    if (w->has_report && w->report_asset == asset)
+        return STATUS_OK;
+    for (size_t r = 0; r < RANGE_PRESETS; r++) {
+        struct range_request request = {.name = (enum range_name)r};
+
+        ranges[r] = time_range_resolve(&request, journal->today);
+    }
+    status = report_compute(w->p->report, journal, asset, ranges, RANGE_PRESETS, err);
+    w->has_report = status == STATUS_OK;
+    w->report_asset = asset;
+    w->report_us = clock_monotonic_us() - began_us;
+    return status;
+}
+
 static bool is_due_of_presets(const struct user_documents *user, size_t i, enum asset asset)
 {
     struct document_request request;
@@ -167,40 +193,34 @@ static bool is_due_of_presets(const struct user_documents *user, size_t i, enum 
     return request.asset == asset && document_is_of_presets(&request);
 }
 
-/* All due documents that one report of the preset ranges of this asset class holds. */
-static enum status compute_presets(struct work *w, enum asset asset, struct err *err)
+/* The due ones of the documents from `begin` to before `end` that a report of the preset ranges of this asset class holds. */
+static enum status compute_presets(struct work *w, enum asset asset, size_t begin, size_t end, struct err *err)
 {
-    const struct journal *journal = w->source->journal;
-    struct time_range ranges[RANGE_PRESETS];
-    int64_t began_us = clock_monotonic_us(), cost_us;
-    enum status status;
-    size_t i = 0;
+    enum status status = STATUS_OK;
 
-    while (i < w->user->n && !is_due_of_presets(w->user, i, asset))
-        i++;
-    if (i == w->user->n)
-        return STATUS_OK;
-    for (size_t r = 0; r < RANGE_PRESETS; r++) {
-        struct range_request request = {.name = (enum range_name)r};
-
-        ranges[r] = time_range_resolve(&request, journal->today);
+    for (size_t i = begin; i < end && status == STATUS_OK; i++) {
+        if (!is_due_of_presets(w->user, i, asset))
+            continue;
+        status = compute_report(w, asset, err);
+        if (status == STATUS_OK)
+            status = compute_document(w, i, true, w->read_us + w->report_us, err);
     }
-    status = report_compute(w->p->report, journal, asset, ranges, RANGE_PRESETS, err);
-    cost_us = w->read_us + clock_monotonic_us() - began_us;
-    for (; i < w->user->n && status == STATUS_OK; i++)
-        if (is_due_of_presets(w->user, i, asset))
-            status = compute_document(w, i, true, cost_us, err);
     return status;
 }
 
+/* The precomputed set first: summaries and sections are what a reader sees first. The wanted documents follow in the
+ * reverse order of asset classes, because the last report is still there. */
 static enum status compute_user(struct work *w, struct err *err)
 {
     static const enum asset assets[] = {ASSET_STOCKS, ASSET_OPTIONS, ASSET_ALL};
+    size_t n_assets = sizeof assets / sizeof assets[0], n_first = document_precomputed_count();
     enum status status = STATUS_OK;
 
-    for (size_t a = 0; a < sizeof assets / sizeof assets[0] && status == STATUS_OK; a++)
-        status = compute_presets(w, assets[a], err);
-    for (size_t i = document_precomputed_count(); i < w->user->n && status == STATUS_OK; i++) {
+    for (size_t a = 0; a < n_assets && status == STATUS_OK; a++)
+        status = compute_presets(w, assets[a], 0, n_first, err);
+    for (size_t a = n_assets; a-- > 0 && status == STATUS_OK;)
+        status = compute_presets(w, assets[a], n_first, w->user->n, err);
+    for (size_t i = n_first; i < w->user->n && status == STATUS_OK; i++) {
         struct document_request request = user_documents_request(w->user, i);
 
         if (w->user->due[i] && !document_is_of_presets(&request))

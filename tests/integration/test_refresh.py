@@ -1,9 +1,13 @@
 """Documents that were asked for once are kept fresh while their user is active, and nothing else is."""
+import contextlib
+import re
+import socket
 import time
 
 import pytest
 
 from harness import add_option, add_stock, token, wait_until
+from test_worker import DOCUMENTS
 
 SERIES = "/api/analytics/time-series?time_range=7d"
 PLAYBOOKS = "/api/playbooks/analytics"
@@ -100,6 +104,41 @@ def test_what_was_asked_for_is_refreshed_after_a_change(servers, web, db, respon
     assert answers[BY_BROKERAGE].json()["data"]["Alpha"]["core_metrics"]["total_trades"] == 2
     assert answers["/api/stocks/analytics/pnl"].json()["data"]["total_pnl"] == "300.0000"
     assert answers[PLAYBOOKS].json()["data"][0]["total_trades"] == 1
+
+
+@contextlib.contextmanager
+def writes(servers):
+    """Gives a function: the keys written since the beginning, each at its first write, in the order in which Redis took them."""
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.connect(servers.redis_socket)
+        monitor.sendall(b"MONITOR\r\n")
+        lines = monitor.makefile("rb")
+        assert lines.readline() == b"+OK\r\n"
+
+        def keys():
+            end = b"end of the test's look"
+            servers.redis("ECHO", end.decode())
+            found = {}
+            for line in iter(lines.readline, b""):
+                words = re.findall(rb'"((?:[^"\\]|\\.)*)"', line)
+                if words[-1] == end:
+                    return list(found)
+                if words[0].upper() in (b"SET", b"SETRANGE"):
+                    found.setdefault(words[1].decode())
+
+        yield keys
+
+
+def test_an_event_job_writes_summaries_and_sections_before_what_was_asked_for(servers, web, db, responder, settled):
+    add_option(db, "ann", 2)
+    keys = [ask(servers, web, path) for path in
+            [*WANTED, "/api/analytics/time-series?asset=stocks&time_range=30d", "/api/analytics/time-series?asset=options&time_range=30d"]]
+    with writes(servers) as written:
+        execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('ann', 5000)")
+        wait_until(lambda: not outdated(db) and queue_is_empty(servers) and all(is_valid(servers, key, "ann") for key in keys))
+        order = [key for key in written() if key.startswith("analytics:")]
+    assert len(order) == DOCUMENTS + len(keys)
+    assert set(order[DOCUMENTS:]) == set(keys), [key for key in order[:DOCUMENTS] if key in keys]
 
 
 def test_refreshed_documents_equal_computed_ones(servers, web, db, responder, settled):
