@@ -1,11 +1,13 @@
 """The job queue: failing, crashing and dying, what is left of it, and what an operator sees and does about it."""
 import os
+import re
 import signal
 import threading
 import time
 
 import psycopg2
 import pytest
+import redis
 
 from harness import add_stock, wait_until
 from test_worker import execute, fresh, has_trades, outbox_is_empty, queue, queue_is_empty
@@ -73,6 +75,60 @@ class Assassin(threading.Thread):
                     self.killed.append(child)
             time.sleep(0.005)
         connection.close()
+
+
+# A computation reads its users' rows first and holds this lock until its snapshot ends: who comes to it while another
+# backend has it is at the same user at the same time. Which of the two then fails does not matter.
+FAIL_ON_TWO_AT_ONCE = """BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext($1)) THEN RAISE EXCEPTION 'two at once: %%', $1; END IF;
+    RETURN true; END"""
+
+
+class ChangesWithoutPause(threading.Thread):
+    """Does again and again for each user what a webhook does, without PostgreSQL in between: an invalidation and a job."""
+
+    def __init__(self, servers, users):
+        super().__init__(daemon=True)
+        self.client, self.users = redis.Redis(unix_socket_path=servers.redis_socket), users
+        self.done, self.rounds = threading.Event(), 0
+
+    def run(self):
+        while not self.done.is_set():
+            pipe = self.client.pipeline(transaction=False)
+            for user in self.users:
+                pipe.hdel(f"epoch:{{{user}}}", "stocks")
+                pipe.xadd("jobs", {"kind": "analytics", "user": user, "reason": "test"})
+            pipe.xlen("jobs")
+            self.rounds += 1
+            if pipe.execute()[-1] > 300:
+                time.sleep(0.01)  # the queue stays long, but not ever longer
+        self.client.close()
+
+
+def jobs_done(worker, user):
+    return len(re.findall(rf'msg="job done" .*\buser={user} ', worker.log()))
+
+
+def test_two_workers_are_never_at_one_user_at_once(servers, db, start_worker, run_worker, trapped_views):
+    users = ("ann", "bob", "cid")
+    execute(db, "INSERT INTO stocks (id, user_id, symbol, trade_type, number_shares, entry_price, exit_price, entry_date, exit_date)"
+                " SELECT i, u, 'ACME', 'BUY', 1, 10, 11, now() - i * interval '1 hour', now() - i * interval '1 hour'"
+                " FROM generate_series(1, 1000) AS i, unnest(%s) AS u", list(users))
+    trapped_views(FAIL_ON_TWO_AT_ONCE)
+    workers = [start_worker(WORKER_CONCURRENCY="2", JOB_ATTEMPTS="1", LOG_LEVEL="debug") for _ in range(2)]
+    changes = ChangesWithoutPause(servers, users)
+    changes.start()
+    try:
+        for worker in workers:
+            for user in users:
+                wait_until(lambda worker=worker, user=user: jobs_done(worker, user) >= 10, timeout=120, what=f"10 jobs of {user} by each worker")
+    finally:
+        changes.done.set()
+        changes.join()
+    wait_until(lambda: queue_is_empty(run_worker), timeout=60)
+    assert letters(run_worker) == [] and not any("two at once" in worker.log() for worker in workers)
+    assert all(has_trades(servers, user, 1000) for user in users)
+    assert changes.rounds > 100
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
