@@ -161,7 +161,8 @@ check-layers: ## no include points down or sideways
 	@tools/check_layers.sh
 check-headers: ## every header compiles alone
 	@CC='$(CC)' tools/check_headers.sh $(PKG_CFLAGS)
-check-docs: $(PROGRAMS) ## every setting and route is documented
+check-docs: $(PROGRAMS) ## every setting, route and dataset is documented
+	@tools/install_packages.sh run test
 	@tools/check_docs.sh $(B)
 
 .PHONY: bench bench-programs
@@ -185,10 +186,12 @@ lint: ## clang-tidy, cppcheck and shellcheck
 	shellcheck $(sort $(shell git ls-files '*.sh') .ci/run)
 format: ## clang-format every C file
 	clang-format -i $(C_FILES)
-docs: $(B)/pnlcache-worker ## write what is generated: docs/settings.md, docs/datasets-table.md, conf/pnlcache.conf.example
+docs: $(B)/pnlcache-worker ## write what is generated: docs/settings.md, docs/datasets-table.md, docs/openapi.yaml's datasets, conf/pnlcache.conf.example
+	@tools/install_packages.sh run test
 	$< settings --markdown >docs/settings.md
 	$< settings --example >conf/pnlcache.conf.example
 	PNLCACHE_CONF=/dev/null DATASET_DIR=sql/datasets $< datasets --markdown >docs/datasets-table.md
+	tools/make_openapi.sh $(B) >docs/openapi.yaml.new && mv docs/openapi.yaml.new docs/openapi.yaml
 
 # --- installing --------------------------------------------------------------------------------------
 

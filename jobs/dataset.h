@@ -61,6 +61,7 @@ struct dataset {
 
     /* Of the statement: it is bound by position; DATASET_USER stands for the user. */
     char *sql; /* as it is sent */
+    size_t select_at, select_len; /* the file's SELECT in it */
     size_t n_bound;
     int bound[DATASET_MAX_PARAMS + 1];
     char version[33]; /* hash of the file */
@@ -143,6 +144,10 @@ void dataset_request_append_key(const struct cache *cache, const struct dataset_
 /* How the database would carry the statement out: the lines of EXPLAIN (VERBOSE), one in each row. */
 enum status dataset_explain(struct db *db, const struct dataset_request *r, const char *user_id,
                             struct db_result **ret_plan, struct err *err) MUST_CHECK;
+
+/* Has the database say which columns the rows have: a result without rows. */
+enum status dataset_describe(struct db *db, const struct dataset *dataset, struct db_result **ret_columns,
+                             struct err *err) MUST_CHECK;
 
 /* Runs the statement and writes the body (envelope, rows, meta) into `out` (appended); fills *ret_body but for its cost, its
  * bytes point into `out`. A one-row dataset without a row is an answer too: not_found, nothing_there. The epochs must

@@ -253,6 +253,21 @@ enum status dataset_explain(struct db *db, const struct dataset_request *r, cons
     return status;
 }
 
+enum status dataset_describe(struct db *db, const struct dataset *d, struct db_result **ret_columns, struct err *err)
+{
+    const char *params[DATASET_MAX_PARAMS + 1] = {NULL};
+    struct buf sql = BUF_INIT;
+    enum status status;
+
+    buf_append_format(&sql, "SELECT * FROM (\n%.*s\n) AS r LIMIT 0", (int)d->select_len, d->sql + d->select_at);
+    status = buf_status(&sql) == STATUS_OK ? db_query(db, "", sql.data, d->n_bound, params, ret_columns, err)
+                                           : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    if (status == STATUS_INVALID)
+        err_prefix(err, "%s", d->file);
+    buf_release(&sql);
+    return status;
+}
+
 static void append_paging(const struct dataset_request *r, struct buf *out)
 {
     static const char *const names[] = {"limit", "offset"};

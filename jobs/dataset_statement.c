@@ -249,6 +249,8 @@ static enum status wrap(struct dataset *d, const struct buf *select, struct err 
                                 ? "SELECT row_to_json(r)::text, 1::bigint, statement_timestamp() FROM (\n"
                                 : "SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']', count(*), "
                                   "statement_timestamp() FROM (\n");
+    d->select_at = sql.len;
+    d->select_len = select->len;
     buf_append(&sql, select->data, select->len);
     buf_append_string(&sql, d->one_row ? "\n) AS r LIMIT 1" : "\n) AS r");
     d->sql = buf_take_data(&sql, &len);

@@ -7,20 +7,22 @@
 #include "lib/store/db_field.h"
 #include "worker/command.h"
 #include "worker/connections.h"
+#include "worker/dataset_json.h"
 
 #define BIG_TABLE_ROWS 10000
 
 static const char usage[] =
-    "Usage: pnlcache-worker datasets [--markdown | --check DIR | --explain NAME [--user ID]]\n\n"
+    "Usage: pnlcache-worker datasets [--markdown | --json | --check DIR | --explain NAME [--user ID]]\n\n"
     "Lists the datasets of DATASET_DIR.\n"
     "  --markdown      the same as a table for documentation\n"
+    "  --json          the same for programs, with the columns of the rows as the database tells them\n"
     "  --check DIR     loads the files of DIR and has the database plan each statement\n"
     "  --explain NAME  shows the plan of one, with made-up values for what must be given, and warns of reading a whole\n"
     "                  table of 10,000 rows or more\n"
     "  --user ID       whose rows --explain is about\n";
 
 struct request {
-    bool markdown;
+    bool markdown, json;
     const char *check, *explain, *user;
 };
 
@@ -102,6 +104,26 @@ static int print(const struct dataset_set *set, bool markdown)
         fputs(out.data, stdout);
     buf_release(&out);
     return EXIT_DONE;
+}
+
+static int print_json(const struct settings *settings, const struct dataset_set *set)
+{
+    struct buf out = BUF_INIT;
+    struct json_writer w;
+    struct db *db = NULL;
+    struct err err = {""};
+    enum status status = open_db(settings, true, settings->database_timeout_ms, &db, &err);
+
+    json_init(&w, &out);
+    if (status == STATUS_OK)
+        status = dataset_json_write(set, db, &w, &err);
+    if (status == STATUS_OK)
+        status = buf_status(&out);
+    if (status == STATUS_OK)
+        puts(out.data);
+    db_free(&db);
+    buf_release(&out);
+    return status == STATUS_OK ? EXIT_DONE : command_fail(status, &err);
 }
 
 /* --- checking ------------------------------------------------------------------------------------ */
@@ -254,6 +276,8 @@ static int carry_out(struct settings *settings, const struct request *request)
         exit_status = check(settings, set);
     else if (request->explain != NULL)
         exit_status = explain_named(settings, set, request);
+    else if (request->json)
+        exit_status = print_json(settings, set);
     else
         exit_status = print(set, request->markdown);
     dataset_set_release(&set);
@@ -265,6 +289,7 @@ int command_datasets(int argc, char *const *argv)
 {
     struct request request = {.markdown = false};
     const struct cli_option options[] = {{"--markdown", CLI_FLAG, {.flag = &request.markdown}},
+                                         {"--json", CLI_FLAG, {.flag = &request.json}},
                                          {"--check", CLI_TEXT, {.text = &request.check}},
                                          {"--explain", CLI_TEXT, {.text = &request.explain}},
                                          {"--user", CLI_TEXT, {.text = &request.user}}};
@@ -274,8 +299,8 @@ int command_datasets(int argc, char *const *argv)
     if (!command_parse("pnlcache-worker datasets", usage, argc, argv, options, sizeof options / sizeof options[0],
                        &exit_status))
         return exit_status;
-    if (request.markdown + (request.check != NULL) + (request.explain != NULL) > 1)
-        return command_misused("datasets takes one of --markdown, --check and --explain");
+    if (request.markdown + request.json + (request.check != NULL) + (request.explain != NULL) > 1)
+        return command_misused("datasets takes one of --markdown, --json, --check and --explain");
     if (!command_load_settings(&settings, &exit_status))
         return exit_status;
     exit_status = carry_out(settings, &request);

@@ -66,6 +66,10 @@ enum status db_execute(struct db *db, const char *sql, struct err *err) MUST_CHE
 void db_result_free(struct db_result **result);
 size_t db_result_rows(const struct db_result *result);
 size_t db_result_columns(const struct db_result *result);
+/* Borrowed until the result is freed. */
+const char *db_result_column_name(const struct db_result *result, size_t column);
+/* As in pg_type.oid; those of PostgreSQL's own types never change. */
+uint32_t db_result_column_type(const struct db_result *result, size_t column);
 
 /* One binary field, borrowed until the result is freed (or, from COPY, until the next row). */
 struct db_field {

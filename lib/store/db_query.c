@@ -163,6 +163,18 @@ size_t db_result_columns(const struct db_result *result)
     return (size_t)PQnfields(result->pg);
 }
 
+const char *db_result_column_name(const struct db_result *result, size_t column)
+{
+    assert(column < db_result_columns(result));
+    return PQfname(result->pg, (int)column);
+}
+
+uint32_t db_result_column_type(const struct db_result *result, size_t column)
+{
+    assert(column < db_result_columns(result));
+    return PQftype(result->pg, (int)column);
+}
+
 struct db_field db_result_field(const struct db_result *result, size_t row, size_t column)
 {
     int r = (int)row, c = (int)column;

@@ -1,0 +1,223 @@
+"""docs/openapi.yaml and the running responder say the same: paths, methods, parameters with their bounds, and for every operation
+every documented status, provoked at least once."""
+import json
+import re
+import subprocess
+
+import jsonschema
+import pytest
+import specification
+from fastcgi_client import Client, bearer
+from harness import ROOT, add_option, add_stock, sign_webhook, webhook_event
+from openapi import Document, bad_examples, edges, example
+
+USER = "active"  # of the sample
+
+# What neither the generated sample nor the calendar fills, for datasets of one row: SQL.
+ROWS = ["INSERT INTO latest_price (symbol, price, observed_at) VALUES ('ACME', 12, now())",
+        "INSERT INTO daily_bars (symbol, date, close, volume) VALUES ('ACME', current_date - 1, 11, 1000)"]
+
+
+@pytest.fixture(scope="module")
+def document():
+    return Document()
+
+
+@pytest.fixture
+def sample(servers, db):
+    subprocess.run(["psql", "-qX", "-v", "whale=1000", "-d", servers.owner_url, "-f", ROOT / "sql/sample/generate.sql"], check=True,
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    with db.cursor() as cursor:
+        for statement in ROWS:
+            cursor.execute(statement)
+
+
+@pytest.fixture
+def client(servers, responder):
+    with Client(servers.listen) as client:
+        yield client
+
+
+# --- the document itself ----------------------------------------------------------------------------
+
+
+def test_the_document_holds_together(document):
+    for reference in document.references():
+        document.resolver.resolve(reference)
+    for where, schema in document.schemas():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema, where
+    identifiers = [operation.content["operationId"] for operation in document.operations()]
+    assert len(identifiers) == len(set(identifiers))
+    tags = {tag["name"] for tag in document.content["tags"]}
+    for operation in document.operations():
+        assert set(operation.named("path")) == set(re.findall(r"{(\w+)}", operation.path)), operation
+        assert set(operation.content["tags"]) <= tags, operation
+    unused = {f"#/components/{kind}/{name}" for kind, entries in document.content["components"].items() if kind != "securitySchemes"
+              for name in entries} - set(document.references())
+    assert not unused
+
+
+@pytest.mark.parametrize("schema, table", [
+    ("CoreMetrics", "CORE"), ("RiskMetrics", "RISK"), ("PerformanceMetrics", "PERFORMANCE"), ("OptionsMetrics", "OPTIONS"),
+    ("DurationBucket", "BUCKET"), ("OpenPositions", "POSITIONS"), ("OpenPosition", "POSITION"), ("TradeAnalytics", "TRADE"),
+    ("SymbolAnalytics", "SYMBOL"), ("PnlCalendar", "CALENDAR"), ("CalendarDay", "DAY"), ("CalendarWeek", "WEEK"),
+    ("PlaybookAnalytics", "PLAYBOOK"), ("AnalyticsMeta", "META"), ("TimeRange", "TIME_RANGE"), ("NamedTrade", "NAMED_TRADE")])
+def test_sections_have_the_fields_of_the_specification(document, schema, table):
+    fields, found = getattr(specification, table), document.content["components"]["schemas"][schema]
+    assert list(found["properties"]) == list(found["required"]) == list(fields)
+    assert found["additionalProperties"] is False
+    for name, field in fields.items():
+        may_be_null = not document.problems(found["properties"][name], None)
+        assert may_be_null == any(condition.co_names or True in condition.co_consts for condition in (field.null, field.either)), name
+
+
+# --- paths and parameters ---------------------------------------------------------------------------
+
+
+def test_it_has_every_route_and_dataset_and_nothing_else(document, client, run_worker):
+    routes = re.findall(r'^ +{"(/[^"]*)", ', (ROOT / "fcgi/router.c").read_text(), re.M)
+    datasets = re.findall(r"  (/api/\S+)", run_worker("datasets").stdout)
+    assert len(routes) > 15 and len(datasets) > 10
+    assert set(document.content["paths"]) == {*routes, *datasets}
+    for path in document.content["paths"]:
+        methods = {operation.method for operation in document.operations() if operation.path == path}
+        allow = client.ask("OPTIONS", re.sub(r"{\w+}", "1", path)).headers["allow"]
+        assert set(allow.split(", ")) == methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()), path
+
+
+def values_of(operation, client, **more):
+    """Values of the parameters that an operation needs. An id of the path is that of a row of the collection above it."""
+    values = {p["name"]: example(operation.document, p["schema"]) for p in operation.parameters
+              if p.get("required") and p["in"] != "header"}
+    collection, _, name = operation.path.rpartition("/")
+    if name.startswith("{") and collection in operation.document.content["paths"]:
+        rows = json.loads(client.ask("GET", collection, bearer(USER)).body)["data"]
+        if isinstance(rows, list) and rows and name[1:-1] in rows[0]:
+            values[name[1:-1]] = rows[0][name[1:-1]]
+    return {**values, **more}
+
+
+def of_users(document):
+    """Those that a token and parameters ask; not webhooks, not operations."""
+    return [operation for operation in document.operations() if {"bearer": []} in operation.content.get("security", [{"bearer": []}])]
+
+
+def test_parameters_are_what_is_documented(document, sample, client):
+    """Each is taken with a value that fits, also one that just does, and refused with one that does not."""
+    tried = 0
+    for operation in of_users(document):
+        needed = values_of(operation, client)
+        for name, parameter in {**operation.named("path"), **operation.named("query")}.items():
+            good = needed.get(name, example(document, parameter["schema"]))
+            values = {**needed, name: USER if name == "user_id" else good}
+            if name in ("start_date", "end_date") and "time_range" in operation.named("query"):
+                values["time_range"] = "custom"
+            for text in [values[name], *edges(document, parameter["schema"])]:
+                answer = client.ask(operation.method, operation.uri({**values, name: text}), bearer(USER, role="admin"))
+                assert answer.status in (200, 404), (str(operation), name, text, answer)
+            for bad in bad_examples(document, parameter["schema"]):
+                answer = client.ask(operation.method, operation.uri({**values, name: bad}), bearer(USER, role="admin"))
+                if parameter["in"] == "path":
+                    assert answer.status == 404, (str(operation), name, bad, answer)
+                    continue
+                assert answer.status == 400, (str(operation), name, bad, answer)
+                assert any(problem["field"] == name for problem in json.loads(answer.body)["errors"]), (str(operation), answer)
+                tried += 1
+    assert tried > 150
+
+
+# --- statuses ---------------------------------------------------------------------------------------
+
+
+class Site:
+    """A client of each of three responders: one as usual, one that lets nobody in, and one without any server."""
+
+    def __init__(self, usual, limited, alone):
+        self.usual, self.limited, self.alone = usual, limited, alone
+
+    def ask(self, operation, client=None, headers=None, body=None, changes=None, **more):
+        client = client or self.usual
+        if operation.path == "/api/webhooks/trades":
+            body = webhook_event(user=USER) if body is None else body
+            headers = {**sign_webhook(body, **more), **(headers or {})}
+        else:
+            headers = {**bearer(USER), **(headers or {})}
+        return client.ask(operation.method, operation.uri(values_of(operation, self.usual, **(changes or {}))), headers, body or b"")
+
+    def not_modified(self, operation):
+        etag = self.ask(operation).headers["etag"]
+        return self.ask(operation, headers={"If-None-Match": etag})
+
+    def not_found(self, operation):
+        unknown = {name: "9223372036854775807" if operation.document.resolved(p["schema"]).get("type") == "integer" else "NO-SUCH-THING"
+                   for name, p in {**operation.named("path"), **operation.named("query")}.items() if name in operation.path or name == "trade_id"}
+        return self.ask(operation, changes=unknown)
+
+
+WEBHOOK = "/api/webhooks/trades"
+PROVOKE = {  # how an operation is brought to a status: everywhere, or at one path
+    "200": Site.ask,
+    "202": Site.ask,
+    "304": Site.not_modified,
+    "400": lambda site, operation: site.ask(operation, changes={"no_such_parameter": "1"}),
+    "401": lambda site, operation: site.ask(operation, headers={"Authorization": "Bearer no-token"}),
+    ("401", WEBHOOK): lambda site, operation: site.ask(operation, key=b"another key"),
+    "403": lambda site, operation: site.ask(operation, changes={"user_id": "somebody-else"}),
+    ("403", WEBHOOK): lambda site, operation: site.ask(operation, timestamp=1_000_000),
+    "404": Site.not_found,
+    "406": lambda site, operation: site.ask(operation, headers={"Accept": "image/png"}),
+    "413": lambda site, operation: site.ask(operation, body=b" " * (2 << 20)),
+    "414": lambda site, operation: site.ask(operation, changes={"x": "y" * 17000}),
+    "415": lambda site, operation: site.ask(operation, headers={"Content-Type": "text/plain"}, body=b"{}"),
+    "422": lambda site, operation: site.ask(operation, body=webhook_event("no.such.event", USER)),
+    "429": lambda site, operation: site.ask(operation, site.limited),
+    "503": lambda site, operation: site.ask(operation, site.alone),
+}
+
+
+@pytest.fixture
+def site(servers, sample, client, start_responder):
+    limited, alone = str(servers.run_dir / "limited.sock"), str(servers.run_dir / "alone.sock")
+    start_responder(LISTEN=limited, RATE_LIMIT_ADDRESS="sliding:1/3600", RATE_LIMIT_WEBHOOKS="sliding:1/3600")
+    start_responder(LISTEN=alone, REDIS_ENABLED="false", DATABASE_URL=f"host={servers.run_dir}/nowhere dbname=none user=none")
+    with Client(limited) as limited_client, Client(alone) as alone_client:
+        site = Site(client, limited_client, alone_client)
+        yield site
+
+
+def test_every_documented_status_is_provoked_and_its_answer_fits(document, site):
+    differences = []
+    for operation in document.operations():
+        if "429" in operation.answers:  # the one request that is let in
+            site.ask(operation, site.limited)
+        for status in operation.answers:
+            provoke = PROVOKE.get((status, operation.path)) or PROVOKE[status]
+            answer = provoke(site, operation)
+            differences += operation.differences(answer)
+            if str(answer.status) != status:
+                differences.append(f"{operation}: {status} was to be provoked, not {answer}")
+    assert not differences, "\n".join(differences)
+
+
+def test_bodies_that_are_documented_are_taken(document, db, client):
+    """Each member of the older clients' bodies, at the top or in `options`; and one that is not documented is refused."""
+    add_stock(db, USER, 1)
+    add_option(db, USER, 1)
+    schema = document.content["components"]["schemas"]["AnalyticsRequest"]
+    members = {"user_id": USER, "time_range": "30d", "null_as_zero": True, "asset": "stocks", "risk_free_rate": 0.01,
+               "grouping_types": ["symbol", "dte"], "include_time_series": False, "include_grouped_analytics": True,
+               "time_series_interval": "weekly"}
+    custom = {"time_range": {"custom": {"start_date": "2026-01-01", "end_date": "2026-01-31"}}}
+    bodies = [{name: value} for name, value in members.items()] + [members, {"options": members}, custom, {"options": custom}, {}]
+    for operation in of_users(document):
+        if operation.method != "POST" or "requestBody" not in operation.content:
+            continue
+        for body in bodies:
+            assert not document.problems(schema, body), body
+            answer = client.ask("POST", operation.path, bearer(USER), json.dumps(body).encode())
+            assert answer.status == 200, (str(operation), body, answer)
+            assert not operation.differences(answer), (body, operation.differences(answer))
+        for body in ({"no_such_member": 1}, {"options": {"no_such_member": 1}}, {"asset": "bonds"}):
+            assert document.problems(schema, body), body
+            assert client.ask("POST", operation.path, bearer(USER), json.dumps(body).encode()).status == 400, body
