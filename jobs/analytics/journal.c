@@ -60,17 +60,17 @@ static void note_change(struct journal *j, bool known, struct instant t)
 static enum status reserve(void *items, size_t n, size_t *cap, size_t item_size, void **ret_items, struct err *err)
 {
     size_t new_cap = *cap == 0 ? 256 : *cap + *cap / 2;
+    void *grown;
 
     *ret_items = items;
     if (n < *cap)
         return STATUS_OK;
     if (n >= JOURNAL_MAX_TRADES)
         return err_fail(err, STATUS_LIMIT, "a user has more than %zu trades", JOURNAL_MAX_TRADES);
-    *ret_items = realloc(items, new_cap * item_size);
-    if (*ret_items == NULL) {
-        *ret_items = items;
+    grown = realloc(items, new_cap * item_size);
+    if (grown == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for %zu trades", new_cap);
-    }
+    *ret_items = grown;
     *cap = new_cap;
     return STATUS_OK;
 }
