@@ -6,8 +6,8 @@
 #include "worker/cli.h"
 
 /* Exit statuses. A program that a signal stopped before it was done ends with 128 + the signal's number. BUSY: another
- * run of the job is at work, so this one did nothing. */
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 3 };
+ * run of the job is at work, so this one did nothing. PARTLY: some of the input was bad, the rest is done. */
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BUSY = 3, EXIT_PARTLY = 4 };
 
 struct command {
     const char *name;
@@ -20,6 +20,7 @@ struct command {
 int command_check(int argc, char *const *argv);
 int command_compute(int argc, char *const *argv);
 int command_datasets(int argc, char *const *argv);
+int command_import(int argc, char *const *argv);
 int command_job(int argc, char *const *argv);
 int command_jobs(int argc, char *const *argv);
 int command_run(int argc, char *const *argv);

@@ -15,6 +15,8 @@ static const struct command commands[] = {
     {"datasets", "[--check DIR | --explain NAME]", "list the SQL files that are endpoints, check or explain them",
      command_datasets},
     {"compute", NULL, NULL, command_compute}, /* of `run`, for itself */
+    {"import", "KIND FILE [OPTION]...", "load market data from CSV: bars, quotes, prices, earnings, symbols",
+     command_import},
     {"token", "--user ID [--role ROLE] [--ttl SECONDS]", "print a token for trying the API", command_token},
     {"settings", "[--example | --markdown | --man]", "print the settings in force, or their documentation",
      command_settings},
@@ -33,7 +35,7 @@ static void print_usage(void)
                    commands[i].arguments, commands[i].summary);
     puts(
         "\n'pnlcache-worker COMMAND --help' tells more; --version prints the version.\n"
-        "\nExit status: 0 done; 1 failed; 2 wrong command line or settings; 3 another run of the job is at work; 128+N stopped by signal N.\n"
+        "\nExit status: 0 done; 1 failed; 2 wrong command line or settings; 3 another run of the job is at work; 4 some of the input was bad; 128+N stopped by signal N.\n"
         "\nSettings (environment, or the file PNLCACHE_CONF names, default /etc/pnlcache/pnlcache.conf):\n");
     settings_append_help(&settings_help);
     fputs(settings_help.data, stdout);

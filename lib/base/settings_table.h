@@ -11,6 +11,8 @@
 
 SETTING(SECRET, DATABASE_URL, database_url, "postgresql:///journal", 0, 0,
         "PostgreSQL connection string (URI or key=value) of the role that reads the views")
+SETTING(SECRET, IMPORT_DATABASE_URL, import_database_url, "", 0, 0,
+        "the same of a role that may write the market tables, for 'pnlcache-worker import'; empty: DATABASE_URL")
 SETTING(SECRET, REDIS_URL, redis_url, "redis://127.0.0.1:6379/0", 0, 0,
         "redis://[user:password@]host[:port][/db], rediss://... (TLS) or unix://[user:password@]/path/to.sock[?db=N]")
 SETTING(TEXT, REDIS_TLS_CA, redis_tls_ca, "", 0, 0,

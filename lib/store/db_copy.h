@@ -1,4 +1,4 @@
-/* Binary COPY ... TO STDOUT as a stream of rows: the cheapest way to read many rows. */
+/* COPY: binary, TO STDOUT, as a stream of rows, which is the cheapest way to read many; and FROM STDIN, to write many. */
 #ifndef PNLCACHE_STORE_DB_COPY_H
 #define PNLCACHE_STORE_DB_COPY_H
 
@@ -23,6 +23,12 @@ enum status db_copy_open(struct db *db, const char *query, struct db_copy **ret_
 enum status db_copy_next(struct db_copy *copy, struct db_row *ret_row, struct err *err) MUST_CHECK;
 /* Closing before the end drops the connection (the rest of the stream cannot be skipped). */
 void db_copy_close(struct db_copy **copy);
+
+/* COPY table (columns) FROM STDIN in text format. `rows`: lines of values made with db_append_copy_text(), between tabs, each line
+ * with its '\n'. `into` is "table (columns)". One statement: all rows or none. Statuses as db_query(). */
+enum status db_copy_in(struct db *db, const char *into, const char *rows, size_t len, struct err *err) MUST_CHECK;
+/* Appends a value in COPY's text format; NULL is SQL NULL. */
+void db_append_copy_text(struct buf *out, const char *text);
 
 /* Checks the stream's header (signature, no flags, extension skipped). *ret_len: its length in bytes. */
 enum status db_copy_parse_header(const unsigned char *bytes, size_t len, size_t *ret_len) MUST_CHECK;

@@ -4,6 +4,7 @@
 -- key: market:quotes:$H
 -- ttl: 120
 -- tags: prices
+-- refresh: market
 -- params:
 --   symbols  list 100 symbol required
 

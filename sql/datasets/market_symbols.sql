@@ -3,10 +3,9 @@
 -- scope: shared
 -- key: symbols:list:$H
 -- ttl: 21600
--- tags: prices
+-- tags: symbols, prices
 -- refresh: reference
 
-SELECT symbol, min(date) AS first_date, max(date) AS last_date, count(*) AS bars
-FROM pnlcache.daily_bars
-GROUP BY symbol
+SELECT symbol, name, kind, exchange, first_date, last_date, bars
+FROM pnlcache.symbols
 ORDER BY symbol

@@ -401,10 +401,10 @@ def test_role_has_no_privilege_beside_the_documented(cursor):
                    " FROM information_schema.role_table_grants WHERE grantee IN ('pnlcache', 'PUBLIC')"
                    " AND table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1 ORDER BY 1")
     assert cursor.fetchall() == [("pnlcache.account_settings", "SELECT"), ("pnlcache.change_log", "DELETE INSERT SELECT UPDATE"),
-                                 ("pnlcache.daily_bars", "SELECT"), ("pnlcache.holidays", "SELECT"), ("pnlcache.latest_prices", "SELECT"), ("pnlcache.latest_session", "SELECT"),
+                                 ("pnlcache.daily_bars", "SELECT"), ("pnlcache.earnings", "SELECT"), ("pnlcache.holidays", "SELECT"), ("pnlcache.latest_prices", "SELECT"), ("pnlcache.latest_session", "SELECT"),
                                  ("pnlcache.missed_trades", "SELECT"),
                                  ("pnlcache.option_trades", "SELECT"), ("pnlcache.playbooks", "SELECT"), ("pnlcache.share_prices", "SELECT"),
-                                 ("pnlcache.stock_trades", "SELECT"),
+                                 ("pnlcache.stock_trades", "SELECT"), ("pnlcache.symbol_info", "SELECT"), ("pnlcache.symbols", "SELECT"),
                                  ("pnlcache.trade_playbooks", "SELECT"), ("pnlcache.trade_tags", "SELECT")]
 
 
@@ -1009,7 +1009,7 @@ def test_shift_moves_each_user_by_whole_weeks_and_keeps_local_times(load, cursor
 # --- the README's promises ------------------------------------------------------------------------------------
 
 
-VIEWS = ["account_settings", "daily_bars", "holidays", "latest_prices", "latest_session", "missed_trades", "option_trades", "playbooks", "share_prices", "stock_trades", "trade_playbooks", "trade_tags"]
+VIEWS = ["account_settings", "daily_bars", "earnings", "holidays", "latest_prices", "latest_session", "missed_trades", "option_trades", "playbooks", "share_prices", "stock_trades", "symbol_info", "symbols", "trade_playbooks", "trade_tags"]
 
 
 def readme():
