@@ -27,6 +27,7 @@ struct watch {
 struct health {
     struct watch redis, database;
     bool redis_enabled;
+    struct cache *cache;
     _Atomic bool stores_refused;
     pthread_mutex_t lock;
     pthread_cond_t stop;
@@ -104,9 +105,17 @@ struct breaker *health_database_breaker(const struct health *h)
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
+/* A refusal is over when Redis takes something, and perhaps nobody has anything to store. */
 static enum status look_at_redis(struct watch *w, struct err *err)
 {
-    return redis_heartbeat(w->redis, err);
+    struct health *h = w->health;
+    struct err refused;
+    enum status status = redis_heartbeat(w->redis, err);
+
+    if (status == STATUS_OK && atomic_load(&h->stores_refused) &&
+        cache_try_store(h->cache, w->redis, &refused) == STATUS_OK)
+        health_note_store(h, true, "");
+    return status;
 }
 
 static enum status look_at_database(struct watch *w, struct err *err)
@@ -158,6 +167,7 @@ static enum status watch_start(struct watch *w, struct err *err)
 
 enum status health_start(struct health *h, const struct responder *responder, struct err *err)
 {
+    h->cache = responder->cache;
     h->redis.look = look_at_redis;
     h->database.look = look_at_database;
     enum status status = responder_new_prober(responder, &h->redis.redis, &h->database.db, err);

@@ -23,7 +23,8 @@ void health_stop(struct health *health);
 
 bool health_redis_is_up(const struct health *health); /* false also when REDIS_ENABLED is */
 bool health_database_is_up(const struct health *health);
-/* How Redis took a value that was to be stored; `why` when it refused. */
+/* How Redis took a value that was to be stored; `why` when it refused. After a refusal the watching thread tries each second
+ * whether Redis takes values again. */
 void health_note_store(struct health *health, bool accepted, const char *why);
 
 /* The body of /readyz; `l1`: the state of the responder's own memory; n_pending: users whose invalidation waits for Redis.

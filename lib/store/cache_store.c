@@ -310,3 +310,28 @@ enum status cache_store_many(struct cache *cache, struct redis *redis, struct ca
     packed_bodies_release(&packed);
     return status;
 }
+
+/* --- trying it ----------------------------------------------------------------------------- */
+
+enum status cache_try_store(struct cache *cache, struct redis *redis, struct err *err)
+{
+    struct buf epoch = BUF_INIT, value = BUF_INIT;
+    enum status status;
+
+    buf_append_string(&epoch, cache->prefix);
+    buf_append_string(&epoch, "probe:epoch");
+    buf_append_string(&value, cache->prefix);
+    buf_append_string(&value, "probe:value");
+    status = buf_status(&epoch) == STATUS_OK ? buf_status(&value) : buf_status(&epoch);
+    if (status == STATUS_OK) {
+        redis_append_words(redis, "HSETNX", epoch.data, "probe", "1", NULL);
+        redis_append_words(redis, "HDEL", epoch.data, "probe", NULL);
+        redis_append_words(redis, "SET", value.data, "1", "PX", "1000", NULL);
+        status = redis_flush_repeatable(redis, err);
+        for (size_t i = 0; i < 3 && status == STATUS_OK; i++)
+            status = redis_reply_status(redis_reply_at(redis, i), err);
+    }
+    buf_release(&epoch);
+    buf_release(&value);
+    return status;
+}

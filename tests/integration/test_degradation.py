@@ -222,6 +222,33 @@ def test_redis_full_reads_hit_stores_are_refused_and_events_count(servers, db, r
     assert len(lines_of(responder, "Redis stores again")) == 1
 
 
+def test_redis_has_room_again_and_nobody_stores_the_degradation_ends(servers, db, responder, full_redis):
+    add_stock(db, "alice", 1)
+    assert trades_in(ask(servers)) == 1
+    full_redis()
+    assert ask(servers, "bob").status == 200
+    assert readiness(servers)["stores_refused"] is True
+    full_redis.undo()
+    wait_until(lambda: readiness(servers)["degraded"] is False, what="the room to be noticed")
+    assert len(lines_of(responder, "Redis stores again")) == 1
+    check_all_works(servers)
+
+
+def test_redis_replaced_while_epochs_are_opened_has_refused_nothing(servers, db, start_responder, redis_proxy):
+    responder = start_responder(REDIS_URL=redis_proxy.url, MISS_THREADS="1")
+    assert ask(servers, "bob").status == 200  # the thread knows this instance
+    redis_proxy.hold("HSETNX")
+    clients = open_many(servers, 1, user_of=lambda i: "alice")
+    redis_proxy.wait_sprung()  # the epochs have been looked for, and are about to be made
+    servers.redis("REPLICAOF", "127.0.0.1", "1")
+    servers.redis("REPLICAOF", "NO", "ONE")
+    redis_proxy.close_all()
+    assert [a.status for a in read_all(clients)] == [200]
+    assert not lines_of(responder, "Redis refuses to store"), responder.log()
+    redis_proxy.let_pass()
+    check_all_works(servers)
+
+
 def outbox_rows(db, user="alice"):
     with db.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pnlcache.change_log WHERE user_id = %s", (user,))
