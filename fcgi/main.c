@@ -105,7 +105,20 @@ static enum status reload_datasets(struct responder *responder, const struct set
     return status;
 }
 
-/* Secrets, datasets and the log's level follow the file; the rest needs a restart. */
+/* Secrets, datasets and the log's level follow the file; the rest needs a restart, and whoever changed it is told so. */
+static void name_what_needs_a_restart(const struct settings *running, const struct settings *fresh)
+{
+    static const char *const taken[] = {
+        "JWT_SECRET",        "JWT_KEYS",    "JWT_AUDIENCE", "JWT_ISSUER", "WEBHOOK_SECRETS",
+        "WEBHOOK_TOLERANCE", "DATASET_DIR", "DATASET_TTL",  "LOG_LEVEL",  NULL};
+    struct buf names = BUF_INIT;
+
+    settings_append_differences(running, fresh, taken, &names);
+    if (buf_status(&names) == STATUS_OK && names.len > 0)
+        log_warn("changed settings need a restart, the old values stay", LOG_STR("settings", names.data));
+    buf_release(&names);
+}
+
 static void reload(struct responder *responder)
 {
     struct settings *fresh = NULL;
@@ -120,6 +133,7 @@ static void reload(struct responder *responder)
     if (status == STATUS_OK) {
         log_set_level(parse_log_level(fresh->log_level));
         log_info("settings reloaded");
+        name_what_needs_a_restart(responder->settings, fresh);
     } else {
         log_error("settings not reloaded, the old ones stay", LOG_STR("error", err.text));
     }

@@ -11,7 +11,8 @@
 
 #define ABSENCES_MAX 64 /* of a user in one CACHE_TTL_NOT_FOUND; below 256 */
 
-static enum status secrets_new(const struct settings *settings, struct secrets **ret_secrets, struct err *err)
+static enum status secrets_new(const struct settings *settings, unsigned auth_modes, struct secrets **ret_secrets,
+                               struct err *err)
 {
     struct secrets *s = calloc(1, sizeof(*s));
     if (!s)
@@ -23,7 +24,7 @@ static enum status secrets_new(const struct settings *settings, struct secrets *
     s->key_file = strdup(settings->jwt_keys);
     s->key_mark = file_mark_take(settings->jwt_keys);
     enum status status = s->key_file ? STATUS_OK : STATUS_NO_MEMORY;
-    if (status == STATUS_OK && (auth_modes_parse(settings->auth_mode) & AUTH_JWT))
+    if (status == STATUS_OK && (auth_modes & AUTH_JWT))
         status = jwt_verifier_new(&options, &s->jwt, err);
     if (status == STATUS_OK)
         status = webhook_keys_new(settings->webhook_secrets, &s->webhooks, err);
@@ -58,7 +59,7 @@ void secrets_put(struct secrets **secrets)
 enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err)
 {
     struct secrets *fresh = NULL;
-    enum status status = secrets_new(settings, &fresh, err);
+    enum status status = secrets_new(settings, auth_modes_parse(r->settings->auth_mode), &fresh, err);
     if (!fresh)
         return status;
     pthread_mutex_lock(&r->secrets_lock);

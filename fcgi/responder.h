@@ -60,7 +60,7 @@ struct responder {
 
 enum status responder_init(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
 void responder_release(struct responder *r);
-/* Takes the secrets of these settings into use; on failure the old ones stay. */
+/* Takes the secrets of these settings into use, for the AUTH_MODE of the start; on failure the old ones stay. */
 enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
 
 /* True at most once a minute per user (a little oftener when users share a slot): note that the user is active. */

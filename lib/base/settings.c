@@ -450,3 +450,35 @@ void settings_free(struct settings **settings)
     free(*settings);
     *settings = NULL;
 }
+
+static bool is_listed(const char *name, const char *const *list)
+{
+    while (*list != NULL && strcmp(*list, name) != 0)
+        list++;
+    return *list != NULL;
+}
+
+static bool is_equal(const struct setting_definition *d, const struct settings *a, const struct settings *b)
+{
+    const void *x = (const char *)a + d->offset, *y = (const char *)b + d->offset;
+
+    if (d->kind == SETTING_TEXT || d->kind == SETTING_SECRET)
+        return strcmp(*(char *const *)x, *(char *const *)y) == 0;
+    if (d->kind == SETTING_BOOLEAN)
+        return *(const bool *)x == *(const bool *)y;
+    return *(const int64_t *)x == *(const int64_t *)y;
+}
+
+void settings_append_differences(const struct settings *a, const struct settings *b, const char *const *except,
+                                 struct buf *out)
+{
+    for (size_t i = 0; i < n_setting_definitions; i++) {
+        const struct setting_definition *d = &setting_definitions[i];
+
+        if (is_equal(d, a, b) || is_listed(d->name, except))
+            continue;
+        if (out->len > 0)
+            buf_append_char(out, ' ');
+        buf_append_string(out, d->name);
+    }
+}

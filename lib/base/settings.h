@@ -29,6 +29,11 @@ struct settings {
 enum status settings_load(struct settings **ret_settings, struct err *err) MUST_CHECK;
 void settings_free(struct settings **settings);
 
+/* Appends the names, separated by blanks, of the settings that differ between the two, but for those of `except`, a list
+ * that NULL ends. */
+void settings_append_differences(const struct settings *a, const struct settings *b, const char *const *except,
+                                 struct buf *out);
+
 /* AUTH_MODE as a set; 0: the text names something else, or nothing. */
 enum { AUTH_JWT = 1, AUTH_REMOTE_USER = 2 };
 unsigned auth_modes_parse(const char *text);

@@ -575,6 +575,26 @@ def test_sighup_takes_new_secrets_and_keeps_the_old_ones_on_error(servers, start
         assert c.ask("GET", CORE, bearer(secret=second)).status == 200
 
 
+def test_sighup_names_what_needs_a_restart_and_goes_on_with_the_old(servers, start_responder, db, tmp_path):
+    add_stock(db, "alice", 1)
+    conf = tmp_path / "pnlcache.conf"
+    old = f"REDIS_URL={servers.redis_url}\nDATABASE_URL={servers.program_url}\n"
+    conf.write_text(old)
+    responder = start_responder(PNLCACHE_CONF=str(conf), REDIS_URL=None, DATABASE_URL=None)
+    conf.write_text("REDIS_URL=unix:///nowhere/redis.sock\nDATABASE_URL=postgresql:///nowhere\nAUTH_MODE=remote_user\nLOG_LEVEL=debug\n")
+    responder.signal(signal.SIGHUP)
+    [line] = wait_until(lambda: [line for line in responder.log().splitlines() if "need a restart" in line], what="the warning")
+    assert 'settings="DATABASE_URL REDIS_URL AUTH_MODE"' in line, line
+    with Client(servers.listen) as c:
+        answer = c.ask("GET", CORE, bearer())
+        assert answer.status == 200 and "stored" in answer.headers["cache-status"], answer
+        assert c.ask("GET", CORE, bearer()).headers["cache-status"].startswith("pnlcache; hit")
+    conf.write_text(old)
+    responder.signal(signal.SIGHUP)
+    wait_until(lambda: responder.log().count("settings reloaded") == 2, what="the second reload")
+    assert responder.log().count("need a restart") == 1
+
+
 def test_a_socket_on_descriptor_0_is_served(servers, tmp_path):
     path = str(tmp_path / "zero.sock")
     with socket.socket(socket.AF_UNIX) as listener:

@@ -410,6 +410,22 @@ def test_sighup_keeps_the_old_settings_on_error(servers, db, start_worker, tmp_p
     wait_until(lambda: has_trades(servers, "ann", 3))
 
 
+def test_sighup_takes_another_redis_and_another_database(servers, db, start_worker, tmp_path, redis_proxy, postgres_proxy):
+    conf = tmp_path / "pnlcache.conf"
+    conf.write_text(f"REDIS_URL={redis_proxy.url}\nDATABASE_URL={postgres_proxy.url}\n")
+    worker = start_worker(PNLCACHE_CONF=conf, REDIS_URL=None, DATABASE_URL=None)
+    add_stock(db, "ann", 1)
+    wait_until(lambda: has_trades(servers, "ann", 1))
+    conf.write_text(f"REDIS_URL={servers.redis_url}\nDATABASE_URL={servers.program_url}\n")
+    worker.signal(signal.SIGHUP)
+    wait_until(lambda: "settings reloaded" in worker.log())
+    for proxy in (redis_proxy, postgres_proxy):
+        proxy.refuse()
+        proxy.close_all()
+    add_stock(db, "ann", 2)
+    wait_until(lambda: has_trades(servers, "ann", 2))
+
+
 def test_service_manager_is_told(servers, start_daemon, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:

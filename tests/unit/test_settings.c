@@ -209,6 +209,29 @@ static void test_settings_append_effective_hides_secrets(void **state)
     buf_release(&out);
 }
 
+static void test_settings_append_differences_names_all_but_the_excepted(void **state)
+{
+    static const char *const except[] = {"JWT_SECRET", "LOG_LEVEL", NULL};
+    struct settings *before, *after;
+    struct buf out = BUF_INIT;
+
+    (void)state;
+    write_file("conf", "JWT_SECRET=0123456789abcdef0123456789abcdef\n");
+    before = load();
+    settings_append_differences(before, before, except, &out);
+    assert_int_equal(out.len, 0);
+    write_file("conf",
+               "JWT_SECRET=another-one-0123456789abcdef0123\nLOG_LEVEL=debug\nREDIS_URL=unix:///tmp/other.sock\n"
+               "THREADS=4\nCACHE_ENABLED=false\n");
+    after = load();
+    settings_append_differences(before, after, except, &out);
+    assert_int_equal(buf_status(&out), STATUS_OK);
+    assert_string_equal(out.data, "REDIS_URL THREADS CACHE_ENABLED");
+    settings_free(&before);
+    settings_free(&after);
+    buf_release(&out);
+}
+
 /* The example, its comment signs before the settings removed, must load and give the defaults. */
 static void test_settings_append_example_uncommented_loads(void **state)
 {
@@ -281,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup(test_settings_load_missing_named_file_is_refused, clean),
         cmocka_unit_test_setup(test_settings_load_other_spellings_of_the_redis_url, clean),
         cmocka_unit_test_setup(test_settings_append_effective_hides_secrets, clean),
+        cmocka_unit_test_setup(test_settings_append_differences_names_all_but_the_excepted, clean),
         cmocka_unit_test_setup(test_settings_append_example_uncommented_loads, clean),
         cmocka_unit_test_setup(test_settings_append_file_loads_to_the_same_set, clean),
         cmocka_unit_test_setup(test_settings_is_name_knows_settings_spellings_and_secrets_files, clean),
