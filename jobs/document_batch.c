@@ -90,6 +90,22 @@ unsigned user_documents_needs(const struct user_documents *user)
 
 /* --- before the snapshot ------------------------------------------------------------------------ */
 
+/* Those that live shorter than the other documents. */
+static void drop_short_lived(struct wanted *wanted, const struct settings *settings)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < wanted->n; i++) {
+        if (document_ttl_s(settings, &wanted->requests[i]) < settings->cache_ttl_analytics_s) {
+            free(wanted->texts[i]);
+            continue;
+        }
+        wanted->requests[kept] = wanted->requests[i];
+        wanted->texts[kept++] = wanted->texts[i];
+    }
+    wanted->n = kept;
+}
+
 /* Arrays as the cache's functions take them. */
 struct opening {
     const char **ids;
@@ -110,6 +126,8 @@ static enum status add_wanted(struct document_batch *b, struct opening *o, struc
         struct user_documents *user = &b->users[i];
 
         user->wanted = o->wanted[i];
+        if (b->without_short_lived)
+            drop_short_lived(&user->wanted, settings);
         *ret_dropped += user->wanted.n_dropped;
         if (status == STATUS_OK && make_due(user) != STATUS_OK)
             status = err_fail(err, STATUS_NO_MEMORY, "no memory for wanted documents");

@@ -17,6 +17,7 @@ struct user_documents {
 struct document_batch {
     size_t n;
     struct user_documents *users; /* ascending by id, each once */
+    bool without_short_lived;     /* see precompute_options; to be set before document_batch_open() */
 };
 
 /* All documents of these users that are precomputed, all due. */

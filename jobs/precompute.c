@@ -399,6 +399,7 @@ static enum status run_batch(struct precompute *p, size_t n, const char *const *
     bool any = true;
     enum status status = document_batch_init(&b, n, user_ids, err);
 
+    b.without_short_lived = o->without_short_lived;
     if (status == STATUS_OK && p->writer != NULL)
         status = document_batch_open(&b, o->cache, o->redis, o->settings, &p->progress.requests_dropped, err);
     if (status == STATUS_OK && o->only_invalid && p->writer != NULL)

@@ -38,8 +38,11 @@ struct precompute_options {
     /* Instead of storing: receives every document. */
     void (*on_document)(void *context, const char *key, const struct cache_body *body);
     void *context;
-    bool only_invalid;       /* leave documents alone that are still valid, and not about to expire (event jobs) */
-    int64_t valid_for_s;     /* with only_invalid: valid means for at least this long from now */
+    bool only_invalid;   /* leave documents alone that are still valid, and not about to expire (event jobs) */
+    int64_t valid_for_s; /* with only_invalid: valid means for at least this long from now */
+    /* Leave wanted documents alone that live shorter than the others (open positions): on a schedule they would be computed for
+     * nobody, since they have run out long before the next run. */
+    bool without_short_lived;
     bool count_users;        /* learn users_total before precompute_all(): one more walk over the ids */
     bool overlapped;         /* write from a second thread over a connection of its own: for long runs */
     const atomic_bool *stop; /* may be NULL; when it turns true the run ends after the present batch */

@@ -84,6 +84,7 @@ static int run_precompute(struct job_request *request, struct settings *settings
         .on_document = request->print ? print_document : NULL,
         .count_users = request->all,
         .overlapped = request->users.n == 0,
+        .without_short_lived = request->users.n == 0,
     };
     struct job_plan plan = {
         .name = "precompute",

@@ -72,7 +72,8 @@ static enum status roll_over(struct job_run *run, struct err *err)
 
 int job_rollover(int argc, char *const *argv)
 {
-    static const struct precompute_options options = {.only_invalid = true, .overlapped = true};
+    static const struct precompute_options options = {
+        .only_invalid = true, .overlapped = true, .without_short_lived = true};
     static const struct job_plan plan = {
         .name = "rollover",
         .noun = "users",

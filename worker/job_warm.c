@@ -20,7 +20,8 @@ static void choose(const struct settings *settings, struct precompute_options *o
 
 int job_warm(int argc, char *const *argv)
 {
-    static const struct precompute_options options = {.only_invalid = true, .overlapped = true};
+    static const struct precompute_options options = {
+        .only_invalid = true, .overlapped = true, .without_short_lived = true};
     static const struct job_plan plan = {
         .name = "warm",
         .noun = "users",

@@ -202,6 +202,17 @@ def test_scheduled_job_renews_what_active_users_want(servers, web, db, journal, 
     assert header(servers, keys["bob"])["computed"] == computed["bob"]
 
 
+def test_scheduled_jobs_leave_to_readers_what_would_not_last_until_the_next_run(servers, web, db, journal, responder, run_worker):
+    series, positions = (ask(servers, web, path) for path in (SERIES, "/api/analytics/positions"))
+    computed = {key: header(servers, key)["computed"] for key in (series, positions)}
+    run_worker("job", "precompute")
+    run_worker("job", "warm", WARM_USERS="10")
+    assert header(servers, series)["computed"] > computed[series]
+    assert header(servers, positions)["computed"] == computed[positions]
+    run_worker("job", "precompute", "--user", "ann")
+    assert header(servers, positions)["computed"] > computed[positions]
+
+
 def test_one_batch_serves_users_with_different_needs(servers, web, db, responder, run_worker):
     """Nobody's annotations, details or prices get into another's documents, and nobody waits for another's."""
     wants = {"ann": [BY_BROKERAGE], "bob": [], "cid": [COMPREHENSIVE, BY_TAG], "dan": [BY_BROKERAGE, SERIES], "eve": [SERIES]}
