@@ -4,19 +4,23 @@
 #include <string.h>
 #include <strings.h>
 
-#include "fcgi/hmac.h"
 #include "lib/base/settings.h"
+#include "lib/store/seeded_hash.h"
 
 #define SLOTS 2048 /* a power of two; a token that falls on another's slot replaces it */
 
+/* The token itself, not a digest of it: a digest costs more than all the rest of a look-up. Whoever reads our memory finds
+ * the keys there too. How long a comparison takes tells nothing of the token: it begins only when the seeded hashes are
+ * equal. */
 struct slot {
-    unsigned char digest[SHA256_SIZE];
-    bool used;
+    struct buf token; /* empty: unused */
+    uint64_t hash;
     struct claims claims;
 };
 
 struct token_cache {
     unsigned modes;
+    uint64_t seed;
     struct claims latest; /* of the token being verified, or of a remote user */
     struct slot slots[SLOTS];
 };
@@ -26,6 +30,9 @@ enum status token_cache_new(unsigned modes, struct token_cache **ret_cache, stru
     struct token_cache *cache = calloc(1, sizeof(*cache));
     if (!cache)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    for (size_t i = 0; i < SLOTS; i++)
+        buf_init(&cache->slots[i].token);
+    cache->seed = hash_seed_draw();
     cache->modes = modes;
     *ret_cache = cache;
     return STATUS_OK;
@@ -33,6 +40,9 @@ enum status token_cache_new(unsigned modes, struct token_cache **ret_cache, stru
 
 void token_cache_free(struct token_cache **cache)
 {
+    if (!*cache)
+        return;
+    token_cache_clear(*cache);
     free(*cache);
     *cache = NULL;
 }
@@ -40,7 +50,7 @@ void token_cache_free(struct token_cache **cache)
 void token_cache_clear(struct token_cache *cache)
 {
     for (size_t i = 0; i < SLOTS; i++)
-        cache->slots[i].used = false;
+        buf_release(&cache->slots[i].token);
 }
 
 /* The scheme's name has no case; one or more spaces follow (RFC 6750, 2.1; RFC 9110, 11.4). */
@@ -69,15 +79,13 @@ static enum status take_remote_user(struct token_cache *cache, const struct requ
 static enum status take_token(const struct jwt_verifier *verifier, struct token_cache *cache, const char *token,
                               struct instant now, const struct claims **ret_claims, struct err *err)
 {
-    unsigned char digest[SHA256_SIZE];
-    size_t index;
-
     size_t len = strlen(token);
-    sha256_digest(token, len, digest);
-    memcpy(&index, digest, sizeof(index));
-    struct slot *slot = &cache->slots[index % SLOTS];
+    uint64_t hash = hash_seeded(token, len, cache->seed);
+    struct slot *slot = &cache->slots[hash % SLOTS];
     int64_t now_s = now.us / US_PER_SECOND;
-    if (slot->used && memcmp(slot->digest, digest, SHA256_SIZE) == 0 && now_s < slot->claims.expires_s &&
+
+    if (slot->token.len > 0 && slot->hash == hash && slot->token.len == len &&
+        memcmp(slot->token.data, token, len) == 0 && now_s < slot->claims.expires_s &&
         now_s >= slot->claims.not_before_s) {
         *ret_claims = &slot->claims;
         return STATUS_OK;
@@ -85,10 +93,15 @@ static enum status take_token(const struct jwt_verifier *verifier, struct token_
     enum status status = jwt_verify(verifier, token, len, now, &cache->latest, err);
     if (status != STATUS_OK)
         return status;
-    memcpy(slot->digest, digest, SHA256_SIZE);
+    buf_clear(&slot->token);
+    buf_append(&slot->token, token, len);
+    slot->hash = hash;
     slot->claims = cache->latest;
-    slot->used = true;
     *ret_claims = &slot->claims;
+    if (buf_status(&slot->token) != STATUS_OK) {
+        buf_release(&slot->token); /* served, not remembered */
+        *ret_claims = &cache->latest;
+    }
     return STATUS_OK;
 }
 

@@ -5,7 +5,7 @@
 #include "fcgi/jwt.h"
 #include "fcgi/request.h"
 
-/* Tokens verified lately, so that a hit costs a digest instead of a signature and two JSON documents. One per
+/* Tokens verified lately, so that a hit costs a comparison instead of a signature and two JSON documents. One per
  * thread. */
 struct token_cache;
 /* `modes`: AUTH_MODE (lib/base/settings.h). */

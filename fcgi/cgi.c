@@ -197,7 +197,7 @@ static void answer(struct cgi *cgi)
     struct exchange *x = cgi->x;
     struct err err = {.text = ""};
 
-    x->request.arrived_us = clock_monotonic_us();
+    request_arrive(&x->request);
     read_environment(&x->request);
     cors_judge(cgi->responder.settings->cors_origins, &x->request);
     enum status body = read_body(&x->request, (size_t)cgi->responder.settings->max_body);

@@ -30,12 +30,13 @@ static bool take_text(const char *path, size_t *ret_text)
 /* Fills the exchange's document and user. Complete: true; else an answer was made. */
 static bool read_request(struct exchange *x, const struct route *route, const struct claims *claims)
 {
-    struct problem_fields problems = {.n = 0};
+    struct problem_fields problems;
     struct analytics_query query;
     struct err err;
     enum status status;
     int refusal;
 
+    problems.n = 0; /* three kilobytes that need no zeros */
     x->document = (struct document_request){.section = route->section, .asset = route->asset};
     status = analytics_query_read(&query, &x->request, route->section, route->asset, &problems, &err);
     if (status != STATUS_OK) {
@@ -64,7 +65,7 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
 {
     const struct responder *responder = context->responder;
     const struct claims *claims;
-    struct instant now = clock_now();
+    struct instant now = x->request.arrived_at;
     struct err err;
 
     enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, now, &claims, &err);

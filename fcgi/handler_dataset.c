@@ -9,7 +9,7 @@
 static const struct claims *identify(struct handler_context *context, struct exchange *x, bool *ret_refused)
 {
     bool open = answer_is_shared(x) && context->responder->settings->public_data;
-    struct instant now = clock_now();
+    struct instant now = x->request.arrived_at;
     const struct claims *claims;
     struct err err;
     enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, now, &claims, &err);

@@ -1,13 +1,10 @@
 /* OpenSSL 3 looks an algorithm up, under a lock, whenever it is named; so the context is built once, keyed, and
- * duplicated for each signature. A plain digest goes through the older functions, which need no memory of their own: EVP
- * allocates with each use, and every request digests its token. */
-#define OPENSSL_SUPPRESS_DEPRECATED
+ * duplicated for each signature. */
 #include "fcgi/hmac.h"
 
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 
 struct hmac_key {
@@ -59,13 +56,4 @@ enum status hmac_sign(const struct hmac_key *key, const struct hmac_part *parts,
 bool hmac_equal(const void *mac, const void *other, size_t len)
 {
     return CRYPTO_memcmp(mac, other, len) == 0;
-}
-
-void sha256_digest(const void *bytes, size_t len, unsigned char ret_digest[SHA256_SIZE])
-{
-    SHA256_CTX ctx;
-
-    SHA256_Init(&ctx);
-    SHA256_Update(&ctx, bytes, len);
-    SHA256_Final(ret_digest, &ctx);
 }

@@ -23,8 +23,4 @@ enum status hmac_sign(const struct hmac_key *key, const struct hmac_part *parts,
 /* In time that does not depend on where they differ. */
 bool hmac_equal(const void *mac, const void *other, size_t len);
 
-/* SHA-256, for keys of caches; allocates nothing. */
-#define SHA256_SIZE 32
-void sha256_digest(const void *bytes, size_t len, unsigned char ret_digest[SHA256_SIZE]);
-
 #endif

@@ -262,7 +262,8 @@ static void append_cache_status(struct buf *out, const struct http_document *d, 
 static void add_cache_headers(struct response *r, const struct request *request, const struct http_document *d,
                               const char *etag)
 {
-    struct instant now = clock_now();
+    int64_t took_us = clock_monotonic_us() - request->arrived_us;
+    struct instant now = {request->arrived_at.us + took_us};
     char date[INSTANT_TEXT_SIZE];
 
     instant_format_http(d->header->computed_at, date);
@@ -275,7 +276,6 @@ static void add_cache_headers(struct response *r, const struct request *request,
     add_cache_control(r, d, now);
     response_header_number(r, "Age: ", whole_seconds(now.us - d->header->computed_at.us), "");
     append_cache_status(&r->head, d, now);
-    int64_t took_us = clock_monotonic_us() - request->arrived_us;
     buf_append_string(&r->head, "Server-Timing: total;dur=");
     buf_append_int(&r->head, took_us / 1000);
     buf_append_char(&r->head, '.');

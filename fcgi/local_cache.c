@@ -88,30 +88,32 @@ enum status local_reader_new(struct local_cache *local, struct local_reader **re
 /* --- reading ----------------------------------------------------------------------------------- */
 
 static enum local_outcome judge(struct local_cache *local, const struct l1_value *value,
-                                const struct cache_lookup *lookup, enum local_use use)
+                                const struct cache_lookup *lookup, enum local_use use, int64_t now_ms,
+                                struct instant now)
 {
     bool degraded = use == LOCAL_DEGRADED;
     struct cache_epochs present;
 
-    switch (epoch_cache_get(local->epochs, lookup->user_id, lookup->tags, clock_monotonic_ms(),
+    switch (epoch_cache_get(local->epochs, lookup->user_id, lookup->tags, now_ms,
                             degraded ? local->degraded_ms : LOCAL_PROOF_MS, degraded, &present)) {
     case EPOCHS_KNOWN: break;
     case EPOCHS_UNKNOWN: return LOCAL_MISS_EPOCH;
     case EPOCHS_DOUBTFUL: return LOCAL_MISS_DOUBT;
     }
-    switch (cache_judge(&value->header, lookup->tags, &present, present.instance, clock_now())) {
+    switch (cache_judge(&value->header, lookup->tags, &present, present.instance, now)) {
     case CACHE_HIT: return degraded ? LOCAL_HIT_DEGRADED : LOCAL_HIT;
     case CACHE_MISS_EPOCH: return LOCAL_MISS_EPOCH;
     default: return LOCAL_MISS_OLD;
     }
 }
 
-struct l1_value *local_cache_find(struct local_reader *reader, const struct cache_lookup *lookup, enum local_use use)
+struct l1_value *local_cache_find(struct local_reader *reader, const struct cache_lookup *lookup, enum local_use use,
+                                  int64_t now_ms, struct instant now)
 {
     struct local_cache *local = reader->local;
     struct l1_value *value = l1_get(local->l1, lookup->key);
 
-    enum local_outcome outcome = value ? judge(local, value, lookup, use) : LOCAL_MISS_ABSENT;
+    enum local_outcome outcome = value ? judge(local, value, lookup, use, now_ms, now) : LOCAL_MISS_ABSENT;
     if (outcome != LOCAL_HIT && outcome != LOCAL_HIT_DEGRADED)
         l1_put(&value);
     /* A read that was counted when it was not current is counted again only when that saved it. */

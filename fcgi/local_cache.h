@@ -29,9 +29,11 @@ enum local_use {
     LOCAL_CURRENT,  /* as good as asking Redis, or less old than LOCAL_PROOF_MS */
     LOCAL_DEGRADED, /* Redis does not answer: what was valid at the last proof, until CACHE_DEGRADED_TTL after it */
 };
-/* A value that may be served, judged by the read rule; NULL: there is none. Only the inputs of `lookup` are read. Give
- * it back with l1_put(). */
-struct l1_value *local_cache_find(struct local_reader *reader, const struct cache_lookup *lookup, enum local_use use);
+/* A value that may be served, judged by the read rule as of `now`, when the monotonic clock said `now_ms`: the present, or a
+ * moment before since which the reader has waited, as for a request that arrived then. NULL: there is none. Only the inputs of
+ * `lookup` are read. Give it back with l1_put(). */
+struct l1_value *local_cache_find(struct local_reader *reader, const struct cache_lookup *lookup, enum local_use use,
+                                  int64_t now_ms, struct instant now);
 
 /* Around a lookup in Redis: a ticket before it is sent, and what was found with it afterwards. */
 struct epoch_ticket local_cache_begin(struct local_cache *local, const struct cache_lookup *lookup);

@@ -213,9 +213,10 @@ static void send_answer(struct loop *loop, struct exchange *x)
 
     if (x->response.http_status >= 400)
         loop->n_refused++;
-    meter_count(loop->meter, x, clock_monotonic_us());
+    int64_t now_us = clock_monotonic_us();
+    meter_count(loop->meter, x, now_us);
     put_exchange(loop, x);
-    settle(loop, c, alive, clock_monotonic_ms());
+    settle(loop, c, alive, now_us / 1000);
 }
 
 /* To whom the work belongs. STATUS_LIMIT: too much of it waits there; *ret_detail says so. */
@@ -255,19 +256,20 @@ static void touch(struct loop *loop, const char *user_id)
         log_debug("activity not noted", LOG_STR("error", err.text));
 }
 
-static bool should_touch(struct loop *loop, const char *user_id)
+static bool should_touch(struct loop *loop, const char *user_id, int64_t now_ms)
 {
-    return loop->context.redis && user_id[0] && responder_should_touch(loop->options.responder, user_id);
+    return loop->context.redis && user_id[0] && responder_should_touch(loop->options.responder, user_id, now_ms);
 }
 
 /* Answers with a value from L1, written from where it lies. False: there is none that may be served. */
 static bool serve_local(struct loop *loop, struct exchange *x, const struct cache_lookup *lookup, enum local_use use)
 {
     char user_id[USER_ID_MAX + 1];
-    struct l1_value *value = local_cache_find(loop->context.local, lookup, use);
+    int64_t now_ms = x->request.arrived_us / 1000;
+    struct l1_value *value = local_cache_find(loop->context.local, lookup, use, now_ms, x->request.arrived_at);
     bool good = value && document_respond_stored(x, &value->header, value->body, false, SOURCE_L1,
                                                  answer_max_age_s(loop->options.responder->settings, x)) == STATUS_OK;
-    bool active = good && should_touch(loop, x->user_id);
+    bool active = good && should_touch(loop, x->user_id, now_ms);
 
     if (active)
         memcpy(user_id, x->user_id, sizeof(user_id));
@@ -285,16 +287,18 @@ static bool serve_local(struct loop *loop, struct exchange *x, const struct cach
 /* From L1 at once; else with the turn's other lookups from Redis. */
 static void look_up(struct loop *loop, struct exchange *x)
 {
-    struct cache_lookup lookup = {.key = x->key.data, .user_id = x->user_id, .tags = answer_tags(x)};
+    struct cache_lookup *lookup = &loop->lookups[loop->n_turn]; /* in place: it is large */
 
-    if (serve_local(loop, x, &lookup, LOCAL_CURRENT))
+    lookup->key = x->key.data;
+    lookup->user_id = x->user_id;
+    lookup->tags = answer_tags(x);
+    if (serve_local(loop, x, lookup, LOCAL_CURRENT))
         return;
     if (!loop->context.redis) {
         defer(loop, x);
         return;
     }
-    loop->lookups[loop->n_turn] = lookup;
-    loop->tickets[loop->n_turn] = local_cache_begin(loop->options.responder->local, &lookup);
+    loop->tickets[loop->n_turn] = local_cache_begin(loop->options.responder->local, lookup);
     loop->turn[loop->n_turn++] = x;
 }
 
@@ -342,8 +346,9 @@ static void serve_turn(struct loop *loop)
         if (answered || !serve_local(loop, x, &loop->lookups[i], LOCAL_DEGRADED))
             serve_looked_up(loop, x, &loop->lookups[i]);
     }
+    int64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < n; i++)
-        if (should_touch(loop, users[i]))
+        if (should_touch(loop, users[i], now_ms))
             touch(loop, users[i]);
 }
 
@@ -377,7 +382,6 @@ static void look(struct loop *loop, struct connection *c)
     struct exchange *x = take_exchange(loop);
     bool was_heavy = connection_is_heavy(c), was_idle = connection_is_idle(c);
     struct err err = {.text = ""};
-    int64_t now_ms = clock_monotonic_ms();
 
     enum intake intake = x ? connection_take(c, loop->scratch, &loop->limits, x, &err) : INTAKE_CLOSE;
     loop->n_heavy += connection_is_heavy(c) - was_heavy;
@@ -394,15 +398,15 @@ static void look(struct loop *loop, struct connection *c)
         put_exchange(loop, x);
         if (c->state == CONNECTION_WRITING) {
             c->keep = true;
-            settle(loop, c, true, now_ms);
+            settle(loop, c, true, clock_monotonic_ms());
         } else if (was_idle && !connection_is_idle(c)) {
-            c->since_ms = now_ms; /* the first byte of a request */
+            c->since_ms = clock_monotonic_ms(); /* the first byte of a request */
         }
         return;
     }
     loop->n_requests++;
     x->connection = c;
-    x->request.arrived_us = clock_monotonic_us();
+    request_arrive(&x->request);
     if (intake == INTAKE_REQUEST)
         begin_exchange(loop, x);
     else
@@ -474,7 +478,7 @@ static void take_done(struct loop *loop)
             memcpy(user_id, x->user_id, sizeof(user_id));
         loop->n_deferred--;
         send_answer(loop, x);
-        if (user_id[0] && should_touch(loop, user_id))
+        if (user_id[0] && should_touch(loop, user_id, clock_monotonic_ms()))
             touch(loop, user_id);
     }
 }
@@ -591,9 +595,10 @@ static void turn(struct loop *loop)
 
 static bool is_finished(struct loop *loop)
 {
-    int64_t stop_at_ms = atomic_load(&loop->stop_at_ms), now_ms = clock_monotonic_ms();
+    int64_t stop_at_ms = atomic_load(&loop->stop_at_ms);
     if (!stop_at_ms)
         return false;
+    int64_t now_ms = clock_monotonic_ms();
     if (!loop->stopping)
         begin_stop(loop, now_ms);
     return loop->n_connections == 0 || (now_ms >= stop_at_ms && loop->n_deferred == 0);

@@ -142,7 +142,7 @@ static bool answer_from_l1(struct miss_thread *t, struct flight *f)
     struct responder *r = t->misses->responder;
     const struct exchange *leader = f->first;
     struct cache_lookup lookup = {.key = leader->key.data, .user_id = leader->user_id, .tags = answer_tags(leader)};
-    struct l1_value *value = local_cache_find(t->local, &lookup, LOCAL_CURRENT);
+    struct l1_value *value = local_cache_find(t->local, &lookup, LOCAL_CURRENT, clock_monotonic_ms(), clock_now());
     bool found = value != NULL;
 
     for (struct exchange *x = f->first; x && found; x = x->next)

@@ -82,14 +82,14 @@ static bool enqueue(struct refresher *f, const struct exchange *x, bool ask)
 
 void refresher_notice_hit(struct refresher *f, const struct exchange *x, const struct cache_header *header)
 {
-    int64_t expiry = header->expires_at.us, hour = clock_now().us / NOTE_EVERY_US;
+    int64_t expiry = header->expires_at.us, hour = x->request.arrived_at.us / NOTE_EVERY_US;
     bool ask, note = !document_is_precomputed(&x->document);
     uint64_t hash;
 
     if (!f || x->dataset.dataset || header->encoding == CACHE_NOT_FOUND ||
         (note && f->responder->settings->wanted_documents == 0))
         return;
-    ask = document_asks_for_refresh(f->responder->settings, &x->document, header);
+    ask = document_asks_for_refresh(f->responder->settings, &x->document, header, x->request.arrived_at);
     if (!ask && !note)
         return;
     hash = hash_key(&x->key);

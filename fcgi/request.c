@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/clock.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
 
@@ -64,6 +63,12 @@ void request_clear(struct request *r)
     r->path = 0;
     r->n_query = 0;
     r->id[0] = '\0';
+}
+
+void request_arrive(struct request *r)
+{
+    r->arrived_at = clock_now();
+    r->arrived_us = clock_monotonic_us();
 }
 
 static uint32_t add_text(struct request *r, const char *text, size_t len)

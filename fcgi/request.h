@@ -4,6 +4,7 @@
 #define PNLCACHE_FCGI_REQUEST_H
 
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/err.h"
 
 #include <stdint.h>
@@ -56,13 +57,19 @@ struct request {
         uint32_t name, value;
     } query[REQUEST_MAX_QUERY];
     char id[REQUEST_ID_SIZE]; /* X-Request-Id: the caller's when it is short and plain, else ours */
-    int64_t arrived_us;       /* monotonic */
+
+    /* Set by request_arrive(). */
+    struct instant arrived_at;
+    int64_t arrived_us; /* monotonic */
 };
 
 void request_init(struct request *r);
 void request_release(struct request *r);
 /* Empty again, memory kept. */
 void request_clear(struct request *r);
+
+/* The request is here, now. */
+void request_arrive(struct request *r);
 
 /* Takes one CGI parameter; copies the value when it is one of ours. */
 void request_add_param(struct request *r, const char *name, size_t name_len, const char *value, size_t value_len);

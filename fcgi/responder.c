@@ -216,10 +216,9 @@ enum status responder_new_prober(const struct responder *r, struct redis **ret_r
     return status == STATUS_OK ? new_db(r, true, ret_db, err) : status;
 }
 
-bool responder_should_touch(struct responder *r, const char *user_id)
+bool responder_should_touch(struct responder *r, const char *user_id, int64_t now_ms)
 {
-    uint64_t hash = text_hash(user_id, strlen(user_id)),
-             minute = (uint64_t)(clock_monotonic_ms() / 60000 + 1) & 0xffffff;
+    uint64_t hash = text_hash(user_id, strlen(user_id)), minute = (uint64_t)(now_ms / 60000 + 1) & 0xffffff;
     uint64_t mark = (hash & ~UINT64_C(0xffffff)) | minute;
 
     return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark,

@@ -63,8 +63,9 @@ void responder_release(struct responder *r);
 /* Takes the secrets of these settings into use, for the AUTH_MODE of the start; on failure the old ones stay. */
 enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
 
-/* True at most once a minute per user (a little oftener when users share a slot): note that the user is active. */
-bool responder_should_touch(struct responder *r, const char *user_id);
+/* True at most once a minute of the monotonic clock per user (a little oftener when users share a slot): note that the user is
+ * active. */
+bool responder_should_touch(struct responder *r, const char *user_id, int64_t now_ms);
 
 /* Whether one more answer about something unknown of this user may be kept in Redis: a flood of made-up ids must not fill it.
  * At most 64 in CACHE_TTL_NOT_FOUND (fewer when users share a slot), so at most 65,536 by one responder. False when the TTL

@@ -101,14 +101,6 @@ void response_begin(struct response *r, const struct request *request, int http_
     add_cors_headers(r, request);
 }
 
-void response_header(struct response *r, const char *name, const char *value)
-{
-    buf_append_string(&r->head, name);
-    buf_append(&r->head, ": ", 2);
-    buf_append_string(&r->head, value);
-    buf_append(&r->head, "\r\n", 2);
-}
-
 void response_header_number(struct response *r, const char *name, int64_t number, const char *rest)
 {
     buf_append_string(&r->head, name);

@@ -22,7 +22,13 @@ void response_release(struct response *r);
 /* Starts anew: Status, X-Request-Id, nosniff. */
 void response_begin(struct response *r, const struct request *request, int http_status);
 /* One more header line; the value must be free of CR and LF. */
-void response_header(struct response *r, const char *name, const char *value);
+static inline void response_header(struct response *r, const char *name, const char *value)
+{
+    buf_append_string(&r->head, name);
+    buf_append(&r->head, ": ", 2);
+    buf_append_string(&r->head, value);
+    buf_append(&r->head, "\r\n", 2);
+}
 /* A line of a number between two texts, the first with the name and its colon. */
 void response_header_number(struct response *r, const char *name, int64_t number, const char *rest);
 /* Ends the header; body_len bytes follow, unless `send_body` is false (HEAD). */

@@ -178,9 +178,9 @@ int64_t document_ttl_s(const struct settings *settings, const struct document_re
 }
 
 bool document_asks_for_refresh(const struct settings *settings, const struct document_request *request,
-                               const struct cache_header *header)
+                               const struct cache_header *header, struct instant now)
 {
-    int64_t left_us = header->expires_at.us - clock_now().us;
+    int64_t left_us = header->expires_at.us - now.us;
 
     return header->expires_at.us < header->valid_until.us &&
            left_us < document_ttl_s(settings, request) * (US_PER_SECOND / 100) * DOCUMENT_ASK_PERCENT;

@@ -74,10 +74,10 @@ int64_t document_ttl_s(const struct settings *settings, const struct document_re
 /* Readers ask for a refresh in the last tenth of a value's time; the job renews all that is in its last fifth, because what
  * was stored together expires within a tenth of each other and shall not ask once each. */
 enum { DOCUMENT_ASK_PERCENT = 10, DOCUMENT_RENEW_PERCENT = 20 };
-/* Whether a reader of this value is to ask: it is valid now, but has little of its TTL left, and computing it again would
+/* Whether a reader of this value is to ask: it is valid `now`, but has little of its TTL left, and computing it again would
  * give it more, because it does not end with what it says (valid_until). */
 bool document_asks_for_refresh(const struct settings *settings, const struct document_request *request,
-                               const struct cache_header *header);
+                               const struct cache_header *header, struct instant now);
 
 /* The precomputed set of design section 3, in a fixed order: all documents of one asset are adjacent, and
  * what a client asks for first comes first within them. */

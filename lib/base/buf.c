@@ -64,25 +64,6 @@ bool buf_reserve(struct buf *b, size_t extra)
     return true;
 }
 
-void buf_append(struct buf *b, const void *bytes, size_t len)
-{
-    if (len == 0 || !buf_reserve(b, len))
-        return;
-    memcpy(b->data + b->len, bytes, len);
-    b->len += len;
-    b->data[b->len] = '\0';
-}
-
-void buf_append_string(struct buf *b, const char *text)
-{
-    buf_append(b, text, strlen(text));
-}
-
-void buf_append_char(struct buf *b, char c)
-{
-    buf_append(b, &c, 1);
-}
-
 void buf_append_int(struct buf *b, int64_t value)
 {
     char text[20], *at = text + sizeof text;

@@ -36,9 +36,23 @@ void buf_truncate(struct buf *b, size_t len);
 /* Makes room for `extra` more bytes (and the NUL). False: out of memory, `failed` is set. */
 bool buf_reserve(struct buf *b, size_t extra);
 
-void buf_append(struct buf *b, const void *bytes, size_t len);
-void buf_append_string(struct buf *b, const char *text);
-void buf_append_char(struct buf *b, char c);
+/* In the header, because every answer is made of dozens of these, most of a length that the compiler knows. */
+static inline void buf_append(struct buf *b, const void *bytes, size_t len)
+{
+    if (len == 0 || ((b->failed || b->cap - b->len <= len) && !buf_reserve(b, len)))
+        return;
+    memcpy(b->data + b->len, bytes, len);
+    b->len += len;
+    b->data[b->len] = '\0';
+}
+static inline void buf_append_string(struct buf *b, const char *text)
+{
+    buf_append(b, text, strlen(text));
+}
+static inline void buf_append_char(struct buf *b, char c)
+{
+    buf_append(b, &c, 1);
+}
 /* A whole number in decimal; without printf, for hot paths. */
 void buf_append_int(struct buf *b, int64_t value);
 void buf_append_format(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

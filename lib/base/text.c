@@ -35,7 +35,7 @@ size_t utf8_sequence_length(const char *bytes, size_t len)
 bool utf8_is_valid(const char *bytes, size_t len)
 {
     while (len > 0) {
-        size_t used = utf8_sequence_length(bytes, len);
+        size_t used = (unsigned char)*bytes < 0x80 ? 1 : utf8_sequence_length(bytes, len);
         if (used == 0)
             return false;
         bytes += used;
@@ -140,19 +140,33 @@ static int hex_digit_of(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* Length of the part of `text` that stands for itself. */
+static size_t literal_run(const char *text, size_t len, bool plus_is_space)
+{
+    size_t at = 0;
+
+    while (at < len && text[at] != '%' && text[at] != '\0' && (text[at] != '+' || !plus_is_space))
+        at++;
+    return at;
+}
+
 enum status percent_decode(const char *text, size_t len, bool plus_is_space, struct buf *out)
 {
     for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if (c == '%') {
+        size_t run = literal_run(text + i, len - i, plus_is_space);
+        char c = ' ';
+
+        buf_append(out, text + i, run);
+        i += run;
+        if (i == len)
+            break;
+        if (text[i] != '+') {
             int high = i + 2 < len ? hex_digit_of(text[i + 1]) : -1;
             int low = i + 2 < len ? hex_digit_of(text[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            if (text[i] == '\0' || high < 0 || low < 0)
                 return STATUS_INVALID;
             c = (char)(high << 4 | low);
             i += 2;
-        } else if (c == '+' && plus_is_space) {
-            c = ' ';
         }
         if (c == '\0')
             return STATUS_INVALID;

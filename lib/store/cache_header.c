@@ -41,11 +41,13 @@ static bool take_decimal(struct cursor *c, size_t digits, int64_t *ret_value)
     return true;
 }
 
+/* -1: it is none. A hit looks at 150 of them. */
 static int hex_digit(char c)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    static const signed char value_and_one[256] = {['0'] = 1, 2,  3,          4,  5,  6,  7,  8,
+                                                   9,         10, ['a'] = 11, 12, 13, 14, 15, 16};
+
+    return value_and_one[(unsigned char)c] - 1;
 }
 
 static bool take_hex_text(struct cursor *c, size_t digits, char *text)

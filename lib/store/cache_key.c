@@ -34,13 +34,18 @@ void cache_append_user(struct buf *key, const char *user_id)
 {
     static const char digits[] = "0123456789ABCDEF";
 
-    for (const char *c = user_id; *c != '\0'; c++) {
-        unsigned char byte = (unsigned char)*c;
+    for (const char *c = user_id; *c != '\0';) {
+        const char *plain = c;
+        unsigned char byte;
 
-        if (is_plain(*c))
-            buf_append_char(key, *c);
-        else
+        while (is_plain(*c))
+            c++;
+        buf_append(key, plain, (size_t)(c - plain));
+        byte = (unsigned char)*c;
+        if (byte != '\0') {
             buf_append(key, (const char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
+            c++;
+        }
     }
 }
 

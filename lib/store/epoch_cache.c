@@ -8,10 +8,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <xxhash.h>
 
 #include "lib/base/lru.h"
+#include "lib/store/seeded_hash.h"
 
 #define MAX_TAGS 16 /* of one user; further ones are not remembered */
 
@@ -62,7 +61,7 @@ enum status epoch_cache_new(size_t max_users, struct epoch_cache **ret_epochs, s
     }
     for (size_t i = 0; i < max_users; i++)
         e->unused[e->n_unused++] = &e->slots[i];
-    (void)!getrandom(&e->seed, sizeof e->seed, GRND_NONBLOCK);
+    e->seed = hash_seed_draw();
     *ret_epochs = e;
     return STATUS_OK;
 }
@@ -93,7 +92,7 @@ static struct slot *find(const struct epoch_cache *e, const char *user_id, uint6
 
 static uint64_t hash_user(const struct epoch_cache *e, const char *user_id)
 {
-    return XXH3_64bits_withSeed(user_id, strlen(user_id), e->seed);
+    return hash_seeded(user_id, strlen(user_id), e->seed);
 }
 
 static void remove_slot(struct epoch_cache *e, struct slot *slot)

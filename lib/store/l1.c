@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <xxhash.h>
+
+#include "lib/store/seeded_hash.h"
 
 #define LARGEST_SHARE 8
 
@@ -32,7 +32,7 @@ enum status l1_new(size_t max_entries, size_t max_bytes, struct l1 **ret_l1, str
     pthread_mutex_init(&l1->lock, NULL);
     l1->max_entries = max_entries;
     l1->max_bytes = max_bytes;
-    (void)!getrandom(&l1->seed, sizeof l1->seed, GRND_NONBLOCK);
+    l1->seed = hash_seed_draw();
     *ret_l1 = l1;
     return STATUS_OK;
 }
@@ -89,7 +89,7 @@ static struct l1_value *find(const struct l1 *l1, const char *key, size_t len, u
 struct l1_value *l1_get(struct l1 *l1, const char *key)
 {
     size_t len = strlen(key);
-    uint64_t hash = XXH3_64bits_withSeed(key, len, l1->seed);
+    uint64_t hash = hash_seeded(key, len, l1->seed);
     struct l1_value *value;
 
     pthread_mutex_lock(&l1->lock);
@@ -149,7 +149,7 @@ static void put_list(struct lru_node *list)
 bool l1_store(struct l1 *l1, const char *key, const struct cache_header *header, const char *body)
 {
     size_t len = strlen(key);
-    uint64_t hash = XXH3_64bits_withSeed(key, len, l1->seed);
+    uint64_t hash = hash_seeded(key, len, l1->seed);
     bool fits = sizeof(struct l1_value) + len + 1 + header->body_size <= l1->max_bytes / LARGEST_SHARE;
     struct l1_value *fresh = fits ? value_new(key, len, header, body) : NULL, *old;
     struct lru_node *excess = NULL;

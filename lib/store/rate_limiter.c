@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <xxhash.h>
+
+#include "lib/store/seeded_hash.h"
 
 #define WAYS 8
 #define SETS (RATE_LIMITER_SUBJECTS / WAYS)
@@ -47,7 +48,7 @@ struct rate_limiter {
     struct rate_policy policy;
     const char *name;
     const struct cache *cache;
-    XXH64_hash_t seed; /* so that nobody can choose subjects that share a set */
+    uint64_t seed; /* so that nobody can choose subjects that share a set */
     pthread_mutex_t locks[LOCKS];
     struct slot slots[SETS][WAYS];
 };
@@ -105,7 +106,7 @@ const char *rate_limiter_name(const struct rate_limiter *l)
 
 static size_t set_of(const struct rate_limiter *l, const char *subject)
 {
-    return XXH3_64bits_withSeed(subject, strlen(subject), l->seed) % SETS;
+    return hash_seeded(subject, strlen(subject), l->seed) % SETS;
 }
 
 static void lock_set(struct rate_limiter *l, size_t set)
