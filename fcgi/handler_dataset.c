@@ -94,7 +94,7 @@ enum next_step handle_dataset(struct handler_context *context, struct exchange *
     if (!dataset)
         return answer_problem(x, 404, "there is nothing at this path");
     dataset_request_begin(&x->dataset, dataset);
-    x->route = ROUTE_DATASET;
+    x->route = METER_OWN_ROUTES + dataset->number;
     if (!router_admit(x, METHOD_GET | METHOD_HEAD, "application/json"))
         return NEXT_SEND;
     claims = identify(context, x, &refused);

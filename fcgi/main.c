@@ -204,8 +204,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
                          struct err *err)
 {
     const struct settings *settings = responder->settings;
-    static _Atomic int64_t n_connections;
-    struct loop_options options = {responder, listener->fd, listener->ours, &n_connections};
+    struct loop_options options = {responder, listener->fd, listener->ours, &responder->n_connections};
     struct tracking *tracking = NULL;
     struct loop **loops = calloc((size_t)settings->threads, sizeof(struct loop *));
     int64_t n = 0;

@@ -22,8 +22,8 @@ static const struct {
 };
 
 static const char *const tiers[RESPONSE_TIERS] = {
-    [TIER_NONE] = "none",          [TIER_L1] = "l1",     [TIER_REDIS] = "redis",
-    [TIER_STORED] = "miss_stored", [TIER_MISS] = "miss", [TIER_BYPASS] = "bypass",
+    [TIER_NONE] = "none", [TIER_L1] = "l1",         [TIER_REDIS] = "redis", [TIER_STORED] = "miss_stored",
+    [TIER_MISS] = "miss", [TIER_BYPASS] = "bypass", [TIER_STALE] = "stale",
 };
 
 typedef _Atomic uint64_t counter;
@@ -130,10 +130,10 @@ static int64_t sum(const struct meters *m, size_t offset)
 }
 #define SUM(m, member) sum(m, offsetof(struct meter, member))
 
-static void write_requests(const struct meters *m, const char *(*route_name)(size_t route), struct buf *out)
+static void write_requests(const struct meters *m, meter_labeller *label_of, struct buf *out)
 {
     static const char name[] = "pnlcache_http_requests_total";
-    char labels[160], code[8];
+    char labels[160], code[8], label[METER_LABEL_SIZE];
 
     prometheus_family(out, name, "counter", "Requests answered, by route and status.");
     for (size_t route = 0; route < METER_ROUTES; route++)
@@ -142,15 +142,16 @@ static void write_requests(const struct meters *m, const char *(*route_name)(siz
             if (n == 0)
                 continue;
             snprintf(code, sizeof(code), "%d", codes[i]);
-            snprintf(labels, sizeof(labels), "route=\"%s\",code=\"%s\"", route_name(route), codes[i] ? code : "other");
+            label_of(route, label);
+            snprintf(labels, sizeof(labels), "route=\"%s\",code=\"%s\"", label, codes[i] ? code : "other");
             prometheus_sample(out, name, labels, n);
         }
 }
 
-static void write_results(const struct meters *m, const char *(*route_name)(size_t route), struct buf *out)
+static void write_results(const struct meters *m, meter_labeller *label_of, struct buf *out)
 {
     static const char name[] = "pnlcache_cache_requests_total";
-    char labels[160];
+    char labels[160], label[METER_LABEL_SIZE];
 
     prometheus_family(
         out, name, "counter",
@@ -160,7 +161,8 @@ static void write_results(const struct meters *m, const char *(*route_name)(size
             int64_t n = SUM(m, results[route][tier]);
             if (n == 0)
                 continue;
-            snprintf(labels, sizeof(labels), "route=\"%s\",result=\"%s\"", route_name(route), tiers[tier]);
+            label_of(route, label);
+            snprintf(labels, sizeof(labels), "route=\"%s\",result=\"%s\"", label, tiers[tier]);
             prometheus_sample(out, name, labels, n);
         }
 }
@@ -185,11 +187,11 @@ static void write_durations(const struct meters *m, struct buf *out)
     }
 }
 
-void meters_write(struct meters *m, const char *(*route_name)(size_t route), struct buf *out)
+void meters_write(struct meters *m, meter_labeller *label_of, struct buf *out)
 {
     pthread_mutex_lock(&m->lock);
-    write_requests(m, route_name, out);
-    write_results(m, route_name, out);
+    write_requests(m, label_of, out);
+    write_results(m, label_of, out);
     write_durations(m, out);
     pthread_mutex_unlock(&m->lock);
 }

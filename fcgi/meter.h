@@ -7,7 +7,8 @@
 
 #include "fcgi/exchange.h"
 
-#define METER_ROUTES 48 /* 0: no route; the last: datasets */
+#define METER_OWN_ROUTES 48                               /* 0: no route; the program's own */
+#define METER_ROUTES (METER_OWN_ROUTES + DATASET_NUMBERS) /* then the datasets, by number */
 #define METER_CODES 20
 #define METER_BUCKETS 16
 
@@ -21,7 +22,9 @@ enum status meter_new(struct meters *meters, struct meter **ret_meter, struct er
 /* The exchange's response is complete: its route, status, tier, and the time it took. */
 void meter_count(struct meter *meter, const struct exchange *x, int64_t now_us);
 
-/* Appends the families of requests, durations and cache results; `route_name` gives the label of a route's number. */
-void meters_write(struct meters *meters, const char *(*route_name)(size_t route), struct buf *out);
+#define METER_LABEL_SIZE 64
+typedef void meter_labeller(size_t route, char label[METER_LABEL_SIZE]);
+/* Appends the families of requests, durations and cache results; `label_of` gives the label of a route's number. */
+void meters_write(struct meters *meters, meter_labeller *label_of, struct buf *out);
 
 #endif

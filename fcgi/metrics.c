@@ -61,6 +61,26 @@ static void write_queues(const struct responder *r, struct buf *out)
     prometheus_sample(out, "pnlcache_queue_limit", "queue=\"webhooks\"", r->settings->webhook_queue);
 }
 
+static void write_connections(const struct responder *r, struct buf *out)
+{
+    static const char pool[] = "pnlcache_database_pool_connections";
+    static const char *const states[POOL_STATES] = {
+        [POOL_CLOSED] = "closed", [POOL_IDLE] = "idle", [POOL_BUSY] = "busy"};
+    size_t counts[POOL_STATES];
+    char labels[32];
+
+    prometheus_single(out, "pnlcache_http_connections", "gauge", "Connections that web servers hold open.",
+                      atomic_load(&r->n_connections));
+    prometheus_single(out, "pnlcache_http_connections_limit", "gauge", "MAX_CONNECTIONS.",
+                      r->settings->max_connections);
+    prometheus_family(out, pool, "gauge", "The miss threads' connections to the database, by state.");
+    misses_count_pool(r->misses, counts);
+    for (size_t i = 0; i < POOL_STATES; i++) {
+        snprintf(labels, sizeof(labels), "state=\"%s\"", states[i]);
+        prometheus_sample(out, pool, labels, (int64_t)counts[i]);
+    }
+}
+
 static void write_cache(const struct responder *r, struct buf *out)
 {
     static const char invalid[] = "pnlcache_cache_invalid_values_total", stores[] = "pnlcache_cache_stores_total";
@@ -207,6 +227,7 @@ static void write_all(struct metrics *m, struct buf *out)
     meters_write(r->meters, router_label, out);
     write_servers(r->health, out);
     write_queues(r, out);
+    write_connections(r, out);
     write_cache(r, out);
     write_l1(r, out);
     if (m->redis)

@@ -21,6 +21,7 @@
 struct miss_thread {
     struct misses *misses;
     pthread_t thread;
+    _Atomic enum pool_state state; /* of the database's connection, for metrics */
     struct db *db;
     struct redis *redis; /* NULL: REDIS_ENABLED is false */
     struct local_reader *local;
@@ -47,6 +48,13 @@ enum status misses_submit(struct misses *m, struct exchange *x)
 size_t misses_length(struct misses *m)
 {
     return miss_queue_length(m->queue);
+}
+
+void misses_count_pool(struct misses *m, size_t ret_counts[POOL_STATES])
+{
+    memset(ret_counts, 0, POOL_STATES * sizeof(ret_counts[0]));
+    for (size_t i = 0; i < m->n_threads; i++)
+        ret_counts[atomic_load_explicit(&m->threads[i].state, memory_order_relaxed)]++;
 }
 
 /* --- the work ------------------------------------------------------------------------------- */
@@ -328,10 +336,13 @@ static void *run(void *arg)
         log_error("a miss thread cannot start", LOG_STR("error", err.text));
     while ((f = miss_queue_take(m->queue))) {
         bool done = true;
+        atomic_store_explicit(&t->state, POOL_BUSY, memory_order_relaxed);
         if (status == STATUS_OK)
             done = serve(t, f);
         else
             fail_all(f, status, NULL, NULL);
+        atomic_store_explicit(&t->state, t->db && db_is_connected(t->db) ? POOL_IDLE : POOL_CLOSED,
+                              memory_order_relaxed);
         if (done)
             miss_queue_land(m->queue, f, m->on_done);
         else

@@ -19,4 +19,8 @@ enum status misses_submit(struct misses *misses, struct exchange *x) MUST_CHECK;
 /* Computations that wait or run. */
 size_t misses_length(struct misses *misses);
 
+/* Each miss thread has one connection to the database; together they are the pool. */
+enum pool_state { POOL_CLOSED, POOL_IDLE, POOL_BUSY, POOL_STATES };
+void misses_count_pool(struct misses *misses, size_t ret_counts[POOL_STATES]);
+
 #endif

@@ -40,6 +40,7 @@ struct refresher;
 
 struct responder {
     const struct settings *settings; /* as of the start */
+    _Atomic int64_t n_connections;   /* of web servers, over all loops */
     struct cache *cache;
     struct health *health;
     struct local_cache *local;

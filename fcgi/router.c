@@ -38,13 +38,16 @@ const struct route *router_route(size_t i)
 {
     return i < N_ROUTES ? &routes[i] : NULL;
 }
-_Static_assert(N_ROUTES < ROUTE_DATASET, "a meter has a place for each route");
+_Static_assert(N_ROUTES < METER_OWN_ROUTES, "a meter has a place for each route");
 
-const char *router_label(size_t route)
+void router_label(size_t route, char label[METER_LABEL_SIZE])
 {
-    if (route == ROUTE_DATASET)
-        return "dataset";
-    return route > 0 && route <= N_ROUTES ? routes[route - 1].path : "none";
+    const char *dataset = route >= METER_OWN_ROUTES ? dataset_number_name(route - METER_OWN_ROUTES) : NULL;
+
+    if (dataset)
+        snprintf(label, METER_LABEL_SIZE, "dataset:%s", dataset);
+    else
+        snprintf(label, METER_LABEL_SIZE, "%s", route > 0 && route <= N_ROUTES ? routes[route - 1].path : "none");
 }
 
 /* OPTIONS is answered everywhere. */

@@ -31,9 +31,8 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
 bool router_has(const char *path);
 /* What is alike for all paths: OPTIONS, 405 with Allow, and Accept against the type of the answer. `methods`: or-ed. False: it was answered. */
 bool router_admit(struct exchange *x, unsigned methods, const char *type) MUST_CHECK;
-#define ROUTE_DATASET (METER_ROUTES - 1) /* the number of all datasets together */
-/* The label of an exchange's route in metrics; never NULL. */
-const char *router_label(size_t route);
+/* The label of an exchange's route in metrics: its path, "dataset:NAME", or "none". */
+void router_label(size_t route, char label[METER_LABEL_SIZE]);
 /* The paths, for documentation and its check; NULL after the last. */
 const struct route *router_route(size_t i);
 

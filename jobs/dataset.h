@@ -45,6 +45,7 @@ struct dataset_tag {
 struct dataset {
     char *file; /* for messages */
     char *name;
+    size_t number; /* of its name; see DATASET_NUMBERS */
     size_t n_paths;
     char *paths[DATASET_MAX_PATHS];
     bool shared, one_row;
@@ -60,7 +61,7 @@ struct dataset {
     struct dataset_param params[DATASET_MAX_PARAMS];
 
     /* Of the statement: it is bound by position; DATASET_USER stands for the user. */
-    char *sql; /* as it is sent */
+    char *sql;                    /* as it is sent */
     size_t select_at, select_len; /* the file's SELECT in it */
     size_t n_bound;
     int bound[DATASET_MAX_PARAMS + 1];
@@ -86,6 +87,15 @@ enum status dataset_compile(struct dataset *dataset, const char *select, size_t 
 int dataset_param_find(const struct dataset *dataset, const char *name, size_t len);
 /* A parameter's type in words, for lists and messages: "integer 1..500". */
 void dataset_param_describe(const struct dataset_param *param, struct buf *out);
+
+/* --- names as small numbers: for counters ------------------------------------------------------ */
+
+/* A name keeps its number for as long as the process lives, whatever sets come and go. The last number is shared by all names
+ * that came too late for one of their own. */
+#define DATASET_NUMBERS 128
+size_t dataset_number_of(const char *name);
+/* "other" for the last; NULL: nobody has this number yet. */
+const char *dataset_number_name(size_t number);
 
 /* --- a set ----------------------------------------------------------------------------------- */
 

@@ -399,6 +399,8 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
     }
     if (set->n > 0)
         qsort(set->datasets, set->n, sizeof(struct dataset *), compare_names);
+    for (size_t i = 0; i < set->n; i++)
+        set->datasets[i]->number = dataset_number_of(set->datasets[i]->name);
     *ret_set = set;
     return STATUS_OK;
 }

@@ -1,9 +1,11 @@
 """GET /metrics, and the alerts that are shipped for it."""
+import json
 import re
 import shutil
 import subprocess
 
 import pytest
+from fastcgi_client import Client, bearer, request
 from harness import ROOT, add_stock, wait_until
 from prometheus_text import parse
 
@@ -67,6 +69,42 @@ def test_unknown_paths_and_sizes_are_counted_too(web, responder):
     after = scrape(web)
     labels = {"route": "none", "code": "404"}
     assert value(after, "pnlcache_http_requests_total", **labels) == value(before, "pnlcache_http_requests_total", **labels) + 1
+
+
+def test_each_dataset_has_a_label_of_its_own(web, responder, db):
+    add_stock(db, "ann", 1)
+    for _ in range(2):
+        assert web.get("/api/stocks", user="ann").status == 200
+    assert web.get("/api/stocks/99", user="ann").status == 404
+    assert web.get("/api/notebook/holidays").status == 200
+    samples = scrape(web)
+    assert value(samples, "pnlcache_http_requests_total", route="dataset:stocks", code="200") == 2
+    assert value(samples, "pnlcache_cache_requests_total", route="dataset:stocks", result="miss_stored") == 1
+    assert value(samples, "pnlcache_http_requests_total", route="dataset:stock", code="404") == 1
+    assert value(samples, "pnlcache_http_requests_total", route="dataset:holidays", code="200") == 1
+
+
+def test_every_tier_has_a_name(web, responder):
+    tiers = {dict(labels)["tier"] for name, labels in scrape(web) if name == "pnlcache_http_request_duration_seconds_count"}
+    assert tiers == {"none", "l1", "redis", "miss_stored", "miss", "bypass", "stale"}
+
+
+def test_connections_are_counted_by_who_holds_them(web, start_responder, servers, db):
+    start_responder(MISS_THREADS=3)
+    pool = "pnlcache_database_pool_connections"
+    with Client(servers.listen), Client(servers.listen):
+        samples = scrape(web)
+        assert value(samples, "pnlcache_http_connections") >= 2
+    assert value(samples, "pnlcache_http_connections_limit") >= 1000
+    assert [value(samples, pool, state=state) for state in ("closed", "idle", "busy")] == [3, 0, 0]
+    with db.cursor() as cursor:  # a miss that waits for a lock is busy
+        cursor.execute("BEGIN; LOCK TABLE stocks")
+        with Client(servers.listen) as client:
+            client.send(request("GET", CORE, bearer("ann")))
+            wait_until(lambda: value(scrape(web), pool, state="busy") == 1, what="a busy connection")
+            cursor.execute("COMMIT")
+            assert client.read_answer().status == 200
+    wait_until(lambda: value(scrape(web), pool, state="idle") == 1, what="an idle connection")
 
 
 def test_no_user_is_named(web, responder, db):
@@ -135,3 +173,36 @@ def test_alerts_ask_for_metrics_that_exist_and_each_is_tested(web, responder, db
     assert len(alerts) >= 10 and rules.count("runbook:") == len(alerts)
     untested = [alert for alert in alerts if f"alertname: {alert}" not in tests]
     assert not untested
+
+
+def dashboard_queries():
+    dashboard = json.loads((ROOT / "conf/grafana-dashboard.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    assert len(queries) >= 25 and len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    return [query.replace("$__rate_interval", "5m").replace("$instance", ".*") for query in queries]
+
+
+def test_the_dashboard_asks_what_prometheus_understands(promtool, tmp_path):
+    rules = [{"record": f"query:{i}", "expr": query} for i, query in enumerate(dashboard_queries())]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run([promtool, "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
+
+
+def test_the_dashboard_asks_for_metrics_that_exist_and_for_every_one_of_them(web, responder, db):
+    add_stock(db, "ann", 1)
+    assert web.get(CORE, user="ann").status == 200
+    labels, asked = {}, set()  # Prometheus itself adds the label `instance`
+    for name, pairs in scrape(web):
+        labels.setdefault(name, {"instance"}).update(name for name, _ in pairs)
+    for query in dashboard_queries():
+        names = re.findall(r"pnlcache_[a-z0-9_]+", query)
+        by = {label for text in re.findall(r" by \(([a-z, ]+)\)", query) for label in text.split(", ")}
+        matched = set(re.findall(r"([a-z]+)=~", query))
+        for name in names:
+            assert name in labels, query
+            assert by | matched <= labels[name], query
+        asked |= set(names)
+    histogram = "pnlcache_http_request_duration_seconds"
+    assert asked == set(labels) - {histogram + "_sum", histogram + "_count"}
