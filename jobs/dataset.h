@@ -49,6 +49,7 @@ struct dataset {
     size_t n_paths;
     char *paths[DATASET_MAX_PATHS];
     bool shared, one_row;
+    bool indicators; /* compute: indicators (jobs/dataset_indicators.h) */
     char *key; /* pattern of the header; NULL: data:NAME:... */
     int64_t ttl_s;
     enum dataset_refresh_kind refresh;

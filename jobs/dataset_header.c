@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jobs/dataset.h"
+#include "jobs/dataset_indicators.h"
 #include "jobs/dataset_value.h"
 #include "lib/base/parse_number.h"
 
@@ -12,7 +13,7 @@
 
 struct parser {
     struct dataset *d;
-    int line, n_lines;
+    int line, n_lines, compute_line;
     unsigned seen; /* a bit for each header word */
     bool in_params;
     struct err *err;
@@ -125,6 +126,13 @@ static enum status take_returns(struct parser *p, char *value)
     if (!p->d->one_row && strcmp(value, "list") != 0)
         return FAIL(p, "returns '%s': expected list or row", value);
     return STATUS_OK;
+}
+
+static enum status take_compute(struct parser *p, char *value)
+{
+    p->compute_line = p->line;
+    p->d->indicators = strcmp(value, "indicators") == 0;
+    return p->d->indicators ? STATUS_OK : FAIL(p, "compute '%s': expected indicators", value);
 }
 
 static enum status take_key(struct parser *p, char *value)
@@ -314,7 +322,7 @@ static const struct {
     {"name", take_name, true},      {"path", take_path, true},        {"scope", take_scope, true},
     {"ttl", take_ttl, true},        {"tags", take_tags, false},       {"depends-on", take_depends, false},
     {"key", take_key, false},       {"refresh", take_refresh, false}, {"returns", take_returns, false},
-    {"params", take_params, false},
+    {"params", take_params, false}, {"compute", take_compute, false},
 };
 #define N_WORDS (sizeof words / sizeof words[0])
 
@@ -343,7 +351,8 @@ static enum status take_line(struct parser *p, char *line)
         return words[i].take(p, value);
     }
     return FAIL(
-        p, "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh or returns",
+        p,
+        "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh, returns or compute",
         line);
 }
 
@@ -428,6 +437,11 @@ static enum status check_header(struct parser *p)
         status = check_key(p);
     if (status == STATUS_OK && p->d->key != NULL)
         status = check_family(p);
+    p->line = p->compute_line;
+    if (status == STATUS_OK && p->d->indicators) {
+        status = dataset_indicators_check(p->d, p->err);
+        return status == STATUS_OK ? status : fail_at(p, status);
+    }
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "jobs/dataset.h"
+#include "jobs/dataset_indicators.h"
 #include "jobs/dataset_value.h"
 #include "lib/store/db_field.h"
 
@@ -259,6 +260,8 @@ enum status dataset_describe(struct db *db, const struct dataset *d, struct db_r
     struct buf sql = BUF_INIT;
     enum status status;
 
+    if (d->indicators)
+        return db_query(db, "", dataset_indicators_columns, 0, NULL, ret_columns, err);
     buf_append_format(&sql, "SELECT * FROM (\n%.*s\n) AS r LIMIT 0", (int)d->select_len, d->sql + d->select_at);
     status = buf_status(&sql) == STATUS_OK ? db_query(db, "", sql.data, d->n_bound, params, ret_columns, err)
                                            : err_fail(err, STATUS_NO_MEMORY, "out of memory");
@@ -279,18 +282,32 @@ static void append_paging(const struct dataset_request *r, struct buf *out)
     }
 }
 
+static enum status append_rows(const struct dataset_request *r, const struct db_result *result, struct buf *out,
+                               int64_t *ret_count, struct err *err)
+{
+    struct db_field rows;
+
+    if (r->dataset->indicators)
+        return dataset_indicators_write(r, result, out, ret_count, err);
+    rows = db_result_field(result, 0, 0);
+    if (db_field_is_null(rows) || db_field_int64(db_result_field(result, 0, 1), ret_count) != STATUS_OK)
+        return err_fail(err, STATUS_INTERNAL, "dataset %s: the answer is not what was asked for", r->dataset->name);
+    buf_append(out, rows.bytes, rows.len);
+    return STATUS_OK;
+}
+
 static enum status write_body(const struct dataset_request *r, const struct db_result *result, struct buf *out,
                               struct cache_body *body, struct err *err)
 {
     size_t start = out->len;
     char text[INSTANT_TEXT_SIZE];
-    struct db_field rows = db_result_field(result, 0, 0);
     int64_t count;
+    enum status status;
 
-    if (db_field_is_null(rows) || db_field_int64(db_result_field(result, 0, 1), &count) != STATUS_OK)
-        return err_fail(err, STATUS_INTERNAL, "dataset %s: the answer is not what was asked for", r->dataset->name);
     buf_append_string(out, "{\"success\":true,\"data\":");
-    buf_append(out, rows.bytes, rows.len);
+    status = append_rows(r, result, out, &count, err);
+    if (status != STATUS_OK)
+        return status;
     buf_append_string(out, ",\"meta\":{");
     if (!r->dataset->one_row)
         buf_append_format(out, "\"count\":%lld,", (long long)count);
@@ -314,11 +331,12 @@ enum status dataset_compute(struct db *db, const struct dataset_request *r, cons
 
     if (status != STATUS_OK)
         return status;
-    body.not_found = body.nothing_there = db_result_rows(result) == 0;
+    body.not_found = body.nothing_there = db_result_rows(result) == 0 && !r->dataset->indicators;
     body.computed_at = clock_now();
     if (body.not_found)
         buf_append_format(out, "there is no such %s", r->dataset->name);
-    else if (db_field_instant(db_result_field(result, 0, 2), &body.computed_at) != STATUS_OK)
+    else if (db_result_rows(result) > 0 &&
+             db_field_instant(db_result_field(result, 0, 2), &body.computed_at) != STATUS_OK)
         status = err_fail(err, STATUS_INTERNAL, "dataset %s: the database's clock is not what was asked for",
                           r->dataset->name);
     else

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "jobs/dataset.h"
+#include "jobs/dataset_indicators.h"
 #include "jobs/dataset_value.h"
 
 struct scanner {
@@ -235,7 +236,7 @@ static enum status judge(struct scanner *s)
     if (!d->shared && !has_user)
         return FAIL(s, "scope is user, but the statement does not use :user: everybody would see the same rows");
     for (size_t i = 0; i < d->n_params; i++)
-        if (!s->used[i])
+        if (!s->used[i] && !(d->indicators && dataset_indicators_take(d->params[i].name)))
             return FAIL(s, "parameter '%s' is declared and not used", d->params[i].name);
     return STATUS_OK;
 }
@@ -245,14 +246,17 @@ static enum status wrap(struct dataset *d, const struct buf *select, struct err 
     struct buf sql = BUF_INIT;
     size_t len;
 
-    buf_append_string(&sql, d->one_row
-                                ? "SELECT row_to_json(r)::text, 1::bigint, statement_timestamp() FROM (\n"
-                                : "SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']', count(*), "
-                                  "statement_timestamp() FROM (\n");
+    if (d->indicators)
+        buf_append_string(&sql, DATASET_INDICATORS_SELECT);
+    else
+        buf_append_string(
+            &sql, d->one_row ? "SELECT row_to_json(r)::text, 1::bigint, statement_timestamp() FROM (\n"
+                             : "SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']', count(*), "
+                               "statement_timestamp() FROM (\n");
     d->select_at = sql.len;
     d->select_len = select->len;
     buf_append(&sql, select->data, select->len);
-    buf_append_string(&sql, d->one_row ? "\n) AS r LIMIT 1" : "\n) AS r");
+    buf_append_string(&sql, d->indicators ? "\n) AS r ORDER BY 1" : d->one_row ? "\n) AS r LIMIT 1" : "\n) AS r");
     d->sql = buf_take_data(&sql, &len);
     buf_release(&sql);
     return d->sql != NULL ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
