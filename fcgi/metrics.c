@@ -7,13 +7,13 @@
 #include <time.h>
 
 #include "fcgi/meter.h"
+#include "fcgi/metrics_jobs.h"
 #include "fcgi/misses.h"
 #include "fcgi/router.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/prometheus.h"
-#include "lib/store/job_stream.h"
 #include "lib/store/outbox.h"
 
 #define MAX_WAITING 16
@@ -39,6 +39,8 @@ static void write_process(const struct metrics *m, struct buf *out)
     prometheus_family(out, "pnlcache_build_info", "gauge", "The version that runs.");
     prometheus_sample(out, "pnlcache_build_info", "version=\"" PNLCACHE_VERSION "\"", 1);
     prometheus_single(out, "pnlcache_start_time_seconds", "gauge", "When the responder started.", m->started_s);
+    prometheus_single(out, "pnlcache_log_lines_dropped_total", "counter",
+                      "Lines the log could not take: its reader is too slow, or gone.", (int64_t)log_dropped());
 }
 
 static void write_servers(const struct health *health, struct buf *out)
@@ -182,23 +184,6 @@ static enum status write_redis(struct metrics *m, struct buf *out, struct err *e
     return status;
 }
 
-static enum status write_jobs(struct metrics *m, struct buf *out, struct err *err)
-{
-    struct job_stream_state s;
-
-    enum status status = job_stream_inspect(m->responder->cache, m->redis, &s, err);
-    if (status != STATUS_OK)
-        return status;
-    prometheus_family(out, "pnlcache_jobs", "gauge", "Jobs not yet done, and dead letters, by state.");
-    prometheus_sample(out, "pnlcache_jobs", "state=\"queued\"", s.depth - s.in_flight - s.retrying);
-    prometheus_sample(out, "pnlcache_jobs", "state=\"in_flight\"", s.in_flight);
-    prometheus_sample(out, "pnlcache_jobs", "state=\"retrying\"", s.retrying);
-    prometheus_sample(out, "pnlcache_jobs", "state=\"dead\"", s.dead);
-    prometheus_family(out, "pnlcache_jobs_oldest_age_seconds", "gauge", "Age of the oldest job not yet done.");
-    prometheus_seconds(out, "pnlcache_jobs_oldest_age_seconds", NULL, s.oldest_age_ms * 1000);
-    return STATUS_OK;
-}
-
 static enum status write_outbox(struct metrics *m, struct buf *out, struct err *err)
 {
     struct outbox_state s;
@@ -231,7 +216,9 @@ static void write_all(struct metrics *m, struct buf *out)
     write_cache(r, out);
     write_l1(r, out);
     if (m->redis)
-        redis_failed = write_redis(m, out, &err) != STATUS_OK || write_jobs(m, out, &err) != STATUS_OK;
+        redis_failed = write_redis(m, out, &err) != STATUS_OK ||
+                       metrics_write_jobs(r->cache, m->redis, out, &err) != STATUS_OK ||
+                       metrics_write_audit(r->cache, m->redis, out, &err) != STATUS_OK;
     database_failed = write_outbox(m, out, &err) != STATUS_OK;
     prometheus_family(out, "pnlcache_scrape_errors", "gauge",
                       "1: the server did not answer this scrape, so what it would have told is missing.");

@@ -352,15 +352,39 @@ enum status audit_run(const struct audit_options *options, struct audit_counts *
 
 /* --- for the metrics ---------------------------------------------------------------------------- */
 
+static enum status make_record_key(const struct cache *cache, struct buf *key, struct err *err)
+{
+    cache_append_prefix(cache, key);
+    buf_append_string(key, "stats:audit");
+    return buf_status(key) == STATUS_OK ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+}
+
+enum status audit_read_record(const struct cache *cache, struct redis *redis, struct audit_record *ret_record,
+                              struct err *err)
+{
+    const struct redis_reply *reply;
+    struct buf key = BUF_INIT;
+    enum status status = make_record_key(cache, &key, err);
+
+    if (status == STATUS_OK)
+        status = redis_command(redis, &reply, err, "HMGET", key.data, "checked", "mismatches", "last_time", NULL);
+    if (status == STATUS_OK && redis_reply_length(reply) != 3)
+        status = err_fail(err, STATUS_INTERNAL, "HMGET answered something unknown");
+    if (status == STATUS_OK)
+        *ret_record = (struct audit_record){.checked = redis_reply_number(redis_reply_element(reply, 0)),
+                                            .mismatches = redis_reply_number(redis_reply_element(reply, 1)),
+                                            .last_time_s = redis_reply_number(redis_reply_element(reply, 2))};
+    buf_release(&key);
+    return status;
+}
+
 enum status audit_record(struct cache *cache, struct redis *redis, const struct audit_counts *counts, struct err *err)
 {
     struct buf key = BUF_INIT;
     char checked[24], mismatched[24], now[24];
     enum status status;
 
-    cache_append_prefix(cache, &key);
-    buf_append_string(&key, "stats:audit");
-    status = buf_status(&key);
+    status = make_record_key(cache, &key, err);
     if (status == STATUS_OK) {
         (void)snprintf(checked, sizeof checked, "%zu", counts->checked);
         (void)snprintf(mismatched, sizeof mismatched, "%zu", counts->mismatched);

@@ -58,6 +58,13 @@ struct audit_counts {
  * thread may be computing. */
 enum status audit_run(const struct audit_options *options, struct audit_counts *ret_counts, struct err *err) MUST_CHECK;
 
+/* What the hash stats:audit says of all runs. */
+struct audit_record {
+    int64_t checked, mismatches;
+    int64_t last_time_s; /* 0: none has run */
+};
+enum status audit_read_record(const struct cache *cache, struct redis *redis, struct audit_record *ret_record,
+                              struct err *err) MUST_CHECK;
 /* Adds the counts to the hash stats:audit: checked and mismatches over all runs; last_time (seconds), last_checked and
  * last_mismatches of this one. */
 enum status audit_record(struct cache *cache, struct redis *redis, const struct audit_counts *counts,

@@ -8,6 +8,7 @@
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
 #include "lib/store/activity_hours.h"
+#include "lib/store/job_stream.h"
 #include "lib/store/key_walk.h"
 
 #define STEP_TEXT "1000"
@@ -110,37 +111,10 @@ static enum status prune_dead_letters(struct pruning *p, struct err *err)
     return status;
 }
 
-/* In one step, because deleting a consumer that was given a job meanwhile would lose the job. XINFO's fields come in
- * pairs. A worker that lives is made again by its next XREADGROUP. */
-static const char consumers_script[] =
-    "local removed = 0 "
-    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end "
-    "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do "
-    "  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group[2])) do "
-    "    local of = {} "
-    "    for i = 1, #consumer, 2 do of[consumer[i]] = consumer[i + 1] end "
-    "    if of.pending == 0 and of.idle >= tonumber(ARGV[1]) then "
-    "      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group[2], of.name) "
-    "      removed = removed + 1 "
-    "    end "
-    "  end "
-    "end "
-    "return removed";
-
 static enum status prune_consumers(struct pruning *p, struct err *err)
 {
-    const struct redis_reply *reply;
-    struct buf key = BUF_INIT;
-    char idle[24];
-    enum status status = make_key(p, "jobs", &key, err);
-
-    (void)snprintf(idle, sizeof idle, "%lld", (long long)p->options->consumer_idle_ms);
-    if (status == STATUS_OK)
-        status = redis_command(p->options->redis, &reply, err, "EVAL", consumers_script, "1", key.data, idle, NULL);
-    if (status == STATUS_OK)
-        p->counts->consumers = redis_reply_integer(reply);
-    buf_release(&key);
-    return status;
+    return job_stream_drop_consumers(p->options->cache, p->options->redis, p->options->consumer_idle_ms,
+                                     &p->counts->consumers, err);
 }
 
 /* --- keys without a TTL --------------------------------------------------------------------------------- */

@@ -44,7 +44,8 @@ struct job_run {
     struct precompute *precompute; /* NULL unless plan->compute */
     struct progress progress;
     struct skipped_log skipped;
-    bool busy; /* another run has the lock */
+    bool busy;     /* another run has the lock */
+    bool in_doubt; /* set by the work: it was done, but the run counts as failed */
 };
 
 struct job_plan {
@@ -56,6 +57,7 @@ struct job_plan {
     void (*log_result)(const struct job_run *run, const char *message);
     void *context; /* for the two */
     bool alone;    /* under the job's lock: never two runs at once, on any machine */
+    bool counted;  /* as the schedule starts it: its outcome goes into stats:jobs */
     /* Not NULL: the work needs run->precompute, made with these choices (only_invalid, valid_for_s, on_document,
      * count_users, overlapped); the rest is filled in. */
     const struct precompute_options *compute;

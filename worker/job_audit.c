@@ -102,6 +102,7 @@ static enum status audit_these(struct job_run *run, size_t n, const char *const 
 
     if (audit_record(run->cache, run->redis, &request->counts, &not_recorded) != STATUS_OK)
         log_warn("the audit's counts are not recorded", LOG_STR("error", not_recorded.text));
+    run->in_doubt = request->counts.mismatched + request->counts.failed > 0;
     return status;
 }
 
@@ -135,15 +136,16 @@ static void log_result(const struct job_run *run, const char *message)
 
 static int run_audit(struct audit_request *request, struct settings *settings)
 {
-    struct job_plan plan = {
-        .name = "audit", .noun = "documents", .work = work, .log_result = log_result, .context = request};
-    int exit_status;
+    struct job_plan plan = {.name = "audit",
+                            .noun = "documents",
+                            .work = work,
+                            .log_result = log_result,
+                            .context = request,
+                            .counted = request->users.n == 0};
 
     if (!settings->redis_enabled)
         return command_misused("REDIS_ENABLED=false leaves nothing to audit");
-    exit_status = job_carry_out(&plan, settings);
-    return exit_status == EXIT_DONE && request->counts.mismatched + request->counts.failed > 0 ? EXIT_FAILED
-                                                                                               : exit_status;
+    return job_carry_out(&plan, settings);
 }
 
 int job_audit(int argc, char *const *argv)

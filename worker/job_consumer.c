@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/base/log.h"
+#include "lib/store/job_stats.h"
 #include "lib/store/job_stream.h"
 #include "worker/compute_process.h"
 #include "worker/connections.h"
@@ -75,6 +76,14 @@ static int64_t claim_idle_ms(const struct consumer *c)
 
 /* --- the ends of a job ---------------------------------------------------------------------------- */
 
+static void count(struct consumer *c, const char *kind, enum job_outcome outcome, size_t n, int64_t took_ms)
+{
+    struct err err = {{0}};
+
+    if (job_stats_add(c->generation->cache, c->redis, kind, outcome, n, took_ms, &err) != STATUS_OK)
+        log_debug("jobs not counted", LOG_STR("kind", kind), LOG_STR("reason", err.text));
+}
+
 static void bury(struct consumer *c, const struct job *job, const char *reason)
 {
     struct err err = {{0}};
@@ -82,6 +91,7 @@ static void bury(struct consumer *c, const struct job *job, const char *reason)
     log_error("job given up", LOG_STR("id", job->id), LOG_STR("user", job->user_id), LOG_STR("cause", job->reason),
               LOG_INT("attempts", job->attempts), LOG_STR("reason", reason));
     atomic_fetch_add(&c->generation->counters->jobs_buried, 1);
+    count(c, job->kind, JOB_OUTCOME_GIVEN_UP, 1, -1);
     if (job_stream_bury(c->generation->cache, c->redis, job, reason, &err) != STATUS_OK)
         log_warn("job could not be moved to jobs:dead, it will come again", LOG_STR("id", job->id),
                  LOG_STR("reason", err.text));
@@ -94,7 +104,8 @@ static void put_back(struct consumer *c, const struct job *job)
         log_debug("job left for another worker", LOG_STR("id", job->id));
 }
 
-static void finish(struct consumer *c, const struct job *const *jobs, size_t n)
+/* Jobs of one kind, each done within took_ms; -1: by another one's work. */
+static void finish(struct consumer *c, const struct job *const *jobs, size_t n, int64_t took_ms)
 {
     struct err err = {{0}};
 
@@ -106,6 +117,7 @@ static void finish(struct consumer *c, const struct job *const *jobs, size_t n)
     for (size_t i = 0; i < n; i++) /* a change is a sign of life too: scheduled jobs keep such users fresh */
         if (active_users_touch(c->generation->cache, c->redis, jobs[i]->user_id, NULL) != STATUS_OK)
             log_debug("activity not noted", LOG_STR("user", jobs[i]->user_id));
+    count(c, jobs[0]->kind, JOB_OUTCOME_DONE, n, took_ms);
 }
 
 /* 250 ms, then four times as long each time up to a minute; half of it is random, so that what failed together does not come
@@ -125,6 +137,7 @@ static void attempt_failed(struct consumer *c, struct job *job, bool worth_anoth
     int64_t wait_ms;
 
     atomic_fetch_add(&c->generation->counters->jobs_failed, 1);
+    count(c, job->kind, JOB_OUTCOME_FAILED, 1, -1);
     job->attempts++;
     if (!worth_another || job->attempts >= c->generation->settings->job_attempts) {
         bury(c, job, reason);
@@ -282,7 +295,7 @@ static void settle(struct consumer *c, struct batch *b, const struct compute_fai
     }
     assert(b->n > 0);
     end_turns(c, b, took_ms / (int64_t)b->n);
-    finish(c, done, n_done);
+    finish(c, done, n_done, took_ms);
     for (size_t i = 0; i < n_done; i++)
         log_debug("job done", LOG_STR("id", done[i]->id), LOG_STR("user", done[i]->user_id),
                   LOG_STR("cause", done[i]->reason), LOG_INT("of", (int64_t)b->n), LOG_INT("ms", took_ms));
@@ -362,11 +375,12 @@ static enum status erase_users(struct consumer *c, struct err *err)
 
     while (c->n_erasures > 0) {
         struct job *job = &c->erasures[c->n_erasures - 1];
+        int64_t began_ms = clock_monotonic_ms();
 
         if (status == STATUS_OK)
             status = erase_job_run(c->generation, c->redis, job, go_on, c, err);
         if (status == STATUS_OK)
-            finish(c, &(const struct job *){job}, 1);
+            finish(c, &(const struct job *){job}, 1, clock_monotonic_ms() - began_ms);
         else if (status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT)
             put_back(c, job);
         else
@@ -405,7 +419,7 @@ static void accept(struct consumer *c, const struct job *job)
     }
     if (same->job.attempts < job->attempts)
         same->job.attempts = job->attempts;
-    finish(c, &job, 1);
+    finish(c, &job, 1, -1);
 }
 
 static enum status resume_due(struct consumer *c, struct err *err)
@@ -467,6 +481,18 @@ static enum status take_and_work(struct consumer *c, struct err *err)
     return status;
 }
 
+/* Those of workers that were killed, by the next one that starts. */
+static void drop_gone_consumers(struct consumer *c)
+{
+    int64_t n = 0;
+
+    if (job_stream_drop_consumers(c->generation->cache, c->redis, job_stream_consumer_idle_ms(c->generation->settings),
+                                  &n, NULL) != STATUS_OK)
+        log_debug("consumers that are gone stay in the group");
+    else if (n > 0)
+        log_info("consumers that are gone were removed", LOG_INT("consumers", n));
+}
+
 /* No job is taken while a server it needs is away, or Redis is full: it could not be finished, and be taken again and again. */
 static enum status make_ready(struct consumer *c, struct err *err)
 {
@@ -482,6 +508,8 @@ static enum status make_ready(struct consumer *c, struct err *err)
     if (status == STATUS_OK && !c->prepared) {
         status = job_stream_prepare(c->generation->cache, c->redis, err);
         c->prepared = status == STATUS_OK;
+        if (c->prepared)
+            drop_gone_consumers(c);
     }
     return status;
 }

@@ -67,7 +67,14 @@ static int carry_out(const char *name, enum dataset_refresh_kind kind, const cha
 {
     struct dataset_refresh context = {.kind = kind};
     const struct job_plan plan = {
-        .name = name, .noun = "answers", .work = refresh, .log_result = log_result, .context = &context, .alone = true};
+        .name = name,
+        .noun = "answers",
+        .work = refresh,
+        .log_result = log_result,
+        .context = &context,
+        .alone = true,
+        .counted = true,
+    };
 
     return job_carry_out_plain(&plan, usage, argc, argv);
 }

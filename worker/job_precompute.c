@@ -93,6 +93,7 @@ static int run_precompute(struct job_request *request, struct settings *settings
         .log_result = job_log_users,
         .context = request,
         .alone = request->users.n == 0 && !request->print,
+        .counted = request->users.n == 0 && !request->print,
         .compute = &options,
     };
 

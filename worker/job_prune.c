@@ -1,6 +1,7 @@
 /* pnlcache-worker job prune. */
 #include "jobs/prune.h"
 #include "lib/base/log.h"
+#include "lib/store/job_stream.h"
 #include "worker/job.h"
 
 static const char usage[] =
@@ -8,16 +9,6 @@ static const char usage[] =
     "Removes from Redis: active users not seen within ACTIVE_WINDOW, worn-out hours of theirs, dead letters older than DEAD_LETTER_AGE, and the\n"
     "queue's consumers that are gone and hold no job. Gives a TTL to values and epochs that have lost theirs; of many\n"
     "keys one run looks at a million, the next goes on from there.\n" JOB_EXIT_STATUS_HELP;
-
-#define CONSUMER_IDLE_MS 3600000
-
-/* Well above the time after which others take over its jobs. */
-static int64_t consumer_idle_ms(const struct settings *settings)
-{
-    int64_t takeover_ms = settings->job_timeout_s * 2000;
-
-    return takeover_ms * 2 > CONSUMER_IDLE_MS ? takeover_ms * 2 : CONSUMER_IDLE_MS;
-}
 
 static void show_progress(void *context, const struct prune_counts *counts)
 {
@@ -32,7 +23,7 @@ static enum status prune_all(struct job_run *run, struct err *err)
         .settings = run->settings,
         .cache = run->cache,
         .redis = run->redis,
-        .consumer_idle_ms = consumer_idle_ms(run->settings),
+        .consumer_idle_ms = job_stream_consumer_idle_ms(run->settings),
         .stop = job_stop_flag(),
         .on_progress = show_progress,
         .context = run,
@@ -61,6 +52,7 @@ int job_prune(int argc, char *const *argv)
         .log_result = log_counts,
         .context = &counts,
         .alone = true,
+        .counted = true,
     };
 
     return job_carry_out_plain(&plan, usage, argc, argv);

@@ -80,6 +80,7 @@ int job_rollover(int argc, char *const *argv)
         .work = roll_over,
         .log_result = job_log_users,
         .alone = true,
+        .counted = true,
         .compute = &options,
     };
 

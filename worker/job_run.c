@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "lib/base/log.h"
+#include "lib/store/job_stats.h"
 #include "worker/connections.h"
 #include "worker/job.h"
 #include "worker/job_guard.h"
@@ -141,9 +142,22 @@ static bool left_something_out(const struct job_run *run)
     const struct precompute_progress *done;
 
     if (run->precompute == NULL)
-        return false;
+        return run->in_doubt;
     done = precompute_progress(run->precompute);
     return done->users_failed > 0 || done->documents_refused > 0;
+}
+
+/* A run that was stopped, or left to another one, is neither. A failed one is counted where Redis is there to count it. */
+static void count_run(const struct job_run *run, int exit_status)
+{
+    enum job_outcome outcome = exit_status == EXIT_DONE ? JOB_OUTCOME_DONE : JOB_OUTCOME_FAILED;
+    int64_t took_ms = exit_status == EXIT_DONE ? progress_elapsed_ms(&run->progress) : -1;
+    struct err err = {{0}};
+
+    if (run->busy || stop_signal != 0 || run->cache == NULL)
+        return;
+    if (job_stats_add(run->cache, run->redis, run->plan->name, outcome, 1, took_ms, &err) != STATUS_OK)
+        log_debug("job not counted", LOG_STR("reason", err.text));
 }
 
 int job_carry_out(const struct job_plan *plan, struct settings *settings)
@@ -164,6 +178,8 @@ int job_carry_out(const struct job_plan *plan, struct settings *settings)
         exit_status = 128 + stop_signal;
     else if (left_something_out(&run))
         exit_status = EXIT_FAILED;
+    if (plan->counted)
+        count_run(&run, exit_status);
     close_run(&run);
     return run.busy ? EXIT_BUSY : exit_status;
 }

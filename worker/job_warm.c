@@ -28,6 +28,7 @@ int job_warm(int argc, char *const *argv)
         .work = warm_users,
         .log_result = job_log_users,
         .alone = true,
+        .counted = true,
         .compute = &options,
         .choose = choose,
     };

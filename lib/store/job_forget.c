@@ -1,8 +1,9 @@
-/* Taking a user out of the queue: the streams jobs and jobs:dead by pages, jobs:later by a scan. */
+/* Taking a user out of the queue: the streams jobs and jobs:dead by pages, jobs:later by a scan. And taking out consumers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/settings.h"
 #include "lib/store/job_stream_internal.h"
 #include "lib/store/key_walk.h"
 
@@ -111,5 +112,46 @@ enum status job_stream_forget(struct cache *cache, struct redis *redis, const ch
             status = i < 2 ? forget_in_stream(&f, key.data, err) : forget_in_later(&f, key.data, err);
         buf_release(&key);
     }
+    return status;
+}
+
+/* --- consumers ------------------------------------------------------------------------------- */
+
+/* In one step, because deleting a consumer that was given a job meanwhile would lose the job. XINFO's fields come in
+ * pairs. */
+static const char consumers_script[] =
+    "local removed = 0 "
+    "if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end "
+    "for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do "
+    "  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group[2])) do "
+    "    local of = {} "
+    "    for i = 1, #consumer, 2 do of[consumer[i]] = consumer[i + 1] end "
+    "    if of.pending == 0 and of.idle >= tonumber(ARGV[1]) then "
+    "      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group[2], of.name) "
+    "      removed = removed + 1 "
+    "    end "
+    "  end "
+    "end "
+    "return removed";
+
+int64_t job_stream_consumer_idle_ms(const struct settings *settings)
+{
+    return settings->job_timeout_s * 4000;
+}
+
+enum status job_stream_drop_consumers(const struct cache *cache, struct redis *redis, int64_t idle_ms, int64_t *ret_n,
+                                      struct err *err)
+{
+    const struct redis_reply *reply;
+    struct buf key = BUF_INIT;
+    char idle[24];
+    enum status status = job_make_key(cache, "jobs", &key, err);
+
+    (void)snprintf(idle, sizeof idle, "%lld", (long long)idle_ms);
+    if (status == STATUS_OK)
+        status = redis_command(redis, &reply, err, "EVAL", consumers_script, "1", key.data, idle, NULL);
+    if (status == STATUS_OK)
+        *ret_n = redis_reply_integer(reply);
+    buf_release(&key);
     return status;
 }

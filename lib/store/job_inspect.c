@@ -210,6 +210,14 @@ enum status job_stream_visit(struct cache *cache, struct redis *redis, bool dead
     return status;
 }
 
+static void note_age(struct job_stream_state *s, int64_t born_ms)
+{
+    int64_t age_ms = clock_now().us / 1000 - born_ms;
+
+    if (born_ms > 0 && age_ms > s->oldest_age_ms) /* Redis's clock may be ahead of ours */
+        s->oldest_age_ms = age_ms;
+}
+
 static size_t find_kind(const struct job_stream_state *s, const char *kind)
 {
     size_t i = 0;
@@ -235,13 +243,11 @@ static void count_kind(struct job_stream_state *s, const char *kind)
 static void count_entry(void *context, const struct job_entry *entry)
 {
     struct job_stream_state *s = context;
-    int64_t age_ms = clock_now().us / 1000 - entry->job.born_ms;
 
     s->depth++;
     s->in_flight += entry->place == JOB_IN_FLIGHT;
     s->retrying += entry->place == JOB_RETRYING;
-    if (entry->job.born_ms > 0 && age_ms > s->oldest_age_ms) /* Redis's clock may be ahead of ours */
-        s->oldest_age_ms = age_ms;
+    note_age(s, entry->job.born_ms);
     count_kind(s, entry->job.kind);
 }
 
@@ -261,6 +267,80 @@ enum status job_stream_inspect(struct cache *cache, struct redis *redis, struct 
         state.dead = redis_reply_integer(reply);
         *ret_state = state;
     }
+    buf_release(&dead);
+    return status;
+}
+
+/* When the first job of what XRANGE or ZRANGE gave was born; 0: there is none, or a foreign entry. */
+static int64_t first_born_ms(const struct redis_reply *entries, bool later)
+{
+    char member[1024], error[512];
+    struct job job = {.born_ms = 0};
+
+    if (redis_reply_length(entries) == 0)
+        return 0;
+    if (later)
+        return job_copy_text(redis_reply_element(entries, 0), member, sizeof member) &&
+                       job_read_later(member, &job, error, sizeof error)
+                   ? job.born_ms
+                   : 0;
+    entries = redis_reply_element(entries, 0);
+    if (redis_reply_length(entries) != 2 || !job_copy_text(redis_reply_element(entries, 0), job.id, sizeof job.id))
+        return 0;
+    return job_read_fields(redis_reply_element(entries, 1), &job) ? job.born_ms : job_id_ms(job.id);
+}
+
+enum { ASK_LENGTH, ASK_HEAD, ASK_LATER, ASK_NEXT, ASK_DEAD, ASK_PENDING, ASKED };
+
+/* XPENDING's summary begins with a count; NOGROUP: no worker has ever run. */
+static enum status read_measures(struct redis *redis, struct job_stream_state *s, struct err *err)
+{
+    const struct redis_reply *pending = redis_reply_at(redis, ASK_PENDING);
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; i < ASKED && status == STATUS_OK; i++)
+        if (!job_reply_begins(redis_reply_at(redis, i), "NOGROUP"))
+            status = redis_reply_status(redis_reply_at(redis, i), err);
+    if (status != STATUS_OK)
+        return status;
+    s->retrying = redis_reply_integer(redis_reply_at(redis, ASK_LATER));
+    s->depth = redis_reply_integer(redis_reply_at(redis, ASK_LENGTH)) + s->retrying;
+    s->dead = redis_reply_integer(redis_reply_at(redis, ASK_DEAD));
+    if (redis_reply_length(pending) > 0)
+        s->in_flight = redis_reply_integer(redis_reply_element(pending, 0));
+    if (s->in_flight > s->depth - s->retrying) /* entries that were trimmed away stay pending */
+        s->in_flight = s->depth - s->retrying;
+    note_age(s, first_born_ms(redis_reply_at(redis, ASK_HEAD), false));
+    note_age(s, first_born_ms(redis_reply_at(redis, ASK_NEXT), true));
+    return STATUS_OK;
+}
+
+enum status job_stream_measure(struct cache *cache, struct redis *redis, struct job_stream_state *ret_state,
+                               struct err *err)
+{
+    struct buf jobs = BUF_INIT, later = BUF_INIT, dead = BUF_INIT;
+    struct job_stream_state state = {0};
+    enum status status = job_make_key(cache, "jobs", &jobs, err);
+
+    if (status == STATUS_OK)
+        status = job_make_key(cache, "jobs:later", &later, err);
+    if (status == STATUS_OK)
+        status = job_make_key(cache, "jobs:dead", &dead, err);
+    if (status == STATUS_OK) {
+        redis_append_words(redis, "XLEN", jobs.data, NULL); /* in the order of ASK_... */
+        redis_append_words(redis, "XRANGE", jobs.data, "-", "+", "COUNT", "1", NULL);
+        redis_append_words(redis, "ZCARD", later.data, NULL);
+        redis_append_words(redis, "ZRANGE", later.data, "0", "0", NULL);
+        redis_append_words(redis, "XLEN", dead.data, NULL);
+        redis_append_words(redis, "XPENDING", jobs.data, JOB_GROUP, NULL);
+        status = redis_flush(redis, err);
+    }
+    if (status == STATUS_OK)
+        status = read_measures(redis, &state, err);
+    if (status == STATUS_OK)
+        *ret_state = state;
+    buf_release(&jobs);
+    buf_release(&later);
     buf_release(&dead);
     return status;
 }

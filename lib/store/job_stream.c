@@ -82,7 +82,7 @@ bool job_copy_field(const struct redis_reply *fields, const char *name, char *te
     return false;
 }
 
-int64_t job_integer_field(const struct redis_reply *fields, const char *name, int64_t otherwise)
+static int64_t integer_field(const struct redis_reply *fields, const char *name, int64_t otherwise)
 {
     char text[24];
     int64_t value;
@@ -107,8 +107,8 @@ bool job_read_fields(const struct redis_reply *fields, struct job *job)
         return false;
     if (!job_copy_field(fields, "reason", job->reason, sizeof job->reason))
         job->reason[0] = '\0'; /* only for logs */
-    job->attempts = job_integer_field(fields, "attempts", 0);
-    job->born_ms = job_integer_field(fields, "born", job_id_ms(job->id));
+    job->attempts = integer_field(fields, "attempts", 0);
+    job->born_ms = integer_field(fields, "born", job_id_ms(job->id));
     return job->kind[0] != '\0' && user_id_is_valid(job->user_id);
 }
 

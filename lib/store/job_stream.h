@@ -46,6 +46,8 @@ enum status job_stream_finish(struct cache *cache, struct redis *redis, const st
 /* Back into the stream, for any worker. On failure it stays with its consumer until it is claimed. */
 enum status job_stream_put_back(struct cache *cache, struct redis *redis, const struct job *job,
                                 struct err *err) MUST_CHECK;
+/* Several times the time after which others take over a consumer's jobs: one that is silent for so long is gone. */
+int64_t job_stream_consumer_idle_ms(const struct settings *settings);
 /* The consumer has ended and holds no job: it is forgotten. One that holds jobs stays, for they would go with it. */
 enum status job_stream_leave(struct cache *cache, struct redis *redis, const char *consumer,
                              struct err *err) MUST_CHECK;
@@ -60,6 +62,10 @@ enum status job_stream_resume(struct cache *cache, struct redis *redis, int64_t 
 enum status job_stream_bury(struct cache *cache, struct redis *redis, const struct job *job, const char *error,
                             struct err *err) MUST_CHECK;
 
+/* Removes the consumers that hold no job and have been silent for idle_ms: workers that were killed. One that lives all the same
+ * is made again by its next job_stream_take(). *ret_n: how many. */
+enum status job_stream_drop_consumers(const struct cache *cache, struct redis *redis, int64_t idle_ms, int64_t *ret_n,
+                                      struct err *err) MUST_CHECK;
 /* Removes the user's jobs, wherever they are, but not those of kind `but`. Walks over all of them: in the background only. */
 enum status job_stream_forget(struct cache *cache, struct redis *redis, const char *user_id, const char *but,
                               struct err *err) MUST_CHECK;
@@ -82,6 +88,11 @@ struct job_stream_state {
 };
 /* Reads the whole queue in steps: for people and monitoring, not for a request. */
 enum status job_stream_inspect(struct cache *cache, struct redis *redis, struct job_stream_state *ret_state,
+                               struct err *err) MUST_CHECK;
+
+/* The same by constant work, however long the queue: no kinds, and oldest_age_ms is that of the job at the stream's head, or
+ * of the one that is tried again next. One round trip. */
+enum status job_stream_measure(struct cache *cache, struct redis *redis, struct job_stream_state *ret_state,
                                struct err *err) MUST_CHECK;
 
 enum job_place { JOB_QUEUED, JOB_IN_FLIGHT, JOB_RETRYING, JOB_DEAD };

@@ -16,7 +16,6 @@ bool job_reply_begins(const struct redis_reply *reply, const char *word);
 bool job_copy_text(const struct redis_reply *reply, char *text, size_t size);
 /* Copies the value of a [field, value, ...] array; false: not there, or as job_copy_text(). */
 bool job_copy_field(const struct redis_reply *fields, const char *name, char *text, size_t size);
-int64_t job_integer_field(const struct redis_reply *fields, const char *name, int64_t otherwise);
 /* Fills kind, user, reason, attempts and age from an entry's fields; false: it is no job. job->id must be set. */
 bool job_read_fields(const struct redis_reply *fields, struct job *job);
 /* When an entry with this stream id was added; 0: not such an id. */

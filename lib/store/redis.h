@@ -83,6 +83,8 @@ const struct redis_reply *redis_reply_at(const struct redis *redis, size_t i);
 enum redis_reply_type redis_reply_type_of(const struct redis_reply *reply);
 const char *redis_reply_bytes(const struct redis_reply *reply, size_t *ret_len); /* STRING, STATUS, ERROR */
 int64_t redis_reply_integer(const struct redis_reply *reply);
+/* A STRING that is a number, such as a counter's, from 0 on; 0 for anything else. */
+int64_t redis_reply_number(const struct redis_reply *reply);
 size_t redis_reply_length(const struct redis_reply *reply); /* elements of an ARRAY */
 const struct redis_reply *redis_reply_element(const struct redis_reply *reply, size_t i);
 

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "lib/base/parse_number.h"
+
 const struct redis_reply *redis_reply_at(const struct redis *r, size_t i)
 {
     assert(i < r->n_replies);
@@ -35,6 +37,16 @@ const char *redis_reply_bytes(const struct redis_reply *reply, size_t *ret_len)
 int64_t redis_reply_integer(const struct redis_reply *reply)
 {
     return inner(reply)->type == REDIS_REPLY_INTEGER ? inner(reply)->integer : 0;
+}
+
+int64_t redis_reply_number(const struct redis_reply *reply)
+{
+    int64_t number;
+
+    if (inner(reply)->type != REDIS_REPLY_STRING ||
+        parse_int64_bytes(inner(reply)->str, inner(reply)->len, 0, INT64_MAX, &number) != STATUS_OK)
+        return 0;
+    return number;
 }
 
 size_t redis_reply_length(const struct redis_reply *reply)

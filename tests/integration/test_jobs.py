@@ -222,6 +222,31 @@ def test_computing_processes_leave_with_their_worker_and_hold_nothing_of_it(serv
     wait_until(lambda: execute(db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pnlcache-worker'") == [(0,)])
 
 
+def consumers(servers):
+    """Name and silence in ms of the group's consumers."""
+    client = redis.Redis(unix_socket_path=servers.redis_socket, decode_responses=True)
+    try:
+        return {row["name"]: row["idle"] for row in client.xinfo_consumers("jobs", "workers")}
+    finally:
+        client.close()
+
+
+def test_a_starting_worker_removes_the_names_of_killed_ones(servers, db, start_worker, run_worker):
+    add_stock(db, "ann", 1)
+    first = start_worker(JOB_TIMEOUT="1", WORKER_CONCURRENCY="1")
+    wait_until(lambda: has_trades(servers, "ann", 1) and queue_is_empty(run_worker))
+    first.expected_end = True
+    first.kill()
+    (name,) = consumers(servers)
+    wait_until(lambda: consumers(servers)[name] > 4000, what="the killed worker's silence")
+    second = start_worker(JOB_TIMEOUT="1", WORKER_CONCURRENCY="1")
+    wait_until(lambda: "consumers that are gone were removed" in second.log())
+    assert name not in servers.redis("XINFO", "CONSUMERS", "jobs", "workers").decode()
+    add_stock(db, "ann", 2)
+    wait_until(lambda: has_trades(servers, "ann", 2) and queue_is_empty(run_worker))
+    assert [n for n in consumers(servers) if f":{second.pid}:" in n]
+
+
 def test_failed_reload_reaches_no_computing_process(servers, db, start_worker, tmp_path):
     conf = tmp_path / "pnlcache.conf"
     conf.write_text("WORKER_CONCURRENCY=1\n")

@@ -3,11 +3,14 @@ import json
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 from fastcgi_client import Client, bearer, request
 from harness import ROOT, add_stock, wait_until
 from prometheus_text import parse
+from test_jobs import FAIL_ON_POISON, trapped_views  # noqa: F401 (a fixture)
+from test_worker import execute
 
 CORE = "/api/analytics/core"
 
@@ -143,6 +146,65 @@ def test_the_queue_the_outbox_and_redis_are_seen(web, responder, db, servers):
     wait_until(lambda: value(scrape(web), "pnlcache_outbox_oldest_age_seconds") > 0, what="the row's age")
 
 
+def test_what_jobs_came_to_is_added_up_over_all_workers(web, responder, db, servers, start_worker, run_worker, promtool):
+    kinds = [line.split()[0] for line in run_worker("job", "--list").stdout.splitlines()]
+    samples = scrape(web)
+    assert all(("pnlcache_jobs_done_total", (("kind", kind),)) in samples for kind in [*kinds, "analytics", "erase"])
+    workers = [start_worker(WORKER_CONCURRENCY="1") for _ in range(2)]
+    for worker in workers:
+        wait_until(lambda worker=worker: "started" in worker.log())
+    users = [f"u{n}" for n in range(20)]
+    for user in users:
+        add_stock(db, user, 1)
+    done = lambda: scrape(web)
+    wait_until(lambda: value(done(), "pnlcache_jobs_done_total", kind="analytics") >= 20 and servers.redis("XLEN", "jobs") == b"0")
+    servers.redis("XADD", "jobs", "*", "kind", "nonsense", "user", "ann", "reason", "test")
+    wait_until(lambda: value(scrape(web), "pnlcache_jobs_given_up_total", kind="other") == 1)
+    run_worker("job", "precompute", "--active")
+    run_worker("job", "precompute", "--user", "u1")  # not the schedule's: not counted
+    run_worker("job", "prune", check=False, KEY_PREFIX="other:")
+    assert run_worker("job", "precompute", "--active", check=False, DATABASE_URL="postgresql://nobody@127.0.0.1:1/none").returncode == 1
+    samples = scrape(web)
+    assert value(samples, "pnlcache_jobs_done_total", kind="precompute") == 1
+    assert value(samples, "pnlcache_job_failures_total", kind="precompute") == 1
+    assert value(samples, "pnlcache_jobs_done_total", kind="prune") == 0
+    assert value(samples, "pnlcache_job_duration_seconds_count", kind="precompute") == 1
+    assert 0 < value(samples, "pnlcache_job_duration_seconds_sum", kind="precompute") < 60
+    assert value(samples, "pnlcache_job_duration_seconds_bucket", kind="precompute", le="+Inf") == 1
+    timed, n = value(samples, "pnlcache_job_duration_seconds_count", kind="analytics"), value(samples, "pnlcache_jobs_done_total", kind="analytics")
+    assert 0 < timed <= n
+    assert abs(value(samples, "pnlcache_job_last_done_time_seconds", kind="precompute") - time.time()) < 60
+    done = subprocess.run([promtool, "check", "metrics"], input=web.get("/metrics").body, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_failed_attempts_of_jobs_are_counted(web, responder, db, start_worker, trapped_views):
+    trapped_views(FAIL_ON_POISON)
+    add_stock(db, "poison", 1)
+    start_worker(JOB_ATTEMPTS="2")
+    wait_until(lambda: value(scrape(web), "pnlcache_jobs_given_up_total", kind="analytics") == 1, timeout=60)
+    samples = scrape(web)
+    assert value(samples, "pnlcache_job_failures_total", kind="analytics") == 2
+    assert value(samples, "pnlcache_jobs_done_total", kind="analytics") == 0
+    assert value(samples, "pnlcache_jobs", state="dead") == 1
+
+
+def test_what_audits_found_is_told(web, responder, db, servers, run_worker):
+    add_stock(db, "ann", 1)
+    execute(db, "DELETE FROM pnlcache.change_log")  # no worker runs; the audit would wait for it
+    run_worker("job", "precompute", "--all")
+    servers.redis("ZADD", "active:users", int(time.time()), "ann")
+    run_worker("audit")
+    execute(db, "SET session_replication_role = replica")  # a change that no event tells of
+    execute(db, "UPDATE stocks SET exit_price = 12 WHERE user_id = 'ann'")
+    assert run_worker("audit", "--sample", "4", "--seed", "1", check=False).returncode == 1  # each that differs takes two seconds
+    samples = scrape(web)
+    assert value(samples, "pnlcache_audit_checked_total") == 88 + 4 and value(samples, "pnlcache_audit_mismatches_total") > 0
+    assert value(samples, "pnlcache_jobs_done_total", kind="audit") == 1
+    assert value(samples, "pnlcache_job_failures_total", kind="audit") == 1
+    assert abs(value(samples, "pnlcache_audit_last_time_seconds") - time.time()) < 60
+
+
 def test_a_server_that_is_down_is_told_and_not_made_up(web, responder, servers):
     assert value(scrape(web), "pnlcache_breaker_state", server="redis") == 0
     servers.stop("redis")
@@ -161,9 +223,10 @@ def test_alerts_are_valid_fire_and_rest(promtool):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_alerts_ask_for_metrics_that_exist_and_each_is_tested(web, responder, db):
+def test_alerts_ask_for_metrics_that_exist_and_each_is_tested(web, responder, db, run_worker):
     add_stock(db, "ann", 1)
     assert web.get(CORE, user="ann").status == 200
+    run_worker("job", "precompute", "--active")
     names = {name for name, _ in scrape(web)}
     rules = (ROOT / "conf/prometheus-alerts.yml").read_text()
     asked = set(re.findall(r"pnlcache_[a-z0-9_]+", rules))

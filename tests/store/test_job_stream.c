@@ -252,6 +252,82 @@ static void test_inspect_counts_kinds_beyond_one_step(void **state)
         assert_int_equal(s.kinds[i].jobs, strcmp(s.kinds[i].name, "erase") == 0 ? 400 : 800);
 }
 
+static struct job_stream_state measure(struct redis_cache *f)
+{
+    struct job_stream_state s;
+    struct err err = {0};
+
+    OK(job_stream_measure(f->cache, f->redis, &s, &err));
+    return s;
+}
+
+static void test_measure_tells_what_inspect_does_without_reading_the_queue(void **state)
+{
+    struct redis_cache *f = *state;
+    const struct redis_reply *reply;
+    struct job_stream_state s, all;
+    struct err err = {0};
+    struct job jobs[4];
+    const char *text;
+    size_t len;
+
+    s = measure(f);
+    assert_true(s.depth == 0 && s.in_flight == 0 && s.retrying == 0 && s.dead == 0 && s.oldest_age_ms == 0);
+    for (int i = 0; i < 1200; i++)
+        add(f, "u");
+    assert_int_equal(take(f, "one", 60000, jobs), 4);
+    jobs[0].attempts = 1;
+    jobs[0].born_ms -= 5000;
+    OK(job_stream_retry_later(f->cache, f->redis, &jobs[0], "it broke", INT64_MAX / 2, &err));
+    OK(job_stream_bury(f->cache, f->redis, &jobs[1], "it broke", &err));
+    OK(redis_command(f->redis, &reply, &err, "CONFIG", "RESETSTAT", NULL));
+    s = measure(f);
+    OK(redis_command(f->redis, &reply, &err, "INFO", "commandstats", NULL));
+    text = redis_reply_bytes(reply, &len);
+    assert_non_null(memmem(text, len, "cmdstat_xrange:calls=1,", 23));
+    all = inspect(f);
+    assert_true(s.depth == all.depth && s.depth == 1199);
+    assert_true(s.in_flight == all.in_flight && s.in_flight == 2);
+    assert_true(s.retrying == all.retrying && s.retrying == 1);
+    assert_true(s.dead == all.dead && s.dead == 1);
+    assert_in_range(s.oldest_age_ms, 5000, all.oldest_age_ms);
+}
+
+static void test_measure_of_a_queue_that_nobody_prepared(void **state)
+{
+    struct redis_cache *f = *state;
+    const struct redis_reply *reply;
+    struct err err = {0};
+
+    OK(redis_command(f->redis, &reply, &err, "FLUSHALL", NULL));
+    assert_int_equal(measure(f).depth, 0);
+    add(f, "u");
+    assert_true(measure(f).depth == 1 && measure(f).in_flight == 0);
+    OK(redis_command(f->redis, &reply, &err, "SET", "js:jobs:dead", "foreign", NULL));
+    assert_int_equal(job_stream_measure(f->cache, f->redis, &(struct job_stream_state){0}, &err), STATUS_CONFLICT);
+}
+
+static void test_drop_consumers_takes_the_silent_ones_without_jobs(void **state)
+{
+    struct redis_cache *f = *state;
+    struct err err = {0};
+    struct job jobs[4];
+    int64_t n;
+
+    add(f, "u");
+    assert_int_equal(take(f, "gone", 60000, jobs), 1);
+    finish(f, &jobs[0]);
+    add(f, "u");
+    assert_int_equal(take(f, "at work", 60000, jobs), 1);
+    OK(job_stream_drop_consumers(f->cache, f->redis, 3600000, &n, &err));
+    assert_int_equal(n, 0);
+    OK(job_stream_drop_consumers(f->cache, f->redis, 0, &n, &err));
+    assert_int_equal(n, 1);
+    assert_int_equal(inspect(f).in_flight, 1);
+    add(f, "u2");
+    assert_int_equal(take(f, "gone", 60000, jobs), 1); /* it lived: it is made again */
+}
+
 static void test_other_type_under_the_key_is_named(void **state)
 {
     struct redis_cache *f = *state;
@@ -315,30 +391,28 @@ static void test_active_users_list_newest_first_within_the_window(void **state)
     free(ids);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, redis_cache_tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_take_hands_out_each_job_once_until_finished, set_up,
-                                        redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_take_claims_a_dead_workers_job_which_is_no_attempt, set_up,
-                                        redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_put_back_keeps_attempts_and_age, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_failed_job_comes_again_when_due_and_not_before, set_up,
-                                        redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_kept_job_is_not_claimed, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_leaving_forgets_a_consumer_without_jobs_only, set_up,
-                                        redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_bury_moves_the_job_to_the_dead, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_retried_letter_starts_with_no_attempt, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_dropped_letter_is_gone_and_a_foreign_entry_too, set_up,
-                                        redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_inspect_counts_kinds_beyond_one_step, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_other_type_under_the_key_is_named, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_take_drops_what_is_no_job_and_what_was_trimmed, set_up,
-                                        redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_take_after_a_flush_recreates_the_group, set_up, redis_cache_tear_down),
-        cmocka_unit_test_setup_teardown(test_active_users_list_newest_first_within_the_window, set_up,
-                                        redis_cache_tear_down),
+        TEST(test_take_hands_out_each_job_once_until_finished),
+        TEST(test_take_claims_a_dead_workers_job_which_is_no_attempt),
+        TEST(test_put_back_keeps_attempts_and_age),
+        TEST(test_failed_job_comes_again_when_due_and_not_before),
+        TEST(test_kept_job_is_not_claimed),
+        TEST(test_leaving_forgets_a_consumer_without_jobs_only),
+        TEST(test_bury_moves_the_job_to_the_dead),
+        TEST(test_retried_letter_starts_with_no_attempt),
+        TEST(test_dropped_letter_is_gone_and_a_foreign_entry_too),
+        TEST(test_inspect_counts_kinds_beyond_one_step),
+        TEST(test_measure_tells_what_inspect_does_without_reading_the_queue),
+        TEST(test_measure_of_a_queue_that_nobody_prepared),
+        TEST(test_drop_consumers_takes_the_silent_ones_without_jobs),
+        TEST(test_other_type_under_the_key_is_named),
+        TEST(test_take_drops_what_is_no_job_and_what_was_trimmed),
+        TEST(test_take_after_a_flush_recreates_the_group),
+        TEST(test_active_users_list_newest_first_within_the_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
