@@ -32,7 +32,8 @@ COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 PACKAGES := libpq hiredis libcjson libcrypto libssl libdeflate libxxhash
 # Debian 12 and later ship fcgi.pc; -lfcgi is the same without it.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lfcgi -lm -lpthread
+# libpq is loaded when it is needed: lib/store/libpq.h.
+PKG_LIBS   := $(shell pkg-config --libs $(filter-out libpq,$(PACKAGES)) 2>/dev/null) -lfcgi -lm -lpthread -ldl
 
 WARN := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wstrict-prototypes -Wmissing-prototypes \
         -Wold-style-definition -Wwrite-strings -Wundef -Wformat=2 -Wvla -Wconversion -Wno-sign-conversion \

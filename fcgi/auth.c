@@ -13,7 +13,7 @@
  * the keys there too. How long a comparison takes tells nothing of the token: it begins only when the seeded hashes are
  * equal. */
 struct slot {
-    struct buf token; /* empty: unused */
+    char *token; /* NULL: unused */
     uint64_t hash;
     struct claims claims;
 };
@@ -30,8 +30,6 @@ enum status token_cache_new(unsigned modes, struct token_cache **ret_cache, stru
     struct token_cache *cache = calloc(1, sizeof(*cache));
     if (!cache)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < SLOTS; i++)
-        buf_init(&cache->slots[i].token);
     cache->seed = hash_seed_draw();
     cache->modes = modes;
     *ret_cache = cache;
@@ -49,8 +47,12 @@ void token_cache_free(struct token_cache **cache)
 
 void token_cache_clear(struct token_cache *cache)
 {
-    for (size_t i = 0; i < SLOTS; i++)
-        buf_release(&cache->slots[i].token);
+    for (size_t i = 0; i < SLOTS; i++) {
+        if (!cache->slots[i].token)
+            continue; /* nor is its memory touched */
+        free(cache->slots[i].token);
+        cache->slots[i].token = NULL;
+    }
 }
 
 /* The scheme's name has no case; one or more spaces follow (RFC 6750, 2.1; RFC 9110, 11.4). */
@@ -84,8 +86,7 @@ static enum status take_token(const struct jwt_verifier *verifier, struct token_
     struct slot *slot = &cache->slots[hash % SLOTS];
     int64_t now_s = now.us / US_PER_SECOND;
 
-    if (slot->token.len > 0 && slot->hash == hash && slot->token.len == len &&
-        memcmp(slot->token.data, token, len) == 0 && now_s < slot->claims.expires_s &&
+    if (slot->token && slot->hash == hash && strcmp(slot->token, token) == 0 && now_s < slot->claims.expires_s &&
         now_s >= slot->claims.not_before_s) {
         *ret_claims = &slot->claims;
         return STATUS_OK;
@@ -93,15 +94,11 @@ static enum status take_token(const struct jwt_verifier *verifier, struct token_
     enum status status = jwt_verify(verifier, token, len, now, &cache->latest, err);
     if (status != STATUS_OK)
         return status;
-    buf_clear(&slot->token);
-    buf_append(&slot->token, token, len);
+    free(slot->token);
+    slot->token = strdup(token); /* without memory it is served, not remembered */
     slot->hash = hash;
     slot->claims = cache->latest;
     *ret_claims = &slot->claims;
-    if (buf_status(&slot->token) != STATUS_OK) {
-        buf_release(&slot->token); /* served, not remembered */
-        *ret_claims = &cache->latest;
-    }
     return STATUS_OK;
 }
 

@@ -33,9 +33,11 @@ static enum status check_url(const char *url, struct err *err)
 enum status db_new(const struct db_options *options, struct db **ret_db, struct err *err)
 {
     struct breaker_options own = {.first_pause_ms = PAUSE_FIRST_MS, .last_pause_ms = PAUSE_LAST_MS};
-    enum status status = check_url(options->url, err);
+    enum status status = libpq_load(err);
     struct db *db;
 
+    if (status == STATUS_OK)
+        status = check_url(options->url, err);
     if (status != STATUS_OK)
         return status;
     db = calloc(1, sizeof *db);

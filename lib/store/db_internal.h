@@ -2,9 +2,8 @@
 #ifndef PNLCACHE_STORE_DB_INTERNAL_H
 #define PNLCACHE_STORE_DB_INTERNAL_H
 
-#include <libpq-fe.h>
-
 #include "lib/store/db.h"
+#include "lib/store/libpq.h"
 
 #define DB_CHANNEL_MAX 63
 

@@ -37,6 +37,16 @@ def test_a_miss_is_computed_and_then_a_hit_for_every_process(ask, db):
     assert (head.status, head.body, head.headers["etag"]) == (200, b"", second.headers["etag"])
 
 
+def test_a_hit_loads_no_library_of_the_database(ask, db):
+    """libpq and what it brings along would be half of the process's time."""
+    add_stock(db, "ann", 1)
+    miss = ask("GET", CORE, bearer("ann"), LD_DEBUG="files")
+    assert miss.status == 200 and "libpq.so" in miss.errors
+    hit = ask("GET", CORE, bearer("ann"), LD_DEBUG="files")
+    assert hit.headers["cache-status"].endswith("detail=redis")
+    assert "libhiredis.so" in hit.errors and "libpq.so" not in hit.errors
+
+
 def test_the_same_answers_as_under_fastcgi(ask):
     assert ask("GET", "/healthz").status == 200
     problem(ask("GET", CORE), 401)
