@@ -16,6 +16,7 @@
 #include "fcgi/metrics.h"
 #include "fcgi/misses.h"
 #include "fcgi/router.h"
+#include "fcgi/session_work.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/base/parse_number.h"
@@ -99,6 +100,18 @@ static void notice_done(struct exchange *x)
     sem_post(&done);
 }
 
+/* Without a thread: nobody else waits. */
+static enum status change_session(struct cgi *cgi, struct err *err)
+{
+    struct session_work work;
+    enum status status = session_work_init(&work, &cgi->responder, err);
+
+    if (status == STATUS_OK)
+        session_work_serve(&work, cgi->x);
+    session_work_release(&work);
+    return status;
+}
+
 /* Starts the thread that does the work, waits for it, and ends it. */
 static enum status do_deferred(struct cgi *cgi, struct err *err)
 {
@@ -117,6 +130,9 @@ static enum status do_deferred(struct cgi *cgi, struct err *err)
             status = webhook_lane_submit(r->webhook_lane, cgi->x);
         break;
     case WORK_METRICS: return err_fail(err, STATUS_NOT_FOUND, "a process of one request has no metrics");
+    case WORK_LOGIN:
+    case WORK_LOGOUT:
+    case WORK_LOGOUT_ALL: return change_session(cgi, err);
     }
     while (status == STATUS_OK && sem_wait(&done) != 0 && errno == EINTR) {
     }
@@ -175,6 +191,10 @@ static void serve(struct cgi *cgi)
         responder_take_datasets(&cgi->responder, cgi->responder.settings, NULL, &err) != STATUS_OK)
         log_error("datasets not read", LOG_STR("error", err.text));
     enum next_step next = router_dispatch(&cgi->context, x);
+    if (next == NEXT_SESSION) {
+        session_work_read(&cgi->responder, cgi->context.redis, &x, 1);
+        next = router_dispatch(&cgi->context, x);
+    }
     if (next == NEXT_SEND)
         return;
     /* No process lives long enough to settle: hits are counted exactly too. */
@@ -211,11 +231,14 @@ static void answer(struct cgi *cgi)
         serve(cgi);
 }
 
-/* Tells the scheduled jobs who reads. */
+/* Tells the scheduled jobs who reads, and Redis of the session's use. */
 static void touch(struct cgi *cgi)
 {
     const struct exchange *x = cgi->x;
     struct err err;
+
+    if (x->session.slides && x->session.read)
+        session_work_slide(&cgi->responder, cgi->context.redis, x->session.name, &x->session.lookup.session);
 
     if (x->user_id[0] && x->response.http_status < 400 && cgi->context.redis &&
         active_users_touch(cgi->responder.cache, cgi->context.redis, x->user_id, &err) != STATUS_OK)
@@ -230,7 +253,7 @@ static enum status prepare(struct cgi *cgi, const struct settings *settings, str
     if (status == STATUS_OK)
         status = responder_new_redis(&cgi->responder, "pnlcache.fcgi:cgi", &context->redis, err);
     if (status == STATUS_OK)
-        status = token_cache_new(auth_modes_parse(settings->auth_mode), &context->tokens, err);
+        status = token_cache_new(settings, cgi->responder.local, &context->tokens, err);
     if (status == STATUS_OK)
         status = local_reader_new(cgi->responder.local, &context->local, err);
     if (status == STATUS_OK)

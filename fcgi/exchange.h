@@ -7,14 +7,25 @@
 #include "fcgi/response.h"
 #include "jobs/dataset.h"
 #include "jobs/document.h"
+#include "lib/store/session_store.h"
 
 /* What a handler wants to happen next. */
 enum next_step {
-    NEXT_SEND,   /* the response is complete */
-    NEXT_LOOKUP, /* look `key` up in L1, then in Redis, together with the turn's other lookups */
-    NEXT_DEFER,  /* `work` needs a miss thread, or the webhook lane, or the thread of /metrics */
+    NEXT_SEND,    /* the response is complete */
+    NEXT_LOOKUP,  /* look `key` up in L1, then in Redis, together with the turn's other lookups */
+    NEXT_SESSION, /* read `session` from Redis, together with the turn's others, then dispatch again */
+    NEXT_DEFER,   /* `work` needs a miss thread, or another one that is not the loop's */
 };
-enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK, WORK_METRICS };
+enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK, WORK_METRICS, WORK_LOGIN, WORK_LOGOUT, WORK_LOGOUT_ALL };
+
+/* The session that a request comes with, where it is not known already (fcgi/auth.h). */
+struct exchange_session {
+    char name[SESSION_NAME_SIZE];
+    bool read;       /* `lookup` is set */
+    bool slides;     /* it was used, and Redis is to know */
+    uint64_t number; /* local_cache_begin_session() */
+    struct session_lookup lookup;
+};
 
 struct exchange {
     struct request request;
@@ -28,6 +39,9 @@ struct exchange {
     struct dataset_request dataset; /* its dataset is NULL: a document is asked for */
     struct dataset_set *datasets;   /* keeps the dataset alive */
     struct buf key;
+    struct exchange_session session;
+    bool admitted;  /* by the limit of its address */
+    bool changes;   /* asks for more than an answer: from a session it needs X-CSRF-Token */
     bool recompute; /* a service or an admin asked for a fresh computation */
     bool limited;   /* counted against its user's limit, and not confirmed yet */
     bool bypass;    /* an invalidation of this user has not reached Redis yet */

@@ -66,11 +66,10 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
     const struct responder *responder = context->responder;
     const struct claims *claims;
     struct instant now = x->request.arrived_at;
-    struct err err;
+    enum next_step next;
 
-    enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, now, &claims, &err);
-    if (status != STATUS_OK)
-        return caller_refuse(x, status, &err);
+    if (!caller_identify(context, x, AUTH_ANY, now, &claims, &next))
+        return next;
     if (!limits_admit_user(responder->limits, x, claims, now))
         return NEXT_SEND;
     if (!read_request(x, route, claims))

@@ -5,21 +5,19 @@
 #include "fcgi/caller.h"
 #include "fcgi/handlers.h"
 
-/* NULL: nobody may read without a token, and there is none that is good; *ret_refused then says that an answer was made. */
-static const struct claims *identify(struct handler_context *context, struct exchange *x, bool *ret_refused)
+/* *ret_claims is NULL where anybody may read and nobody is known. False: return *ret_next. */
+static bool identify(struct handler_context *context, struct exchange *x, const struct claims **ret_claims,
+                     enum next_step *ret_next)
 {
-    bool open = answer_is_shared(x) && context->responder->settings->public_data;
     struct instant now = x->request.arrived_at;
-    const struct claims *claims;
-    struct err err;
-    enum status status = auth_identify(context->secrets->jwt, context->tokens, &x->request, now, &claims, &err);
 
-    *ret_refused = status != STATUS_OK && !(open && status == STATUS_NOT_FOUND);
-    if (*ret_refused)
-        (void)caller_refuse(x, status, &err);
-    else if (!answer_is_shared(x)) /* shared ones count against the address alone */
-        *ret_refused = !limits_admit_user(context->responder->limits, x, claims, now);
-    return status == STATUS_OK ? claims : NULL;
+    *ret_next = NEXT_SEND;
+    if (answer_is_shared(x)) /* these count against the address alone */
+        return context->responder->settings->public_data
+                   ? caller_identify_if_any(context, x, now, ret_claims, ret_next)
+                   : caller_identify(context, x, AUTH_ANY, now, ret_claims, ret_next);
+    return caller_identify(context, x, AUTH_ANY, now, ret_claims, ret_next) &&
+           limits_admit_user(context->responder->limits, x, *ret_claims, now);
 }
 
 /* False: the path names something that cannot be there. */
@@ -86,9 +84,10 @@ enum next_step handle_dataset(struct handler_context *context, struct exchange *
 {
     const struct claims *claims;
     const char *pattern;
-    bool refused;
+    enum next_step next;
 
-    x->datasets = responder_hold_datasets(context->responder);
+    if (!x->datasets) /* else it is dispatched again */
+        x->datasets = responder_hold_datasets(context->responder);
     const struct dataset *dataset =
         x->datasets ? dataset_set_route(x->datasets, request_path(&x->request), &pattern) : NULL;
     if (!dataset)
@@ -97,8 +96,9 @@ enum next_step handle_dataset(struct handler_context *context, struct exchange *
     x->route = METER_OWN_ROUTES + dataset->number;
     if (!router_admit(x, METHOD_GET | METHOD_HEAD, "application/json"))
         return NEXT_SEND;
-    claims = identify(context, x, &refused);
-    if (refused || !read_request(x, pattern, claims))
+    if (!identify(context, x, &claims, &next))
+        return next;
+    if (!read_request(x, pattern, claims))
         return NEXT_SEND;
     dataset_request_append_key(context->responder->cache, &x->dataset, x->user_id, &x->key);
     return caller_next_step(context, x, claims);

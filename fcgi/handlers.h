@@ -10,6 +10,9 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
 enum next_step handle_dataset(struct handler_context *context, struct exchange *x);
 /* POST /api/webhooks/trades (api.md 7): what a look at the headers tells; the rest is the webhook lane's. */
 enum next_step handle_webhook(struct handler_context *context, struct exchange *x, const struct route *route);
+/* POST, GET, HEAD, DELETE /api/session; DELETE /api/sessions (api.md 6). */
+enum next_step handle_session(struct handler_context *context, struct exchange *x, const struct route *route);
+enum next_step handle_sessions(struct handler_context *context, struct exchange *x, const struct route *route);
 /* GET /healthz, /metrics, /readyz (api.md 9). */
 enum next_step handle_health(struct handler_context *context, struct exchange *x, const struct route *route);
 enum next_step handle_metrics(struct handler_context *context, struct exchange *x, const struct route *route);

@@ -199,7 +199,8 @@ void health_stop(struct health *h)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
-bool health_redis_is_up(const struct health *h)
+/* False also when REDIS_ENABLED is. */
+static bool redis_is_up(const struct health *h)
 {
     return h->redis_enabled && breaker_state(h->redis.breaker) == BREAKER_CLOSED;
 }
@@ -233,7 +234,7 @@ static void write_breakers(const struct health *h, struct json_writer *w)
 
 bool health_write(const struct health *h, const char *l1, size_t n_pending, struct json_writer *w)
 {
-    bool redis = health_redis_is_up(h), database = health_database_is_up(h);
+    bool redis = redis_is_up(h), database = health_database_is_up(h);
     bool stores_refused = redis && atomic_load(&h->stores_refused);
 
     json_object_begin(w);

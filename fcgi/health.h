@@ -21,7 +21,6 @@ enum status health_start(struct health *health, const struct responder *responde
 /* Ends the threads; at the latest after the time-outs of one look. */
 void health_stop(struct health *health);
 
-bool health_redis_is_up(const struct health *health); /* false also when REDIS_ENABLED is */
 bool health_database_is_up(const struct health *health);
 /* How Redis took a value that was to be stored; `why` when it refused. After a refusal the watching thread tries each second
  * whether Redis takes values again. */

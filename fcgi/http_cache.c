@@ -174,7 +174,9 @@ bool http_has_directive(const char *cache_control, const char *directive)
     return false;
 }
 
-void http_format_etag(const struct cache_header *header, bool gzip, char etag[HTTP_ETAG_SIZE])
+#define ETAG_SIZE 48
+/* "\"<hash>\"" or "\"<hash>-gzip\"". */
+static void format_etag(const struct cache_header *header, bool gzip, char etag[ETAG_SIZE])
 {
     const char *tail = gzip ? "-gzip\"" : "\"";
     size_t len = strlen(header->etag);
@@ -284,10 +286,10 @@ static void add_cache_headers(struct response *r, const struct request *request,
 
 void http_respond_document(struct response *r, const struct request *request, const struct http_document *d)
 {
-    char etag[HTTP_ETAG_SIZE];
+    char etag[ETAG_SIZE];
     bool gzip = d->encoding == CACHE_GZIP;
 
-    http_format_etag(d->header, gzip, etag);
+    format_etag(d->header, gzip, etag);
     bool unmodified = is_not_modified(request, etag, d->header->computed_at);
     response_begin(r, request, unmodified ? 304 : 200);
     r->tier = tier_of(d->source);

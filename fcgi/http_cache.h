@@ -23,10 +23,6 @@ bool http_etag_matches(const char *if_none_match, const char *etag);
 /* True when the field's list holds the directive: "no-cache", any case, without argument. */
 bool http_has_directive(const char *cache_control, const char *directive);
 
-#define HTTP_ETAG_SIZE 48
-/* "\"<hash>\"" or "\"<hash>-gzip\"". */
-void http_format_etag(const struct cache_header *header, bool gzip, char etag[HTTP_ETAG_SIZE]);
-
 /* How an answer came about, for Cache-Status. */
 enum cache_source { SOURCE_L1, SOURCE_REDIS, SOURCE_MISS_STORED, SOURCE_MISS, SOURCE_BYPASS, SOURCE_STALE };
 

@@ -195,6 +195,7 @@ static enum status check_claims(const struct jwt_verifier *v, const struct json_
     if (v->issuer[0] && !is_string(json_member(root, "iss"), v->issuer))
         return err_fail(err, STATUS_INVALID, "'iss' is not JWT_ISSUER");
     claims->role = parse_role(root);
+    claims->by_cookie = false;
     if (subject ? !user_id || !user_id_is_valid(user_id) : claims->role == ROLE_USER)
         return err_fail(err, STATUS_INVALID, "'sub' is missing or not a user id");
     snprintf(claims->user_id, sizeof(claims->user_id), "%s", user_id ? user_id : "");

@@ -29,6 +29,7 @@ struct claims {
     char user_id[USER_ID_MAX + 1]; /* `sub`; "" only for a service or an admin */
     enum role role;
     int64_t not_before_s, expires_s; /* Unix time, leeway included */
+    bool by_cookie;                  /* a session's, which a browser names by itself (fcgi/auth.h) */
 };
 
 /* Signature and claims, at `now`. STATUS_INVALID: refused; the text is for the log, not for the caller.

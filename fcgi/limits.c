@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct limits {
-    struct rate_limiter *reads, *address, *webhooks; /* NULL: off */
+    struct rate_limiter *reads, *address, *webhooks, *logins; /* NULL: off */
 };
 
 static enum status limiter_new(const char *text, const char *name, const struct cache *cache,
@@ -31,6 +31,8 @@ enum status limits_new(const struct settings *settings, const struct cache *cach
     if (status == STATUS_OK)
         status = limiter_new(settings->rate_limit_webhooks, "webhooks", cache, &l->webhooks, err);
     if (status == STATUS_OK)
+        status = limiter_new(settings->rate_limit_logins, "logins", cache, &l->logins, err);
+    if (status == STATUS_OK)
         *ret_limits = l;
     else
         limits_free(&l);
@@ -44,6 +46,7 @@ void limits_free(struct limits **limits)
     rate_limiter_free(&(*limits)->reads);
     rate_limiter_free(&(*limits)->address);
     rate_limiter_free(&(*limits)->webhooks);
+    rate_limiter_free(&(*limits)->logins);
     free(*limits);
     *limits = NULL;
 }
@@ -90,6 +93,7 @@ bool limits_admit_address(struct limits *limits, struct exchange *x, enum limit_
 {
     struct rate_limiter *limiter = group == LIMIT_READS      ? limits->address
                                    : group == LIMIT_WEBHOOKS ? limits->webhooks
+                                   : group == LIMIT_LOGINS   ? limits->logins
                                                              : NULL;
     char subject[RATE_SUBJECT_SIZE];
     int64_t wait_us;
@@ -138,6 +142,18 @@ bool limits_confirm_reads(struct limits *limits, struct redis *redis, struct exc
     return false;
 }
 
+bool limits_confirm_login(struct limits *limits, struct redis *redis, struct exchange *x)
+{
+    char subject[RATE_SUBJECT_SIZE];
+    int64_t wait_us = 0;
+
+    take_address(&x->request, subject);
+    if (rate_limiter_confirm(limits->logins, redis, subject, 1, clock_now(), &wait_us) > 0)
+        return true;
+    refuse(limits->logins, x, wait_us);
+    return false;
+}
+
 void limits_confirm_webhooks(struct limits *limits, struct redis *redis, struct exchange *const *calls, size_t n,
                              bool *ret_refused)
 {
@@ -168,5 +184,7 @@ enum status limits_settle(struct limits *limits, struct redis *redis, struct err
         status = rate_limiter_settle(limits->address, redis, err);
     if (status == STATUS_OK)
         status = rate_limiter_settle(limits->webhooks, redis, err);
+    if (status == STATUS_OK)
+        status = rate_limiter_settle(limits->logins, redis, err);
     return status;
 }

@@ -11,6 +11,7 @@
 enum limit_group {
     LIMIT_READS,    /* RATE_LIMIT_ADDRESS; once the caller is known RATE_LIMIT_READS */
     LIMIT_WEBHOOKS, /* RATE_LIMIT_WEBHOOKS, by address */
+    LIMIT_LOGINS,   /* RATE_LIMIT_LOGINS, by address */
     LIMIT_NOTHING,
 };
 
@@ -32,6 +33,9 @@ bool limits_confirm_reads(struct limits *limits, struct redis *redis, struct exc
 /* The same for webhooks; those with ret_refused[i] were answered 429. */
 void limits_confirm_webhooks(struct limits *limits, struct redis *redis, struct exchange *const *calls, size_t n,
                              bool *ret_refused);
+
+/* The same for one login. False: it was answered 429. */
+bool limits_confirm_login(struct limits *limits, struct redis *redis, struct exchange *x) MUST_CHECK;
 
 /* Once a second, for one thread: exchanges with Redis what was counted here. */
 enum status limits_settle(struct limits *limits, struct redis *redis, struct err *err) MUST_CHECK;

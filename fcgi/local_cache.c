@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/store/session_store.h"
 
 struct local_reader {
     /* A cache line of its own: the thread writes here with each request. */
@@ -39,8 +40,9 @@ enum status local_cache_new(const struct settings *settings, struct cache *cache
     local->degraded_ms = settings->cache_degraded_ttl_s * 1000;
     pthread_mutex_init(&local->readers_lock, NULL);
     enum status status = l1_new(entries, (size_t)settings->cache_max_memory_bytes, &local->l1, err);
-    if (status == STATUS_OK) /* as many users as values, and the shared tags */
-        status = epoch_cache_new(entries + 1, &local->epochs, err);
+    bool sessions = auth_modes_parse(settings->auth_mode) & AUTH_SESSION;
+    if (status == STATUS_OK) /* as many users as values, perhaps as many sessions, and the shared tags */
+        status = epoch_cache_new((sessions ? 2 * entries : entries) + 1, &local->epochs, err);
     if (status != STATUS_OK) {
         local_cache_free(&local);
         return status;
@@ -194,6 +196,39 @@ enum status local_cache_invalidate_many(struct local_cache *local, struct redis 
     enum status status = cache_invalidate_many(local->cache, redis, list, n, err);
     forget_list(local, list, n);
     return status;
+}
+
+/* --- sessions ----------------------------------------------------------------------------------- */
+
+/* No user id begins with a control character. */
+static void make_slot_name(const char *name, char slot_name[SESSION_NAME_SIZE + 1])
+{
+    slot_name[0] = '\1';
+    memcpy(slot_name + 1, name, SESSION_NAME_SIZE);
+}
+
+uint64_t local_cache_begin_session(struct local_cache *local, const char *name)
+{
+    char slot_name[SESSION_NAME_SIZE + 1];
+
+    make_slot_name(name, slot_name);
+    return epoch_cache_begin_name(local->epochs, slot_name);
+}
+
+bool local_cache_session_stands(struct local_cache *local, const char *name, uint64_t number, int64_t now_ms)
+{
+    char slot_name[SESSION_NAME_SIZE + 1];
+
+    make_slot_name(name, slot_name);
+    return epoch_cache_stands(local->epochs, slot_name, number, now_ms, LOCAL_PROOF_MS);
+}
+
+void local_cache_forget_session(struct local_cache *local, const char *name)
+{
+    char slot_name[SESSION_NAME_SIZE + 1];
+
+    make_slot_name(name, slot_name);
+    epoch_cache_forget(local->epochs, slot_name);
 }
 
 /* --- reporting ----------------------------------------------------------------------------------- */

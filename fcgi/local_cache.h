@@ -56,6 +56,17 @@ void local_cache_forget(struct local_cache *local, const char *user_id, const st
 enum status local_cache_invalidate_many(struct local_cache *local, struct redis *redis, struct cache_invalidation *list,
                                         size_t n, struct err *err) MUST_CHECK;
 
+/* --- sessions ---------------------------------------------------------------------------------- */
+
+/* The same messages tell which sessions ended or were renewed. `name` as in lib/store/session_store.h. Before it is read from Redis: a
+ * number, 0 when nothing may be kept. What was read is as good as asking Redis (or less old than LOCAL_PROOF_MS) while the number
+ * stands. now_ms as for local_cache_find(). */
+uint64_t local_cache_begin_session(struct local_cache *local, const char *name);
+bool local_cache_session_stands(struct local_cache *local, const char *name, uint64_t number,
+                                int64_t now_ms) MUST_CHECK;
+/* It was ended, or renewed, here or elsewhere. */
+void local_cache_forget_session(struct local_cache *local, const char *name);
+
 /* --- for fcgi/tracking.c, and who reports --------------------------------------------------- */
 
 enum local_state {

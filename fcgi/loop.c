@@ -19,11 +19,13 @@
 #include "fcgi/misses.h"
 #include "fcgi/refresher.h"
 #include "fcgi/router.h"
+#include "fcgi/session_lane.h"
+#include "fcgi/session_work.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/store/job_stream.h"
 
-#define TURN 64                 /* requests served in one turn */
+#define TURN SESSIONS_AT_ONCE   /* requests served in one turn */
 #define TICK_MS 1000            /* heartbeat and time-outs */
 #define PAUSE_MS 100            /* no accepting after running out of descriptors */
 #define MAX_HEAVY 64            /* connections with much of an unfinished request, per loop */
@@ -59,6 +61,8 @@ struct loop {
     struct exchange *turn[TURN]; /* waiting for the turn's lookup */
     struct cache_lookup lookups[TURN];
     struct epoch_ticket tickets[TURN];
+    size_t n_unknown;
+    struct exchange *unknown[TURN]; /* waiting for the turn's sessions */
 
     pthread_mutex_t done_lock;
     struct exchange *done; /* from the miss threads */
@@ -228,6 +232,11 @@ static enum status hand_over(struct responder *r, struct exchange *x, const char
         *ret_detail = "too many webhooks wait; send it again";
         return webhook_lane_submit(r->webhook_lane, x);
     case WORK_METRICS: *ret_detail = "too many scrapes wait"; return metrics_submit(r->metrics, x);
+    case WORK_LOGIN:
+    case WORK_LOGOUT:
+    case WORK_LOGOUT_ALL:
+        *ret_detail = "too many logins and logouts wait";
+        return session_lane_submit(r->session_lane, x);
     }
     *ret_detail = "too many requests wait for the database";
     return misses_submit(r->misses, x);
@@ -307,6 +316,7 @@ static void dispatch(struct loop *loop, struct exchange *x)
     switch (router_dispatch(&loop->context, x)) {
     case NEXT_SEND: send_answer(loop, x); break;
     case NEXT_LOOKUP: look_up(loop, x); break;
+    case NEXT_SESSION: loop->unknown[loop->n_unknown++] = x; break;
     case NEXT_DEFER: defer(loop, x); break;
     }
 }
@@ -323,6 +333,19 @@ static void serve_looked_up(struct loop *loop, struct exchange *x, const struct 
     } else {
         defer(loop, x);
     }
+}
+
+/* One round trip for the sessions that are new to this thread; then these requests go on like the others. */
+static void read_sessions(struct loop *loop)
+{
+    size_t n = loop->n_unknown;
+
+    if (n == 0)
+        return;
+    loop->n_unknown = 0;
+    session_work_read(loop->options.responder, loop->context.redis, loop->unknown, n);
+    for (size_t i = 0; i < n; i++)
+        dispatch(loop, loop->unknown[i]);
 }
 
 /* One round trip for the whole turn. */
@@ -584,6 +607,7 @@ static void turn(struct loop *loop)
     if (woken)
         take_done(loop); /* may close connections, so only now that no event of theirs is left */
     look_at_the_rest(loop, TURN / 2);
+    read_sessions(loop);
     serve_turn(loop);
     secrets_put(&secrets);
     int64_t now_ms = clock_monotonic_ms();
@@ -650,7 +674,7 @@ static enum status prepare(struct loop *loop, struct err *err)
         epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "cannot set up a responder thread: %s", strerror(errno));
     enum status status =
-        token_cache_new(auth_modes_parse(loop->options.responder->settings->auth_mode), &loop->context.tokens, err);
+        token_cache_new(loop->options.responder->settings, loop->options.responder->local, &loop->context.tokens, err);
     if (status == STATUS_OK)
         status = local_reader_new(loop->options.responder->local, &loop->context.local, err);
     if (status == STATUS_OK)

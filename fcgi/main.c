@@ -16,6 +16,7 @@
 #include "fcgi/misses.h"
 #include "fcgi/refresher.h"
 #include "fcgi/request_reader.h"
+#include "fcgi/session_lane.h"
 #include "fcgi/tracking.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
@@ -219,6 +220,8 @@ static enum status serve(struct responder *responder, struct listener *listener,
     if (status == STATUS_OK)
         status = webhook_lane_start(responder, loop_complete, &responder->webhook_lane, err);
     if (status == STATUS_OK)
+        status = session_lane_start(responder, loop_complete, &responder->session_lane, err);
+    if (status == STATUS_OK)
         status = metrics_start(responder, loop_complete, &responder->metrics, err);
     if (status == STATUS_OK)
         status = refresher_start(responder, &responder->refresher, err);
@@ -242,6 +245,7 @@ static enum status serve(struct responder *responder, struct listener *listener,
         loop_join(&loops[i]);
     misses_stop(&responder->misses);
     webhook_lane_stop(&responder->webhook_lane);
+    session_lane_stop(&responder->session_lane);
     metrics_stop(&responder->metrics);
     refresher_stop(&responder->refresher);
     tracking_stop(&tracking);

@@ -30,6 +30,8 @@ static const struct {
     NAME(PARAM_IF_NONE_MATCH, "HTTP_IF_NONE_MATCH"),
     NAME(PARAM_IF_MODIFIED_SINCE, "HTTP_IF_MODIFIED_SINCE"),
     NAME(PARAM_ORIGIN, "HTTP_ORIGIN"),
+    NAME(PARAM_COOKIE, "HTTP_COOKIE"),
+    NAME(PARAM_X_CSRF_TOKEN, "HTTP_X_CSRF_TOKEN"),
     NAME(PARAM_X_REQUEST_ID, "HTTP_X_REQUEST_ID"),
     NAME(PARAM_WEBHOOK_ID, "HTTP_WEBHOOK_ID"),
     NAME(PARAM_WEBHOOK_TIMESTAMP, "HTTP_WEBHOOK_TIMESTAMP"),
@@ -162,6 +164,8 @@ static enum method parse_method(const char *text)
         return METHOD_HEAD;
     if (strcmp(text, "OPTIONS") == 0)
         return METHOD_OPTIONS;
+    if (strcmp(text, "DELETE") == 0)
+        return METHOD_DELETE;
     return strcmp(text, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
 }
 

@@ -27,6 +27,8 @@ enum request_param {
     PARAM_IF_NONE_MATCH,
     PARAM_IF_MODIFIED_SINCE,
     PARAM_ORIGIN,
+    PARAM_COOKIE,
+    PARAM_X_CSRF_TOKEN,
     PARAM_X_REQUEST_ID,
     PARAM_WEBHOOK_ID,
     PARAM_WEBHOOK_TIMESTAMP,
@@ -34,7 +36,14 @@ enum request_param {
     REQUEST_PARAMS
 };
 
-enum method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OPTIONS = 8, METHOD_OTHER = 0 };
+enum method {
+    METHOD_GET = 1,
+    METHOD_HEAD = 2,
+    METHOD_POST = 4,
+    METHOD_OPTIONS = 8,
+    METHOD_DELETE = 16,
+    METHOD_OTHER = 0
+};
 
 /* What a browser is told about a page of another origin (fcgi/cors.h). */
 enum cors { CORS_OFF, CORS_REFUSED, CORS_ALLOWED, CORS_ANYBODY };

@@ -6,6 +6,7 @@
 #include "fcgi/cors.h"
 #include "fcgi/meter.h"
 #include "fcgi/router.h"
+#include "fcgi/session_cookie.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 
@@ -24,7 +25,7 @@ static enum status secrets_new(const struct settings *settings, unsigned auth_mo
     s->key_file = strdup(settings->jwt_keys);
     s->key_mark = file_mark_take(settings->jwt_keys);
     enum status status = s->key_file ? STATUS_OK : STATUS_NO_MEMORY;
-    if (status == STATUS_OK && (auth_modes & AUTH_JWT))
+    if (status == STATUS_OK && (auth_modes & (AUTH_JWT | AUTH_SESSION)))
         status = jwt_verifier_new(&options, &s->jwt, err);
     if (status == STATUS_OK)
         status = webhook_keys_new(settings->webhook_secrets, &s->webhooks, err);
@@ -78,6 +79,8 @@ enum status responder_init(struct responder *r, const struct settings *settings,
     pthread_mutex_init(&r->secrets_lock, NULL);
     enum status status = cors_check(settings->cors_origins, err);
     if (status == STATUS_OK)
+        status = session_settings_check(settings, err);
+    if (status == STATUS_OK)
         status = responder_take_secrets(r, settings, err);
     if (status == STATUS_OK)
         status = cache_new(settings, &r->cache, err);
@@ -113,10 +116,9 @@ static enum status check_routes(const struct dataset_set *set, struct err *err)
     for (size_t i = 0; i < dataset_set_count(set); i++) {
         const struct dataset *d = dataset_set_at(set, i);
         for (size_t k = 0; k < d->n_paths; k++)
-            for (size_t n = 0; router_route(n); n++)
-                if (strcmp(router_route(n)->path, d->paths[k]) == 0)
-                    return err_fail(err, STATUS_INVALID, "%s:%d: path '%s' is one of the program's own", d->file,
-                                    d->path_line, d->paths[k]);
+            if (router_has(d->paths[k]))
+                return err_fail(err, STATUS_INVALID, "%s:%d: path '%s' is one of the program's own", d->file,
+                                d->path_line, d->paths[k]);
     }
     return STATUS_OK;
 }
@@ -216,9 +218,9 @@ enum status responder_new_prober(const struct responder *r, struct redis **ret_r
     return status == STATUS_OK ? new_db(r, true, ret_db, err) : status;
 }
 
-bool responder_should_touch(struct responder *r, const char *user_id, int64_t now_ms)
+bool responder_should_touch(struct responder *r, const char *name, int64_t now_ms)
 {
-    uint64_t hash = text_hash(user_id, strlen(user_id)), minute = (uint64_t)(now_ms / 60000 + 1) & 0xffffff;
+    uint64_t hash = text_hash(name, strlen(name)), minute = (uint64_t)(now_ms / 60000 + 1) & 0xffffff;
     uint64_t mark = (hash & ~UINT64_C(0xffffff)) | minute;
 
     return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark,

@@ -22,7 +22,7 @@
 struct secrets {
     _Atomic int references;
     uint64_t generation;
-    struct jwt_verifier *jwt;  /* NULL: AUTH_MODE has no jwt */
+    struct jwt_verifier *jwt;  /* NULL: AUTH_MODE has neither jwt nor session */
     char *key_file;            /* JWT_KEYS; "": none */
     struct file_mark key_mark; /* of the version that was read, or of one before it */
     struct webhook_keys *webhooks;
@@ -34,6 +34,7 @@ struct meters;
 struct misses;
 struct webhook_lane;
 struct refresher;
+struct session_lane;
 
 #define RESPONDER_TOUCH_SLOTS 4096
 #define RESPONDER_ABSENCE_SLOTS 1024
@@ -50,7 +51,8 @@ struct responder {
     struct metrics *metrics;
     struct misses *misses;
     struct webhook_lane *webhook_lane;
-    struct refresher *refresher; /* NULL: nothing is cached in Redis */
+    struct refresher *refresher;       /* NULL: nothing is cached in Redis */
+    struct session_lane *session_lane; /* NULL: AUTH_MODE has no sessions, or not started */
     pthread_mutex_t secrets_lock;
     struct secrets *secrets;
     struct dataset_set *datasets;                    /* under secrets_lock; hold it */
@@ -64,9 +66,9 @@ void responder_release(struct responder *r);
 /* Takes the secrets of these settings into use, for the AUTH_MODE of the start; on failure the old ones stay. */
 enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
 
-/* True at most once a minute of the monotonic clock per user (a little oftener when users share a slot): note that the user is
- * active. */
-bool responder_should_touch(struct responder *r, const char *user_id, int64_t now_ms);
+/* True at most once a minute of the monotonic clock per user, or session's name (a little oftener when two share a slot): note the
+ * activity. */
+bool responder_should_touch(struct responder *r, const char *name, int64_t now_ms);
 
 /* Whether one more answer about something unknown of this user may be kept in Redis: a flood of made-up ids must not fill it.
  * At most 64 in CACHE_TTL_NOT_FOUND (fewer when users share a slot), so at most 65,536 by one responder. False when the TTL

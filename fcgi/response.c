@@ -21,13 +21,14 @@ void response_release(struct response *r)
     buf_release(&r->storage);
 }
 
-const char *http_reason(int http_status)
+static const char *http_reason(int http_status)
 {
     static const struct {
         int status;
         const char *reason;
     } reasons[] = {
         {200, "OK"},
+        {201, "Created"},
         {202, "Accepted"},
         {204, "No Content"},
         {304, "Not Modified"},

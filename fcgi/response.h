@@ -59,6 +59,5 @@ void response_problem_list(struct response *r, const struct request *request, in
                            const struct problem_field *fields, size_t n);
 /* ONE table: what a failure of ours means in HTTP. */
 int status_to_http(enum status status);
-const char *http_reason(int http_status);
 
 #endif

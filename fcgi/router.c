@@ -8,7 +8,9 @@
 #include "fcgi/meter.h"
 
 #define READ (METHOD_GET | METHOD_HEAD)
-#define READ_OR_POST (READ | METHOD_POST) /* older clients send what they ask for as a body */
+#define POST_READS 256                                 /* no method: POST asks for an answer and changes nothing */
+#define READ_OR_POST (READ | METHOD_POST | POST_READS) /* older clients send what they ask for as a body */
+#define READ_POST_DELETE (READ | METHOD_POST | METHOD_DELETE)
 
 static const struct route routes[] = {
     {"/api/stocks/analytics", READ, handle_analytics, SECTION_SUMMARY, ASSET_STOCKS, LIMIT_READS},
@@ -28,16 +30,14 @@ static const struct route routes[] = {
     {"/api/playbooks/analytics", READ, handle_analytics, SECTION_PLAYBOOKS, ASSET_ALL, LIMIT_READS},
     {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL, LIMIT_READS},
     {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0, LIMIT_WEBHOOKS},
+    {"/api/session", READ_POST_DELETE, handle_session, 0, 0, LIMIT_READS},
+    {"/api/sessions", METHOD_DELETE, handle_sessions, 0, 0, LIMIT_READS},
     {"/healthz", READ, handle_health, 0, 0, LIMIT_NOTHING},
     {"/metrics", READ, handle_metrics, 0, 0, LIMIT_NOTHING},
     {"/readyz", READ, handle_readiness, 0, 0, LIMIT_NOTHING},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
 
-const struct route *router_route(size_t i)
-{
-    return i < N_ROUTES ? &routes[i] : NULL;
-}
 _Static_assert(N_ROUTES < METER_OWN_ROUTES, "a meter has a place for each route");
 
 void router_label(size_t route, char label[METER_LABEL_SIZE])
@@ -50,19 +50,21 @@ void router_label(size_t route, char label[METER_LABEL_SIZE])
         snprintf(label, METER_LABEL_SIZE, "%s", route > 0 && route <= N_ROUTES ? routes[route - 1].path : "none");
 }
 
+#define METHODS_SIZE 40
 /* OPTIONS is answered everywhere. */
-static const char *allowed_methods(unsigned methods)
+static void list_methods(unsigned methods, char ret_list[METHODS_SIZE])
 {
-    return methods == METHOD_POST ? "POST, OPTIONS"
-           : methods == READ      ? "GET, HEAD, OPTIONS"
-                                  : "GET, HEAD, POST, OPTIONS";
+    (void)snprintf(ret_list, METHODS_SIZE, "%s%s%sOPTIONS", methods & METHOD_GET ? "GET, HEAD, " : "",
+                   methods & METHOD_POST ? "POST, " : "", methods & METHOD_DELETE ? "DELETE, " : "");
 }
 
 static void refuse_method(struct exchange *x, unsigned methods)
 {
     struct buf allow = BUF_INIT;
+    char list[METHODS_SIZE];
 
-    buf_append_format(&allow, "Allow: %s\r\n", allowed_methods(methods));
+    list_methods(methods, list);
+    buf_append_format(&allow, "Allow: %s\r\n", list);
     response_problem(&x->response, &x->request, 405, NULL, NULL, buf_status(&allow) == STATUS_OK ? allow.data : NULL);
     buf_release(&allow);
 }
@@ -71,12 +73,14 @@ static void refuse_method(struct exchange *x, unsigned methods)
 static void answer_options(struct exchange *x, unsigned methods)
 {
     struct response *r = &x->response;
+    char list[METHODS_SIZE];
 
+    list_methods(methods, list);
     response_begin(r, &x->request, 204);
-    response_header(r, "Allow", allowed_methods(methods));
+    response_header(r, "Allow", list);
     response_header(r, "Cache-Control", "no-store");
     if (x->request.cors >= CORS_ALLOWED) {
-        response_header(r, "Access-Control-Allow-Methods", allowed_methods(methods));
+        response_header(r, "Access-Control-Allow-Methods", list);
         response_header(r, "Access-Control-Allow-Headers",
                         "Authorization, Cache-Control, Content-Type, If-Modified-Since, If-None-Match, X-Request-Id");
         response_header(r, "Access-Control-Max-Age", "600");
@@ -105,12 +109,20 @@ static bool is_foreign_body(const struct request *request, const struct route *r
     return (route->methods & METHOD_GET) && request->body.len > 0 && type && *type && !http_is_json(type);
 }
 
+/* Once, however often it is dispatched. */
+static bool admit_address(struct handler_context *context, struct exchange *x, enum limit_group limit)
+{
+    x->admitted = x->admitted || limits_admit_address(context->responder->limits, x, limit);
+    return x->admitted;
+}
+
 static enum next_step serve_route(struct handler_context *context, struct exchange *x, const struct route *route)
 {
     const char *type = route->handle == handle_metrics ? "text/plain" : "application/json";
 
-    if (!router_admit(x, route->methods, type) || !limits_admit_address(context->responder->limits, x, route->limit))
+    if (!router_admit(x, route->methods, type) || !admit_address(context, x, route->limit))
         return NEXT_SEND;
+    x->changes = !(x->request.method & READ) && !(route->methods & POST_READS);
     if (is_foreign_body(&x->request, route))
         return answer_problem(x, 415, "the Content-Type of a body is application/json");
     return route->handle(context, x, route);
@@ -150,7 +162,7 @@ enum next_step router_dispatch(struct handler_context *context, struct exchange 
     x->route = find_route(request_path(&x->request));
     if (x->route > 0)
         return serve_route(context, x, &routes[x->route - 1]);
-    if (!limits_admit_address(context->responder->limits, x, LIMIT_READS))
+    if (!admit_address(context, x, LIMIT_READS))
         return NEXT_SEND;
     return handle_dataset(context, x);
 }

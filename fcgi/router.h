@@ -33,7 +33,5 @@ bool router_has(const char *path);
 bool router_admit(struct exchange *x, unsigned methods, const char *type) MUST_CHECK;
 /* The label of an exchange's route in metrics: its path, "dataset:NAME", or "none". */
 void router_label(size_t route, char label[METER_LABEL_SIZE]);
-/* The paths, for documentation and its check; NULL after the last. */
-const struct route *router_route(size_t i);
 
 #endif

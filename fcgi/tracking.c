@@ -12,6 +12,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/text.h"
+#include "lib/store/session_store.h"
 
 #define CHANNEL "__redis__:invalidate"
 #define BEAT_INTERVAL_MS 500
@@ -32,7 +33,7 @@ struct tracking {
     struct redis *subscriber, *writer;
     pthread_t thread;
     int stop; /* eventfd */
-    bool stopping;
+    bool stopping, has_sessions;
 
     /* The present session. */
     char session[17], instance[REDIS_INSTANCE_SIZE];
@@ -58,7 +59,7 @@ static bool is_text(const struct redis_reply *reply, const char *text)
 
 static void take_key(struct tracking *t, const struct redis_reply *key)
 {
-    char user_id[USER_ID_MAX + 1];
+    char user_id[USER_ID_MAX + 1], session[SESSION_NAME_SIZE];
     size_t len;
 
     if (is_text(key, t->beat.data)) {
@@ -70,6 +71,8 @@ static void take_key(struct tracking *t, const struct redis_reply *key)
     const char *bytes = redis_reply_bytes(key, &len);
     if (cache_parse_epoch_key(t->responder->cache, bytes, len, user_id))
         epoch_cache_forget(t->epochs, user_id[0] ? user_id : NULL);
+    else if (session_parse_key(t->responder->cache, bytes, len, session))
+        local_cache_forget_session(t->responder->local, session);
 }
 
 /* An error that no waiting heals: a command that is not known or not allowed. */
@@ -140,7 +143,7 @@ static enum status command(struct tracking *t, struct redis *redis, struct err *
 
 static enum status turn_tracking_on(struct tracking *t, struct err *err)
 {
-    struct buf prefix = BUF_INIT;
+    struct buf epochs = BUF_INIT, sessions = BUF_INIT;
     char id[24];
 
     redis_append_words(t->subscriber, "CLIENT", "ID", NULL);
@@ -148,14 +151,17 @@ static enum status turn_tracking_on(struct tracking *t, struct err *err)
     if (status != STATUS_OK)
         return status;
     snprintf(id, sizeof(id), "%lld", (long long)redis_reply_integer(redis_reply_at(t->subscriber, 0)));
-    cache_append_epoch_prefix(t->responder->cache, &prefix);
-    status = buf_status(&prefix);
+    cache_append_epoch_prefix(t->responder->cache, &epochs);
+    session_append_prefix(t->responder->cache, &sessions);
+    status = buf_status(&epochs) == STATUS_OK ? buf_status(&sessions) : STATUS_NO_MEMORY;
     if (status == STATUS_OK) {
-        redis_append_words(t->subscriber, "CLIENT", "TRACKING", "ON", "REDIRECT", id, "BCAST", "PREFIX", prefix.data,
-                           NULL);
+        /* The list ends early where there are no sessions. */
+        redis_append_words(t->subscriber, "CLIENT", "TRACKING", "ON", "REDIRECT", id, "BCAST", "PREFIX", epochs.data,
+                           t->has_sessions ? "PREFIX" : NULL, sessions.data, NULL);
         status = command(t, t->subscriber, err);
     }
-    buf_release(&prefix);
+    buf_release(&epochs);
+    buf_release(&sessions);
     return status;
 }
 
@@ -333,6 +339,7 @@ enum status tracking_start(struct responder *responder, struct tracking **ret_tr
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     t->responder = responder;
     t->epochs = local_cache_epochs(responder->local);
+    t->has_sessions = auth_modes_parse(responder->settings->auth_mode) & AUTH_SESSION;
     buf_init(&t->beat);
     enum status status = prepare(t, err);
     if (status == STATUS_OK && pthread_create(&t->thread, NULL, run, t) != 0)

@@ -4,6 +4,7 @@
 
 #include "lib/store/job_stream.h"
 #include "lib/store/key_walk.h"
+#include "lib/store/session_store.h"
 
 struct walk {
     struct redis *redis;
@@ -55,10 +56,13 @@ enum status erase_user(struct cache *cache, struct redis *redis, const char *use
                        void *context, size_t *ret_keys, struct err *err)
 {
     struct walk w = {.redis = redis, .cursor = KEY_WALK_START};
+    size_t n_sessions = 0;
     enum status status = prepare(&w, cache, user_id, err);
 
     if (status == STATUS_OK)
         status = active_users_forget(cache, redis, user_id, err);
+    if (status == STATUS_OK) /* their keys do not name the user */
+        status = session_end_all(cache, redis, user_id, NULL, NULL, &n_sessions, err);
     if (status == STATUS_OK)
         status = job_stream_forget(cache, redis, user_id, ERASE_JOB, err);
     while (status == STATUS_OK) {
@@ -69,7 +73,7 @@ enum status erase_user(struct cache *cache, struct redis *redis, const char *use
             status = err_fail(err, STATUS_UNAVAILABLE, "stopped during the erasure of a user");
     }
     if (status == STATUS_OK)
-        *ret_keys = w.n_unlinked;
+        *ret_keys = w.n_unlinked + n_sessions;
     buf_release(&w.pattern);
     buf_release(&w.tombstone);
     return status;

@@ -7,8 +7,8 @@
 
 #define ERASE_JOB "erase" /* the kind of job */
 
-/* Unlinks every key with the user's hash tag but the tombstone, takes the user out of the active ones and the job
- * stream. Walks over the whole key space, so in the background only; again is harmless. Begin it no sooner than one Redis
+/* Ends the user's sessions, unlinks every key with the user's hash tag but the tombstone, takes the user out of the active ones and
+ * the job stream. Walks over the whole key space, so in the background only; again is harmless. Begin it no sooner than one Redis
  * time-out after the tombstone was set: what a computation was just writing is there then. *ret_keys: how many went.
  * `go_on` (may be NULL) is asked between steps and may use the connection; STATUS_UNAVAILABLE also when it says no. */
 enum status erase_user(struct cache *cache, struct redis *redis, const char *user_id, bool (*go_on)(void *context),

@@ -43,16 +43,17 @@ unsigned auth_modes_parse(const char *text)
     static const struct {
         const char *name;
         unsigned mode;
-    } names[] = {{"jwt", AUTH_JWT}, {"remote_user", AUTH_REMOTE_USER}};
+    } names[] = {{"jwt", AUTH_JWT}, {"session", AUTH_SESSION}, {"remote_user", AUTH_REMOTE_USER}};
+    enum { N_NAMES = sizeof names / sizeof names[0] };
     static const char separators[] = ", \t";
     unsigned modes = 0;
 
     for (text += strspn(text, separators); *text != '\0'; text += strspn(text, separators)) {
         size_t len = strcspn(text, separators), i = 0;
 
-        while (i < 2 && (strlen(names[i].name) != len || strncmp(names[i].name, text, len) != 0))
+        while (i < N_NAMES && (strlen(names[i].name) != len || strncmp(names[i].name, text, len) != 0))
             i++;
-        if (i == 2)
+        if (i == N_NAMES)
             return 0;
         modes |= names[i].mode;
         text += len;
@@ -72,6 +73,19 @@ static bool is_rate_limit(const char *text)
 static bool is_auth_mode(const char *text)
 {
     return auth_modes_parse(text) != 0;
+}
+
+static bool is_cookie_name(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len >= 1 && len <= 64 &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+static bool is_same_site(const char *text)
+{
+    return strcmp(text, "Lax") == 0 || strcmp(text, "Strict") == 0 || strcmp(text, "None") == 0;
 }
 
 static bool is_key_prefix(const char *text)
@@ -94,10 +108,13 @@ static const struct {
 } text_rules[] = {
     {"LOG_LEVEL", is_log_level, "error, warn, info or debug"},
     {"LOG_FORMAT", is_log_format, "auto, text or logfmt"},
-    {"AUTH_MODE", is_auth_mode, "a list of jwt and remote_user"},
+    {"AUTH_MODE", is_auth_mode, "a list of jwt, session and remote_user"},
+    {"SESSION_COOKIE", is_cookie_name, "1 to 64 of A-Z a-z 0-9 . _ -"},
+    {"SESSION_COOKIE_SAMESITE", is_same_site, "Lax, Strict or None"},
     {"RATE_LIMIT_READS", is_rate_limit, RATE_LIMIT_EXPECTED},
     {"RATE_LIMIT_ADDRESS", is_rate_limit, RATE_LIMIT_EXPECTED},
     {"RATE_LIMIT_WEBHOOKS", is_rate_limit, RATE_LIMIT_EXPECTED},
+    {"RATE_LIMIT_LOGINS", is_rate_limit, RATE_LIMIT_EXPECTED},
     {"KEY_PREFIX", is_key_prefix, "at most 64 of A-Z a-z 0-9 . _ : -"},
     {"LISTEN_MODE", is_octal_mode, "an octal mode such as 0660"},
 };

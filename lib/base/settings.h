@@ -35,7 +35,7 @@ void settings_append_differences(const struct settings *a, const struct settings
                                  struct buf *out);
 
 /* AUTH_MODE as a set; 0: the text names something else, or nothing. */
-enum { AUTH_JWT = 1, AUTH_REMOTE_USER = 2 };
+enum { AUTH_JWT = 1, AUTH_SESSION = 2, AUTH_REMOTE_USER = 4 };
 unsigned auth_modes_parse(const char *text);
 
 /* Generated documentation. */

@@ -71,12 +71,20 @@ SETTING(TEXT, DATASET_TTL, dataset_ttl, "", 0, 0, "other TTLs than the files say
 SETTING(BOOLEAN, PUBLIC_DATA, public_data, "true", 0, 0, "false: shared datasets need a token as well")
 
 SETTING(TEXT, AUTH_MODE, auth_mode, "jwt", 0, 0,
-        "how callers prove who they are, a list: jwt (a bearer token), remote_user (the web server has authenticated them, see operations.md)")
+        "how callers prove who they are, a list: jwt (a bearer token), session (a cookie, begun with a bearer token), remote_user (the web server has authenticated them, see operations.md)")
 SETTING(SECRET, JWT_SECRET, jwt_secret, "", 0, 0, "HS256 secret, at least 32 bytes")
 SETTING(TEXT, JWT_KEYS, jwt_keys, "", 0, 0,
         "file of the public keys of RS256 and ES256 tokens: PEM or a JWK set; read again when it changes")
 SETTING(TEXT, JWT_AUDIENCE, jwt_audience, "", 0, 0, "required 'aud'; empty: not checked")
 SETTING(TEXT, JWT_ISSUER, jwt_issuer, "", 0, 0, "required 'iss'; empty: not checked")
+SETTING(SECONDS, SESSION_IDLE_TIMEOUT, session_idle_timeout_s, "86400", 120, 31536000, "a session that is not used for this long ends")
+SETTING(SECONDS, SESSION_LIFETIME, session_lifetime_s, "604800", 120, 31536000, "a session ends after this, however much it is used")
+SETTING(TEXT, SESSION_COOKIE, session_cookie, "__Host-pnlcache", 0, 0,
+        "name of the session's cookie; browsers keep one that begins with __Host- away from other hosts and from plain http")
+SETTING(BOOLEAN, SESSION_COOKIE_SECURE, session_cookie_secure, "true", 0, 0,
+        "false: the cookie goes over plain http too, for development; then SESSION_COOKIE must not begin with __Host- or __Secure-")
+SETTING(TEXT, SESSION_COOKIE_SAMESITE, session_cookie_samesite, "Lax", 0, 0,
+        "Lax, Strict or None: whether the cookie goes along when a page of another site asks; None needs SESSION_COOKIE_SECURE")
 SETTING(SECRET, WEBHOOK_SECRETS, webhook_secrets, "", 0, 0,
         "whsec_... secrets that may sign webhooks, separated by commas or spaces; empty: webhooks are refused")
 SETTING(SECONDS, WEBHOOK_TOLERANCE, webhook_tolerance_s, "300", 10, 3600, "how far a webhook's timestamp may be off")
@@ -92,6 +100,9 @@ SETTING(TEXT, RATE_LIMIT_ADDRESS, rate_limit_address, "off", 0, 0,
         "the same for reads from one address (IPv6: one /64), counted before the caller is known")
 SETTING(TEXT, RATE_LIMIT_WEBHOOKS, rate_limit_webhooks, "bucket:20000/1", 0, 0,
         "the same for webhooks from one address, counted before the signature is looked at")
+
+SETTING(TEXT, RATE_LIMIT_LOGINS, rate_limit_logins, "sliding:30/60", 0, 0,
+        "the same for logins (POST /api/session) from one address, counted exactly, before the token is looked at")
 
 SETTING(SECONDS, ACTIVE_WINDOW, active_window_s, "604800", 60, 31536000,
         "a user seen or changed within this time is active: scheduled jobs keep its documents fresh")

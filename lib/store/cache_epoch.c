@@ -307,14 +307,15 @@ static enum status take_deletes(const struct redis *redis, const struct cache_in
     return status;
 }
 
-/* A replica must have the deletion before it counts: it may be the master a second from now. */
-static enum status wait_for_replica(struct redis *redis, struct err *err)
+enum status cache_wait_for_replicas(struct redis *redis, const struct redis_reply *role, struct err *err)
 {
     int64_t half_ms = redis_timeout_ms(redis) / 2 + 1;
     char wait_ms[24];
     const struct redis_reply *reply;
-    enum status status;
+    enum status status = redis_read_role(redis, role, err);
 
+    if (status != STATUS_OK || !redis_has_replicas(redis))
+        return status;
     (void)snprintf(wait_ms, sizeof wait_ms, "%lld", (long long)half_ms);
     status = redis_command(redis, &reply, err, "WAIT", "1", wait_ms, NULL);
     if (status == STATUS_OK && redis_reply_integer(reply) < 1)
@@ -348,9 +349,7 @@ static enum status carry_out(struct redis *redis, struct cache_invalidation *lis
     for (size_t i = 0; i < n && status == STATUS_OK; i++)
         list[i].status = take_deletes(redis, &list[i], &next, err);
     if (status == STATUS_OK)
-        status = redis_read_role(redis, redis_reply_at(redis, next), err);
-    if (status == STATUS_OK && redis_has_replicas(redis))
-        status = wait_for_replica(redis, err);
+        status = cache_wait_for_replicas(redis, redis_reply_at(redis, next), err);
     return status;
 }
 

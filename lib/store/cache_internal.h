@@ -63,6 +63,9 @@ void cache_append_tag_command(struct redis *redis, const char *command, const ch
                               bool shared);
 /* Appends the question whether the user has a tombstone: EXISTS, answered by an integer. */
 enum status cache_append_tombstone_look(const struct cache *cache, struct redis *redis, const char *user_id) MUST_CHECK;
+/* After a deletion that must not come back: `role` is the reply to INFO replication, sent in the same round trip, for replicas come
+ * and go. Where there are any, waits until one of them has it: it may be the master a second from now. */
+enum status cache_wait_for_replicas(struct redis *redis, const struct redis_reply *role, struct err *err) MUST_CHECK;
 /* Takes the answer of an HMGET appended that way; what is no epoch becomes 0. */
 enum status cache_take_epochs(const struct redis_reply *reply, const struct cache_tags *tags, bool shared,
                               struct cache_epochs *epochs, struct err *err) MUST_CHECK;

@@ -280,6 +280,27 @@ static struct slot *survivor(const struct epoch_cache *e, uint64_t number, const
     return slot != NULL && slot->number == number ? slot : NULL;
 }
 
+uint64_t epoch_cache_begin_name(struct epoch_cache *e, const char *name)
+{
+    pthread_mutex_lock(&e->lock);
+    uint64_t number = e->trusted ? take_slot(e, name)->number : 0;
+    pthread_mutex_unlock(&e->lock);
+    return number;
+}
+
+bool epoch_cache_stands(struct epoch_cache *e, const char *name, uint64_t number, int64_t now_ms, int64_t max_age_ms)
+{
+    struct slot *slot = NULL;
+
+    pthread_mutex_lock(&e->lock);
+    if (number > 0 && is_fresh(e, now_ms, max_age_ms, false))
+        slot = survivor(e, number, name);
+    if (slot != NULL)
+        lru_touch(&e->lru, &slot->node);
+    pthread_mutex_unlock(&e->lock);
+    return slot != NULL;
+}
+
 bool epoch_cache_keep(struct epoch_cache *e, struct epoch_ticket ticket, const char *user_id,
                       const struct cache_header *header)
 {

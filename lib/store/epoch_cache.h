@@ -34,7 +34,7 @@ void epoch_cache_prove(struct epoch_cache *epochs, int64_t proven_ms);
 void epoch_cache_doubt(struct epoch_cache *epochs);
 /* Redis was flushed, or is another instance. */
 void epoch_cache_forget_all(struct epoch_cache *epochs);
-/* One user's epochs, for all tags; NULL: the shared ones. From its return on none of them, nor one whose reading has begun
+/* One user's epochs, for all tags (or what goes by that name); NULL: the shared ones. From its return on none of them, nor one whose reading has begun
  * before, is ever current again. */
 void epoch_cache_forget(struct epoch_cache *epochs, const char *user_id);
 /* A session that needs no proofs, with epochs of this process. */
@@ -61,6 +61,12 @@ struct epoch_ticket epoch_cache_begin(struct epoch_cache *epochs, const char *us
 /* Offers the epochs of a value that was found valid, which are the present ones. Whether all of them were kept. */
 bool epoch_cache_keep(struct epoch_cache *epochs, struct epoch_ticket ticket, const char *user_id,
                       const struct cache_header *header);
+
+/* For what is judged by nothing but whether it was invalidated (fcgi/auth.c: sessions): any name that is no user's. A number before
+ * it is read from Redis, 0 when nothing may be kept; what was read is current for as long as the number stands. */
+uint64_t epoch_cache_begin_name(struct epoch_cache *epochs, const char *name);
+bool epoch_cache_stands(struct epoch_cache *epochs, const char *name, uint64_t number, int64_t now_ms,
+                        int64_t max_age_ms) MUST_CHECK;
 
 /* Local session only: the present epochs, absent ones made. To be called before the snapshot that is computed from. */
 void epoch_cache_open_local(struct epoch_cache *epochs, const char *user_id, const struct cache_tags *tags,

@@ -125,7 +125,7 @@ def _started_by_apache(servers, name):
     shutil.copy(BUILD / "pnlcache.fcgi", libexec)
     settings = libexec / "pnlcache.conf"
     settings.write_text("".join(f"{name}={value}\n" for name, value in servers.settings().items()
-                                if name.endswith(("_URL", "_SECRET", "_SECRETS", "_TIMEOUT"))))
+                                if name.endswith(("_URL", "_SECRET", "_SECRETS", "_TIMEOUT"))) + "AUTH_MODE=jwt,session\n")
     return lambda text: text.replace("/usr/local/libexec/pnlcache", str(libexec)).replace("/etc/pnlcache/pnlcache.conf", str(settings))
 
 

@@ -11,6 +11,7 @@ from fastcgi_client import Client, bearer
 from harness import ROOT, add_option, add_stock, sign_webhook, webhook_event
 from openapi import Document, bad_examples, edges, example
 
+WITH_SESSIONS = {"AUTH_MODE": "jwt,session", "RATE_LIMIT_LOGINS": "off"}
 USER = "active"  # of the sample
 
 # What neither the generated sample nor the calendar fills, for datasets of one row: SQL.
@@ -33,7 +34,8 @@ def sample(servers, db):
 
 
 @pytest.fixture
-def client(servers, responder):
+def client(servers, start_responder):
+    start_responder(**WITH_SESSIONS)
     with Client(servers.listen) as client:
         yield client
 
@@ -138,12 +140,19 @@ class Site:
 
     def ask(self, operation, client=None, headers=None, body=None, changes=None, **more):
         client = client or self.usual
-        if operation.path == "/api/webhooks/trades":
+        if operation.path == SESSION and operation.method != "POST":
+            headers = {**self.session(), **(headers or {})}
+        elif operation.path == "/api/webhooks/trades":
             body = webhook_event(user=USER) if body is None else body
             headers = {**sign_webhook(body, **more), **(headers or {})}
         else:
             headers = {**bearer(USER), **(headers or {})}
         return client.ask(operation.method, operation.uri(values_of(operation, self.usual, **(changes or {}))), headers, body or b"")
+
+    def session(self):
+        """The headers of somebody who has just logged in."""
+        answer = self.usual.ask("POST", SESSION, bearer(USER))
+        return {"Cookie": answer.headers["set-cookie"].partition(";")[0], "X-CSRF-Token": json.loads(answer.body)["data"]["csrf_token"]}
 
     def not_modified(self, operation):
         etag = self.ask(operation).headers["etag"]
@@ -155,15 +164,18 @@ class Site:
         return self.ask(operation, changes=unknown)
 
 
-WEBHOOK = "/api/webhooks/trades"
+SESSION, WEBHOOK = "/api/session", "/api/webhooks/trades"
 PROVOKE = {  # how an operation is brought to a status: everywhere, or at one path
     "200": Site.ask,
+    "201": Site.ask,
     "202": Site.ask,
     "304": Site.not_modified,
     "400": lambda site, operation: site.ask(operation, changes={"no_such_parameter": "1"}),
     "401": lambda site, operation: site.ask(operation, headers={"Authorization": "Bearer no-token"}),
+    ("401", SESSION): lambda site, operation: site.ask(operation, headers={"Authorization": "Bearer no-token", "Cookie": "theme=dark"}),
     ("401", WEBHOOK): lambda site, operation: site.ask(operation, key=b"another key"),
     "403": lambda site, operation: site.ask(operation, changes={"user_id": "somebody-else"}),
+    ("403", SESSION): lambda site, operation: site.ask(operation, headers={"X-CSRF-Token": "x", **bearer(USER, role="service_role")}),
     ("403", WEBHOOK): lambda site, operation: site.ask(operation, timestamp=1_000_000),
     "404": Site.not_found,
     "406": lambda site, operation: site.ask(operation, headers={"Accept": "image/png"}),
@@ -179,8 +191,8 @@ PROVOKE = {  # how an operation is brought to a status: everywhere, or at one pa
 @pytest.fixture
 def site(servers, sample, client, start_responder):
     limited, alone = str(servers.run_dir / "limited.sock"), str(servers.run_dir / "alone.sock")
-    start_responder(LISTEN=limited, RATE_LIMIT_ADDRESS="sliding:1/3600", RATE_LIMIT_WEBHOOKS="sliding:1/3600")
-    start_responder(LISTEN=alone, REDIS_ENABLED="false", DATABASE_URL=f"host={servers.run_dir}/nowhere dbname=none user=none")
+    start_responder(LISTEN=limited, RATE_LIMIT_ADDRESS="sliding:1/3600", RATE_LIMIT_WEBHOOKS="sliding:1/3600", **WITH_SESSIONS)
+    start_responder(LISTEN=alone, REDIS_URL=f"unix://{servers.run_dir}/nowhere", **WITH_SESSIONS, DATABASE_URL=f"host={servers.run_dir}/nowhere dbname=none user=none")
     with Client(limited) as limited_client, Client(alone) as alone_client:
         site = Site(client, limited_client, alone_client)
         yield site

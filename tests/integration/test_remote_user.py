@@ -80,7 +80,7 @@ def test_a_remote_user_is_never_more_than_a_user(ask, start_responder):
 @pytest.mark.parametrize("mode", ["", "basic", "jwt,basic", "jwtx", "remote-user", "JWT"])
 def test_an_unknown_mode_stops_the_start(servers, mode):
     done = subprocess.run([BUILD / "pnlcache.fcgi", "--check"], env=servers.settings(AUTH_MODE=mode + ","), capture_output=True, text=True, check=False)
-    assert done.returncode == 78 and "AUTH_MODE" in done.stderr and "a list of jwt and remote_user" in done.stderr
+    assert done.returncode == 78 and "AUTH_MODE" in done.stderr and "a list of jwt, session and remote_user" in done.stderr
 
 
 def test_jwt_in_the_list_needs_its_secret(servers):

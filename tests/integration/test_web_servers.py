@@ -27,7 +27,7 @@ def server(request, server_name, servers, clean):
         for name in ("pg/.s.PGSQL.5432", "redis.sock"):
             os.chmod(servers.run_dir / name, 0o777)
     else:
-        request.getfixturevalue("responder")
+        request.getfixturevalue("start_responder")(AUTH_MODE="jwt,session")
     return request.getfixturevalue(SERVERS[server_name])
 
 
@@ -112,6 +112,23 @@ def test_a_body_over_the_limit_is_413(server):
 def test_a_client_cannot_make_up_the_remote_user(server):
     answer = server.get(ANALYTICS, headers={"Remote-User": "ann", "X-Remote-User": "ann", "Proxy": "http://evil"})
     assert answer.status == 401
+
+
+def test_a_session_from_login_to_logout(server, db):
+    add_stock(db, "ann", 1)
+    login = server.post("/api/session", b"", user="ann")
+    assert login.status == 201, login
+    assert login.headers["Set-Cookie"].endswith("; HttpOnly; SameSite=Lax; Secure") and login.headers["Cache-Control"] == "no-store"
+    cookie = {"Cookie": "theme=dark; " + login.headers["Set-Cookie"].partition(";")[0]}
+    assert server.get(ANALYTICS, headers=cookie).json()["meta"]["user_id"] == "ann"
+    csrf = server.get("/api/session", headers=cookie).json()["data"]["csrf_token"]
+    assert csrf == login.json()["data"]["csrf_token"]
+    log_out = lambda **more: server.request("DELETE", "/api/session", headers={**cookie, **more})
+    assert log_out().status == 403
+    assert server.get(ANALYTICS, headers=cookie).status == 200
+    gone = log_out(**{"X-CSRF-Token": csrf})
+    assert gone.status == 200 and "Max-Age=0" in gone.headers["Set-Cookie"], gone
+    assert server.get(ANALYTICS, headers=cookie).status == 401
 
 
 def test_many_requests_on_one_connection_all_succeed(server, db):

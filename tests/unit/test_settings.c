@@ -124,7 +124,7 @@ static void test_settings_load_bad_value_names_setting_value_and_expectation(voi
         {"MAX_BODY=99999999999999g", "setting MAX_BODY: '99999999999999g' is not"},
         {"CACHE_ENABLED=maybe", "setting CACHE_ENABLED: 'maybe' is not true or false"},
         {"LOG_LEVEL=loud", "setting LOG_LEVEL: 'loud' is not error, warn, info or debug"},
-        {"AUTH_MODE=none", "setting AUTH_MODE: 'none' is not a list of jwt and remote_user"},
+        {"AUTH_MODE=none", "setting AUTH_MODE: 'none' is not a list of jwt, session and remote_user"},
         {"KEY_PREFIX=a{b", "setting KEY_PREFIX: 'a{b' is not"},
         {"LISTEN_MODE=rw", "setting LISTEN_MODE: 'rw' is not an octal mode"},
         {"\nTHREAD=2", "conf:2: there is no setting 'THREAD'"},
