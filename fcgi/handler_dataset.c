@@ -40,8 +40,8 @@ static bool is_given_twice(const struct request *request, size_t i)
 static void take_query(struct exchange *x, const char **ret_user_id, struct problem_fields *problems)
 {
     const struct request *request = &x->request;
-    const char *missing;
-    struct err err;
+    const char *field;
+    struct err err = {""};
 
     *ret_user_id = NULL;
     for (size_t i = 0; i < request->n_query; i++) {
@@ -53,8 +53,8 @@ static void take_query(struct exchange *x, const char **ret_user_id, struct prob
         else if (dataset_request_set(&x->dataset, name, value, &err) != STATUS_OK)
             problem_add(problems, name, "%s", err.text);
     }
-    if (problems->n == 0 && !dataset_request_complete(&x->dataset, &missing))
-        problem_add(problems, missing, "is needed");
+    if (problems->n == 0 && dataset_request_complete(&x->dataset, &field, &err) != STATUS_OK)
+        problem_add(problems, field, "%s", err.text);
 }
 
 /* True: the exchange is complete; else an answer was made. */

@@ -1,5 +1,6 @@
 #include "fcgi/misses.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -241,6 +242,15 @@ static enum status compute_body(struct miss_thread *t, const struct exchange *le
     return answer_compute(t->db, leader, &t->out, ret_body, err);
 }
 
+static void refuse_size(struct flight *f, const struct cache_body *body)
+{
+    struct err why = {""};
+
+    (void)snprintf(why.text, sizeof why.text, "%.*s", (int)body->len, body->bytes);
+    for (struct exchange *x = f->first; x; x = x->next)
+        response_problem(&x->response, &x->request, 422, why.text, NULL, NULL);
+}
+
 static void compute(struct miss_thread *t, struct flight *f, bool use_cache)
 {
     struct responder *r = t->misses->responder;
@@ -256,6 +266,10 @@ static void compute(struct miss_thread *t, struct flight *f, bool use_cache)
     enum status status = compute_body(t, leader, &body, &err);
     if (status != STATUS_OK) {
         give_up(t, f, status, &err, use_cache && t->redis);
+        return;
+    }
+    if (body.too_large) {
+        refuse_size(f, &body);
         return;
     }
     body.cost_us = clock_monotonic_us() - begin_us;

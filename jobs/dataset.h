@@ -9,6 +9,8 @@
 
 #define DATASET_NAME_MAX 48
 #define DATASET_MAX_PARAMS 15 /* and user_id: as many as a request may have */
+#define DATASET_MAX_CURSOR 6  /* columns that a position in a list is made of */
+#define DATASET_MAX_VALUES (DATASET_MAX_PARAMS + DATASET_MAX_CURSOR)
 #define DATASET_MAX_PATHS 4
 #define DATASET_MAX_DEPENDS 8
 #define DATASET_TEXT_MAX 1000 /* bytes of a text parameter */
@@ -19,6 +21,7 @@ enum dataset_type {
     DATASET_INTEGER,
     DATASET_DECIMAL,
     DATASET_DATE,
+    DATASET_TIME,
     DATASET_TEXT,
     DATASET_CHOICE,
     DATASET_BOOLEAN,
@@ -32,6 +35,8 @@ struct dataset_param {
     enum dataset_type type;
     size_t list_max; /* 0: one value; else a set of at most so many */
     bool required, in_path;
+    bool or_all;      /* "limit integer 1..500|all" */
+    bool of_cursor;   /* `after_COLUMN`: comes out of the parameter `cursor` */
     int64_t min, max; /* integer; decimal: x 10^8; text and symbol: max is the length in bytes */
     char *choices;    /* "a|b|c" */
     char *fallback;   /* the default as it stands in the header, canonical once the header is read; NULL: SQL NULL */
@@ -50,22 +55,26 @@ struct dataset {
     char *paths[DATASET_MAX_PATHS];
     bool shared, one_row;
     bool indicators; /* compute: indicators (jobs/dataset_indicators.h) */
-    char *key; /* pattern of the header; NULL: data:NAME:... */
+    char *key;       /* pattern of the header; NULL: data:NAME:... */
+    char *
+        collection; /* pattern of the key of the whole list, limit=all and nothing else; NULL: it has none of its own */
+    int64_t max_rows;  /* COLLECTION_MAX_ROWS */
+    char all_rows[24]; /* what limit=all is for the statement: one row more than that */
     int64_t ttl_s;
     enum dataset_refresh_kind refresh;
     size_t n_own_tags;
     struct dataset_tag own_tags[CACHE_MAX_TAGS];
     size_t n_depends;
     char *depends[DATASET_MAX_DEPENDS];
-    int depends_line, tags_line, path_line, key_line;
-    size_t n_params;
-    struct dataset_param params[DATASET_MAX_PARAMS];
+    int depends_line, tags_line, path_line, key_line, collection_line, cursor_line;
+    size_t n_params, n_cursor; /* those of the cursor are among the n_params */
+    struct dataset_param params[DATASET_MAX_VALUES];
 
     /* Of the statement: it is bound by position; DATASET_USER stands for the user. */
     char *sql;                    /* as it is sent */
     size_t select_at, select_len; /* the file's SELECT in it */
     size_t n_bound;
-    int bound[DATASET_MAX_PARAMS + 1];
+    int bound[DATASET_MAX_VALUES + 1];
     char version[33]; /* hash of the file */
     char statement_name[48];
 
@@ -73,6 +82,7 @@ struct dataset {
     struct cache_tags tags;
 };
 #define DATASET_USER (-1)
+#define DATASET_AFTER "after_" /* before the column, in the names of a cursor's parameters */
 
 /* --- one file -------------------------------------------------------------------------------- */
 
@@ -125,7 +135,8 @@ bool dataset_paths_overlap(const char *a, const char *b);
 struct dataset_request {
     const struct dataset *dataset;
     struct buf text;               /* the canonical values, each with its NUL */
-    size_t at[DATASET_MAX_PARAMS]; /* where in it + 1; 0: SQL NULL */
+    size_t at[DATASET_MAX_VALUES]; /* where in it + 1; 0: SQL NULL */
+    size_t cursor_at;              /* the same of the cursor as it was given */
 };
 
 void dataset_request_begin(struct dataset_request *r, const struct dataset *dataset);
@@ -139,8 +150,14 @@ enum status dataset_request_put(struct dataset_request *r, size_t param, const c
 /* Takes the segments of a path that the pattern matches; as dataset_request_set(). */
 enum status dataset_request_take_path(struct dataset_request *r, const char *pattern, const char *path,
                                       struct err *err) MUST_CHECK;
-/* Fills in the defaults. False: a required one is missing, *ret_missing names it. */
-bool dataset_request_complete(struct dataset_request *r, const char **ret_missing);
+/* Fills in the defaults and takes the cursor apart. STATUS_INVALID: *ret_field is the parameter that is missing or wrong, the
+ * text says why. */
+enum status dataset_request_complete(struct dataset_request *r, const char **ret_field, struct err *err) MUST_CHECK;
+/* The request for a dataset's whole collection: limit=all and every other parameter as it is by default. */
+enum status dataset_request_begin_collection(struct dataset_request *r, const struct dataset *dataset,
+                                             struct err *err) MUST_CHECK;
+/* Whether it is that request: it has the key `collection`. */
+bool dataset_request_is_collection(const struct dataset_request *r);
 const char *dataset_request_value(const struct dataset_request *r, size_t param); /* canonical; NULL: none */
 
 /* The canonical text: "NAME\nparam=value\n..." in the order of the header. Equivalent requests have the same. */
@@ -160,9 +177,16 @@ enum status dataset_explain(struct db *db, const struct dataset_request *r, cons
 enum status dataset_describe(struct db *db, const struct dataset *dataset, struct db_result **ret_columns,
                              struct err *err) MUST_CHECK;
 
+/* The text of a cursor (opaque, base64url) for the row with these values: `row` is a JSON array of texts and nulls, one for each
+ * cursor column. */
+void dataset_cursor_append(const struct dataset_request *r, const char *row, size_t len, struct buf *out);
+/* Takes a cursor into the request, whose other parameters are complete. STATUS_INVALID: it is none, or one of another
+ * dataset or of other filters or another order. */
+enum status dataset_cursor_take(struct dataset_request *r, const char *cursor, struct err *err) MUST_CHECK;
+
 /* Runs the statement and writes the body (envelope, rows, meta) into `out` (appended); fills *ret_body but for its cost, its
  * bytes point into `out`. A one-row dataset without a row is an answer too: not_found, nothing_there. The epochs must
- * have been opened before. */
+ * have been opened before. With limit=all and more than COLLECTION_MAX_ROWS rows: too_large. */
 enum status dataset_compute(struct db *db, const struct dataset_request *r, const char *user_id, struct buf *out,
                             struct cache_body *ret_body, struct err *err) MUST_CHECK;
 

@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs/dataset.h"
 #include "jobs/dataset_indicators.h"
-#include "jobs/dataset_value.h"
+#include "jobs/dataset_param.h"
 #include "lib/base/parse_number.h"
 
 #define TTL_MAX_S (7 * 86400)
@@ -34,17 +33,6 @@ static enum status no_memory(struct parser *p)
 
 /* --- words ----------------------------------------------------------------------------------- */
 
-static bool is_name(const char *text, size_t len, size_t max)
-{
-    if (len == 0 || len > max || !(text[0] >= 'a' && text[0] <= 'z'))
-        return false;
-    for (size_t i = 0; i < len; i++)
-        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') || text[i] == '_' ||
-              text[i] == '-'))
-            return false;
-    return true;
-}
-
 /* The next of a list's elements, trimmed; false at the end. An empty element has length 0. */
 static bool next_of_list(char **cursor, char **ret_item)
 {
@@ -63,19 +51,6 @@ static bool next_of_list(char **cursor, char **ret_item)
     return true;
 }
 
-/* The next word of a line; NULL at its end. */
-static char *next_word(char **cursor)
-{
-    char *word = *cursor + strspn(*cursor, " \t");
-
-    if (*word == '\0')
-        return NULL;
-    *cursor = word + strcspn(word, " \t");
-    if (**cursor != '\0')
-        *(*cursor)++ = '\0';
-    return word;
-}
-
 /* --- header words ---------------------------------------------------------------------------- */
 
 static enum status set_text(struct parser *p, char **field, const char *text)
@@ -86,7 +61,7 @@ static enum status set_text(struct parser *p, char **field, const char *text)
 
 static enum status take_name(struct parser *p, char *value)
 {
-    if (!is_name(value, strlen(value), DATASET_NAME_MAX))
+    if (!dataset_is_name(value, strlen(value), DATASET_NAME_MAX))
         return FAIL(p, "name '%s': expected a letter, then letters, digits, '_', '-', in lower case, at most %d", value,
                     DATASET_NAME_MAX);
     return set_text(p, &p->d->name, value);
@@ -141,6 +116,23 @@ static enum status take_key(struct parser *p, char *value)
     return set_text(p, &p->d->key, value);
 }
 
+static enum status take_collection(struct parser *p, char *value)
+{
+    p->d->collection_line = p->line;
+    return set_text(p, &p->d->collection, value);
+}
+
+static enum status take_cursor(struct parser *p, char *value)
+{
+    char *item;
+    enum status status = STATUS_OK;
+
+    p->d->cursor_line = p->line;
+    while (status == STATUS_OK && next_of_list(&value, &item))
+        status = dataset_param_take_cursor(p->d, item, p->err);
+    return status == STATUS_OK ? status : fail_at(p, status);
+}
+
 static enum status take_ttl(struct parser *p, char *value)
 {
     if (parse_int64(value, 1, TTL_MAX_S, &p->d->ttl_s) != STATUS_OK)
@@ -170,7 +162,7 @@ static enum status take_tags(struct parser *p, char *value)
         struct dataset_tag *tag = &p->d->own_tags[p->d->n_own_tags];
 
         item += shared;
-        if (!is_name(item, strlen(item), CACHE_TAG_MAX - 1))
+        if (!dataset_is_name(item, strlen(item), CACHE_TAG_MAX - 1))
             return FAIL(p, "tag '%s': expected 1 to %d of a-z 0-9 _ -", item, CACHE_TAG_MAX - 1);
         if (p->d->n_own_tags == CACHE_MAX_TAGS)
             return FAIL(p, "tags: more than %d", CACHE_MAX_TAGS);
@@ -187,7 +179,7 @@ static enum status take_depends(struct parser *p, char *value)
 
     p->d->depends_line = p->line;
     while (next_of_list(&value, &item)) {
-        if (!is_name(item, strlen(item), DATASET_NAME_MAX))
+        if (!dataset_is_name(item, strlen(item), DATASET_NAME_MAX))
             return FAIL(p, "depends-on '%s': expected names of datasets", item);
         if (p->d->n_depends == DATASET_MAX_DEPENDS)
             return FAIL(p, "depends-on: more than %d", DATASET_MAX_DEPENDS);
@@ -198,118 +190,19 @@ static enum status take_depends(struct parser *p, char *value)
     return STATUS_OK;
 }
 
+static enum status take_param(struct parser *p, char *line)
+{
+    enum status status = dataset_param_take(p->d, line, p->err);
+
+    return status == STATUS_OK ? status : fail_at(p, status);
+}
+
 static enum status take_params(struct parser *p, char *value)
 {
     if (*value != '\0')
         return FAIL(p, "params: expected one line for each below, as in '--   limit integer 1..500 = 100'");
     p->in_params = true;
     return STATUS_OK;
-}
-
-/* --- parameters ------------------------------------------------------------------------------ */
-
-static enum status take_type(struct parser *p, struct dataset_param *param, char **cursor)
-{
-    char *word = next_word(cursor);
-
-    if (word != NULL && strcmp(word, "list") == 0) {
-        int64_t n;
-        word = next_word(cursor);
-        if (word == NULL || parse_int64(word, 1, DATASET_LIST_MAX, &n) != STATUS_OK)
-            return FAIL(p, "parameter '%s': expected 'list N TYPE', N from 1 to %d", param->name, DATASET_LIST_MAX);
-        param->list_max = (size_t)n;
-        word = next_word(cursor);
-    }
-    for (int type = 0; word != NULL && type < DATASET_TYPES; type++)
-        if (strcmp(word, dataset_type_name((enum dataset_type)type)) == 0) {
-            param->type = (enum dataset_type)type;
-            dataset_param_set_bounds(param);
-            return STATUS_OK;
-        }
-    return FAIL(p, "parameter '%s': type '%s': expected integer, decimal, date, text, choice, boolean or symbol",
-                param->name, word != NULL ? word : "");
-}
-
-static enum status take_bounds(struct parser *p, struct dataset_param *param, char *word)
-{
-    char *dots = strstr(word, "..");
-
-    if (param->type == DATASET_TEXT && parse_int64(word, 1, DATASET_TEXT_MAX, &param->max) == STATUS_OK)
-        return STATUS_OK;
-    if (param->type == DATASET_CHOICE && param->choices == NULL)
-        return set_text(p, &param->choices, word);
-    if ((param->type == DATASET_INTEGER || param->type == DATASET_DECIMAL) && dots != NULL) {
-        *dots = '\0';
-        if (dataset_bound_parse(param->type, word, &param->min) == STATUS_OK &&
-            dataset_bound_parse(param->type, dots + 2, &param->max) == STATUS_OK && param->min <= param->max)
-            return STATUS_OK;
-        *dots = '.';
-    }
-    return FAIL(p, "parameter '%s': '%s' is not understood", param->name, word);
-}
-
-static enum status take_default(struct parser *p, struct dataset_param *param, char *rest)
-{
-    struct buf canonical = BUF_INIT;
-    struct err why;
-    enum status status;
-
-    rest += strspn(rest, " \t");
-    status = dataset_value_parse(param, rest, &canonical, &why);
-    if (status == STATUS_OK && buf_status(&canonical) != STATUS_OK)
-        status = no_memory(p);
-    else if (status == STATUS_OK)
-        status = set_text(p, &param->fallback, canonical.data);
-    else
-        status = FAIL(p, "parameter '%s': its default '%s' %s", param->name, rest, why.text);
-    buf_release(&canonical);
-    return status;
-}
-
-/* What follows the type: bounds, then "required" or "= DEFAULT". */
-static enum status take_details(struct parser *p, struct dataset_param *param, char *cursor)
-{
-    char *word;
-    enum status status = STATUS_OK;
-
-    while (status == STATUS_OK && (word = next_word(&cursor)) != NULL) {
-        if (strcmp(word, "required") == 0)
-            param->required = true;
-        else if (strcmp(word, "=") != 0)
-            status = take_bounds(p, param, word);
-        else if (param->type == DATASET_CHOICE && param->choices == NULL)
-            break;
-        else
-            return param->required ? FAIL(p, "parameter '%s': required, so it has no default", param->name)
-                                   : take_default(p, param, cursor);
-    }
-    if (status == STATUS_OK && param->type == DATASET_CHOICE && param->choices == NULL)
-        return FAIL(p, "parameter '%s': expected the choices, as in 'choice asc|desc'", param->name);
-    return status;
-}
-
-static enum status take_param(struct parser *p, char *line)
-{
-    struct dataset *d = p->d;
-    struct dataset_param *param = &d->params[d->n_params];
-    char *name = next_word(&line);
-    enum status status;
-
-    if (name == NULL || strchr(name, '-') != NULL || !is_name(name, strlen(name), DATASET_NAME_MAX))
-        return FAIL(p, "parameter '%s': expected a letter, then letters, digits and '_', in lower case",
-                    name ? name : "");
-    if (strcmp(name, "user") == 0 || strcmp(name, "user_id") == 0)
-        return FAIL(p, "parameter '%s': this name is taken: the user comes from the token", name);
-    if (dataset_param_find(d, name, strlen(name)) >= 0)
-        return FAIL(p, "parameter '%s': there are two", name);
-    if (d->n_params == DATASET_MAX_PARAMS)
-        return FAIL(p, "parameter '%s': more than %d", name, DATASET_MAX_PARAMS);
-    status = set_text(p, &param->name, name);
-    if (status != STATUS_OK)
-        return status;
-    d->n_params++;
-    status = take_type(p, param, &line);
-    return status == STATUS_OK ? take_details(p, param, line) : status;
 }
 
 /* --- the whole header ------------------------------------------------------------------------ */
@@ -319,10 +212,13 @@ static const struct {
     enum status (*take)(struct parser *p, char *value);
     bool needed;
 } words[] = {
-    {"name", take_name, true},      {"path", take_path, true},        {"scope", take_scope, true},
-    {"ttl", take_ttl, true},        {"tags", take_tags, false},       {"depends-on", take_depends, false},
-    {"key", take_key, false},       {"refresh", take_refresh, false}, {"returns", take_returns, false},
-    {"params", take_params, false}, {"compute", take_compute, false},
+    {"name", take_name, true},        {"path", take_path, true},
+    {"scope", take_scope, true},      {"ttl", take_ttl, true},
+    {"tags", take_tags, false},       {"depends-on", take_depends, false},
+    {"key", take_key, false},         {"refresh", take_refresh, false},
+    {"returns", take_returns, false}, {"collection", take_collection, false},
+    {"cursor", take_cursor, false},   {"params", take_params, false},
+    {"compute", take_compute, false},
 };
 #define N_WORDS (sizeof words / sizeof words[0])
 
@@ -352,7 +248,8 @@ static enum status take_line(struct parser *p, char *line)
     }
     return FAIL(
         p,
-        "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh, returns or compute",
+        "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh, returns, "
+        "collection, cursor or compute",
         line);
 }
 
@@ -408,16 +305,51 @@ static enum status check_key(struct parser *p)
 }
 
 /* Families with a meaning of their own (design section 3). */
-static enum status check_family(struct parser *p)
+static enum status check_family(struct parser *p, const char *key)
 {
     static const char *const taken[] = {"analytics:", "epoch:",  "lock:",  "jobs",       "session:", "ratelimit:",
                                         "seen:",      "active:", "wanted", "tombstone:", "job:",     "data:"};
 
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (strncmp(p->d->key, taken[i], strlen(taken[i])) == 0 &&
-            !(strcmp(taken[i], "data:") == 0 && strncmp(p->d->key + 5, p->d->name, strlen(p->d->name)) == 0))
-            return FAIL(p, "key '%s': this family belongs to something else", p->d->key);
+        if (strncmp(key, taken[i], strlen(taken[i])) == 0 &&
+            !(strcmp(taken[i], "data:") == 0 && strncmp(key + 5, p->d->name, strlen(p->d->name)) == 0))
+            return FAIL(p, "key '%s': this family belongs to something else", key);
     return STATUS_OK;
+}
+
+/* The whole list has no parameters, so nothing but the user tells one from another. */
+static enum status check_collection(struct parser *p)
+{
+    const struct dataset *d = p->d;
+    int limit = dataset_param_find(d, "limit", 5);
+    const char *user = strstr(d->collection, "{U}");
+
+    if (limit < 0 || !d->params[limit].or_all)
+        return FAIL(p, "collection: there is no parameter 'limit integer MIN..MAX|all = DEFAULT'");
+    for (size_t i = 0; i < d->n_params; i++)
+        if (d->params[i].required)
+            return FAIL(p, "collection: parameter '%s' is required", d->params[i].name);
+    if (d->shared == (user != NULL))
+        return FAIL(p, d->shared ? "collection: a shared dataset has no {U}" : "collection: {U} is missing");
+    for (const char *c = d->collection; *c; c++)
+        if (c == user)
+            c += 2;
+        else if (!isalnum((unsigned char)*c) && strchr(":_-.", *c) == NULL)
+            return FAIL(p, "collection: expected letters, digits, ':', '_', '-', '.' and {U}");
+    return check_family(p, d->collection);
+}
+
+/* The rows of a page are counted against its limit, to know whether there are more. */
+static enum status check_cursor(struct parser *p)
+{
+    const struct dataset *d = p->d;
+    int limit = dataset_param_find(d, "limit", 5);
+
+    if (limit < 0 || d->params[limit].type != DATASET_INTEGER || d->params[limit].fallback == NULL)
+        return FAIL(p, "cursor: there is no parameter 'limit integer MIN..MAX = DEFAULT'");
+    if (dataset_param_find(d, "cursor", 6) >= 0)
+        return FAIL(p, "cursor: there is a parameter of this name");
+    return d->one_row ? FAIL(p, "cursor: of a single row") : STATUS_OK;
 }
 
 static enum status check_header(struct parser *p)
@@ -436,7 +368,13 @@ static enum status check_header(struct parser *p)
     if (status == STATUS_OK && p->d->key != NULL)
         status = check_key(p);
     if (status == STATUS_OK && p->d->key != NULL)
-        status = check_family(p);
+        status = check_family(p, p->d->key);
+    p->line = p->d->collection_line;
+    if (status == STATUS_OK && p->d->collection != NULL)
+        status = check_collection(p);
+    p->line = p->d->cursor_line;
+    if (status == STATUS_OK && p->d->n_cursor > 0)
+        status = check_cursor(p);
     p->line = p->compute_line;
     if (status == STATUS_OK && p->d->indicators) {
         status = dataset_indicators_check(p->d, p->err);
@@ -532,6 +470,7 @@ void dataset_free(struct dataset **dataset)
     free(d->file);
     free(d->name);
     free(d->key);
+    free(d->collection);
     free(d->sql);
     free(d);
     *dataset = NULL;

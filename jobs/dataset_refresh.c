@@ -44,7 +44,8 @@ enum status dataset_note_wanted(struct cache *cache, struct redis *redis, const 
     struct buf key = BUF_INIT, text = BUF_INIT;
     enum status status = STATUS_OK;
 
-    if (!r->dataset->shared || r->dataset->refresh == REFRESH_NONE || settings->wanted_datasets == 0)
+    if (!r->dataset->shared || r->dataset->refresh == REFRESH_NONE || r->cursor_at > 0 ||
+        settings->wanted_datasets == 0)
         return STATUS_OK;
     append_key(cache, &key);
     dataset_request_append_text(r, &text);
@@ -131,14 +132,14 @@ static enum status add_plain(struct dataset_refresh *f, struct texts *texts, str
 {
     struct dataset_request r = {.dataset = NULL};
     enum status status = STATUS_OK;
-    const char *missing;
+    const char *field;
 
     for (size_t i = 0; i < dataset_set_count(f->set) && status == STATUS_OK; i++) {
         const struct dataset *d = dataset_set_at(f->set, i);
         if (!is_of_kind(f, d))
             continue;
         dataset_request_begin(&r, d);
-        if (dataset_request_complete(&r, &missing))
+        if (dataset_request_complete(&r, &field, NULL) == STATUS_OK)
             status = add_request(texts, &r, err);
     }
     dataset_request_release(&r);
@@ -150,7 +151,7 @@ static enum status add_symbol(struct dataset_refresh *f, const char *symbol, str
 {
     struct dataset_request r = {.dataset = NULL};
     enum status status = STATUS_OK;
-    const char *missing;
+    const char *field;
 
     for (size_t i = 0; i < dataset_set_count(f->set) && status == STATUS_OK; i++) {
         const struct dataset *d = dataset_set_at(f->set, i);
@@ -158,7 +159,8 @@ static enum status add_symbol(struct dataset_refresh *f, const char *symbol, str
         if (param < 0)
             continue;
         dataset_request_begin(&r, d);
-        if (dataset_request_put(&r, (size_t)param, symbol, NULL) == STATUS_OK && dataset_request_complete(&r, &missing))
+        if (dataset_request_put(&r, (size_t)param, symbol, NULL) == STATUS_OK &&
+            dataset_request_complete(&r, &field, NULL) == STATUS_OK)
             status = add_request(texts, &r, err);
     }
     dataset_request_release(&r);

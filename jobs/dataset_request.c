@@ -1,9 +1,7 @@
 #include <string.h>
 
 #include "jobs/dataset.h"
-#include "jobs/dataset_indicators.h"
 #include "jobs/dataset_value.h"
-#include "lib/store/db_field.h"
 
 void dataset_request_begin(struct dataset_request *r, const struct dataset *dataset)
 {
@@ -11,6 +9,7 @@ void dataset_request_begin(struct dataset_request *r, const struct dataset *data
         buf_init(&r->text);
     buf_clear(&r->text);
     memset(r->at, 0, sizeof r->at);
+    r->cursor_at = 0;
     r->dataset = dataset;
 }
 
@@ -46,7 +45,12 @@ enum status dataset_request_set(struct dataset_request *r, const char *name, con
 {
     int param = dataset_param_find(r->dataset, name, strlen(name));
 
-    if (param < 0 || r->dataset->params[param].in_path)
+    if (r->dataset->n_cursor > 0 && strcmp(name, "cursor") == 0) {
+        r->cursor_at = r->text.len + 1;
+        buf_append(&r->text, value, strlen(value) + 1);
+        return buf_status(&r->text) == STATUS_OK ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    }
+    if (param < 0 || r->dataset->params[param].in_path || r->dataset->params[param].of_cursor)
         return err_fail(err, STATUS_NOT_FOUND, "is not a parameter here");
     return dataset_request_put(r, (size_t)param, value, err);
 }
@@ -70,22 +74,61 @@ enum status dataset_request_take_path(struct dataset_request *r, const char *pat
     return status;
 }
 
-bool dataset_request_complete(struct dataset_request *r, const char **ret_missing)
+static enum status take_cursor(struct dataset_request *r, const char **ret_field, struct err *err)
+{
+    int offset = dataset_param_find(r->dataset, "offset", 6);
+    struct buf cursor = BUF_INIT; /* r->text may move */
+    enum status status;
+
+    *ret_field = "cursor";
+    if (offset >= 0 && r->at[offset] > 0 && strcmp(dataset_request_value(r, (size_t)offset), "0") != 0)
+        return err_fail(err, STATUS_INVALID, "goes without offset");
+    buf_append_string(&cursor, r->text.data + r->cursor_at - 1);
+    status = buf_status(&cursor) == STATUS_OK ? dataset_cursor_take(r, cursor.data, err)
+                                              : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    buf_release(&cursor);
+    return status;
+}
+
+enum status dataset_request_complete(struct dataset_request *r, const char **ret_field, struct err *err)
 {
     for (size_t i = 0; i < r->dataset->n_params; i++) {
         const struct dataset_param *p = &r->dataset->params[i];
         if (r->at[i] > 0)
             continue;
         if (p->required) {
-            *ret_missing = p->name;
-            return false;
+            *ret_field = p->name;
+            return err_fail(err, STATUS_INVALID, "is needed");
         }
         if (p->fallback != NULL) {
             r->at[i] = r->text.len + 1;
             buf_append(&r->text, p->fallback, strlen(p->fallback) + 1);
         }
     }
-    return true;
+    return r->cursor_at > 0 ? take_cursor(r, ret_field, err) : STATUS_OK;
+}
+
+enum status dataset_request_begin_collection(struct dataset_request *r, const struct dataset *dataset, struct err *err)
+{
+    const char *field;
+    enum status status;
+
+    dataset_request_begin(r, dataset);
+    status = dataset_request_set(r, "limit", DATASET_ALL, err);
+    return status == STATUS_OK ? dataset_request_complete(r, &field, err) : status;
+}
+
+bool dataset_request_is_collection(const struct dataset_request *r)
+{
+    const struct dataset *d = r->dataset;
+
+    for (size_t i = 0; i < d->n_params; i++) {
+        const char *value = dataset_request_value(r, i),
+                   *whole = d->params[i].or_all ? DATASET_ALL : d->params[i].fallback;
+        if ((value == NULL) != (whole == NULL) || (value != NULL && strcmp(value, whole) != 0))
+            return false;
+    }
+    return d->collection != NULL;
 }
 
 /* --- canonical text, key --------------------------------------------------------------------- */
@@ -93,9 +136,16 @@ bool dataset_request_complete(struct dataset_request *r, const char **ret_missin
 void dataset_request_append_text(const struct dataset_request *r, struct buf *out)
 {
     buf_append_format(out, "%s\n", r->dataset->name);
-    for (size_t i = 0; i < r->dataset->n_params; i++)
-        if (r->at[i] > 0)
-            buf_append_format(out, "%s=%s\n", r->dataset->params[i].name, dataset_request_value(r, i));
+    for (size_t i = 0; i < r->dataset->n_params; i++) {
+        if (r->at[i] == 0)
+            continue;
+        buf_append_format(out, "%s=", r->dataset->params[i].name);
+        if (r->dataset->params[i].of_cursor) /* any bytes */
+            cache_append_user(out, dataset_request_value(r, i));
+        else
+            buf_append_string(out, dataset_request_value(r, i));
+        buf_append_char(out, '\n');
+    }
 }
 
 /* One "name=value" of `len` bytes. */
@@ -106,7 +156,7 @@ static enum status take_line(struct dataset_request *r, const char *line, size_t
     enum status status = STATUS_INVALID;
     int param = equals != NULL ? dataset_param_find(r->dataset, line, (size_t)(equals - line)) : -1;
 
-    if (param >= 0 && r->at[param] == 0) {
+    if (param >= 0 && r->at[param] == 0 && !r->dataset->params[param].of_cursor) {
         buf_append(&value, equals + 1, (size_t)(line + len - equals - 1));
         status = dataset_request_put(r, (size_t)param, value.data, NULL);
     }
@@ -119,7 +169,7 @@ enum status dataset_request_parse_text(struct dataset_request *r, const struct d
     size_t len = strcspn(text, "\n");
     char name[DATASET_NAME_MAX + 1] = "";
     const struct dataset *d;
-    const char *missing;
+    const char *field;
     struct buf again = BUF_INIT;
     bool same;
 
@@ -135,7 +185,7 @@ enum status dataset_request_parse_text(struct dataset_request *r, const struct d
         if (take_line(r, at, len) != STATUS_OK)
             return STATUS_INVALID;
     }
-    if (!dataset_request_complete(r, &missing))
+    if (dataset_request_complete(r, &field, NULL) != STATUS_OK)
         return STATUS_INVALID;
     dataset_request_append_text(r, &again);
     same = buf_status(&again) == STATUS_OK && strcmp(again.data, text) == 0;
@@ -155,11 +205,11 @@ static void append_hash(const struct dataset_request *r, struct buf *key)
     buf_release(&text);
 }
 
-static void append_pattern(const struct dataset_request *r, const char *user_id, struct buf *key)
+static void append_pattern(const struct dataset_request *r, const char *pattern, const char *user_id, struct buf *key)
 {
     const struct dataset *d = r->dataset;
 
-    for (const char *c = d->key; *c != '\0'; c++) {
+    for (const char *c = pattern; *c != '\0'; c++) {
         size_t len = *c == '$' ? strspn(c + 1, "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
         int param = len > 0 ? dataset_param_find(d, c + 1, len) : -1;
         if (param >= 0) {
@@ -183,8 +233,8 @@ void dataset_request_append_key(const struct cache *cache, const struct dataset_
                                 struct buf *key)
 {
     cache_append_prefix(cache, key);
-    if (r->dataset->key != NULL) {
-        append_pattern(r, user_id, key);
+    if (dataset_request_is_collection(r) || r->dataset->key != NULL) {
+        append_pattern(r, dataset_request_is_collection(r) ? r->dataset->collection : r->dataset->key, user_id, key);
         return;
     }
     buf_append_format(key, "data:%s:", r->dataset->name);
@@ -194,160 +244,4 @@ void dataset_request_append_key(const struct cache *cache, const struct dataset_
         buf_append_string(key, "}:");
     }
     append_hash(r, key);
-}
-
-/* --- computing ------------------------------------------------------------------------------- */
-
-/* A list travels as the text of an array. */
-static const char *bind_value(const struct dataset_request *r, size_t param, struct buf *array)
-{
-    const char *value = dataset_request_value(r, param), *items[DATASET_LIST_MAX];
-    struct buf copy = BUF_INIT;
-    size_t n = 0;
-
-    if (value == NULL || r->dataset->params[param].list_max == 0)
-        return value;
-    buf_append_string(&copy, value);
-    for (char *at = copy.data; at != NULL && n < DATASET_LIST_MAX; n++) {
-        items[n] = at;
-        at = strchr(at, ',');
-        if (at != NULL)
-            *at++ = '\0';
-    }
-    db_append_text_array(array, n, items);
-    array->failed = array->failed || copy.failed;
-    buf_release(&copy);
-    return array->data;
-}
-
-static enum status query(struct db *db, const char *name, const char *sql, const struct dataset_request *r,
-                         const char *user_id, struct db_result **ret_result, struct err *err)
-{
-    const struct dataset *d = r->dataset;
-    struct buf arrays[DATASET_MAX_PARAMS + 1];
-    const char *params[DATASET_MAX_PARAMS + 1];
-    enum status status = STATUS_OK;
-
-    for (size_t i = 0; i < d->n_bound; i++) {
-        buf_init(&arrays[i]);
-        params[i] = d->bound[i] == DATASET_USER ? user_id : bind_value(r, (size_t)d->bound[i], &arrays[i]);
-        if (buf_status(&arrays[i]) != STATUS_OK)
-            status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    }
-    if (status == STATUS_OK)
-        status = db_query(db, name, sql, d->n_bound, params, ret_result, err);
-    for (size_t i = 0; i < d->n_bound; i++)
-        buf_release(&arrays[i]);
-    return status;
-}
-
-enum status dataset_explain(struct db *db, const struct dataset_request *r, const char *user_id,
-                            struct db_result **ret_plan, struct err *err)
-{
-    struct buf sql = BUF_INIT;
-    enum status status;
-
-    buf_append_format(&sql, "EXPLAIN (VERBOSE) %s", r->dataset->sql);
-    status = buf_status(&sql) == STATUS_OK ? query(db, "", sql.data, r, user_id, ret_plan, err)
-                                           : err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    buf_release(&sql);
-    return status;
-}
-
-enum status dataset_describe(struct db *db, const struct dataset *d, struct db_result **ret_columns, struct err *err)
-{
-    const char *params[DATASET_MAX_PARAMS + 1] = {NULL};
-    struct buf sql = BUF_INIT;
-    enum status status;
-
-    if (d->indicators)
-        return db_query(db, "", dataset_indicators_columns, 0, NULL, ret_columns, err);
-    buf_append_format(&sql, "SELECT * FROM (\n%.*s\n) AS r LIMIT 0", (int)d->select_len, d->sql + d->select_at);
-    status = buf_status(&sql) == STATUS_OK ? db_query(db, "", sql.data, d->n_bound, params, ret_columns, err)
-                                           : err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    if (status == STATUS_INVALID)
-        err_prefix(err, "%s", d->file);
-    buf_release(&sql);
-    return status;
-}
-
-static void append_paging(const struct dataset_request *r, struct buf *out)
-{
-    static const char *const names[] = {"limit", "offset"};
-
-    for (size_t i = 0; i < 2; i++) {
-        int param = dataset_param_find(r->dataset, names[i], strlen(names[i]));
-        if (param >= 0 && r->dataset->params[param].type == DATASET_INTEGER && r->at[param] > 0)
-            buf_append_format(out, "\"%s\":%s,", names[i], dataset_request_value(r, (size_t)param));
-    }
-}
-
-static enum status append_rows(const struct dataset_request *r, const struct db_result *result, struct buf *out,
-                               int64_t *ret_count, struct err *err)
-{
-    struct db_field rows;
-
-    if (r->dataset->indicators)
-        return dataset_indicators_write(r, result, out, ret_count, err);
-    rows = db_result_field(result, 0, 0);
-    if (db_field_is_null(rows) || db_field_int64(db_result_field(result, 0, 1), ret_count) != STATUS_OK)
-        return err_fail(err, STATUS_INTERNAL, "dataset %s: the answer is not what was asked for", r->dataset->name);
-    buf_append(out, rows.bytes, rows.len);
-    return STATUS_OK;
-}
-
-static enum status write_body(const struct dataset_request *r, const struct db_result *result, struct buf *out,
-                              struct cache_body *body, struct err *err)
-{
-    size_t start = out->len;
-    char text[INSTANT_TEXT_SIZE];
-    int64_t count;
-    enum status status;
-
-    buf_append_string(out, "{\"success\":true,\"data\":");
-    status = append_rows(r, result, out, &count, err);
-    if (status != STATUS_OK)
-        return status;
-    buf_append_string(out, ",\"meta\":{");
-    if (!r->dataset->one_row)
-        buf_append_format(out, "\"count\":%lld,", (long long)count);
-    append_paging(r, out);
-    buf_append_string(out, "\"valid_until\":null,\"computed_at\":\"");
-    body->volatile_start = out->len - start;
-    instant_format(body->computed_at, text);
-    buf_append_string(out, text);
-    body->volatile_end = out->len - start;
-    buf_append_string(out, "\"}}");
-    return STATUS_OK;
-}
-
-enum status dataset_compute(struct db *db, const struct dataset_request *r, const char *user_id, struct buf *out,
-                            struct cache_body *ret_body, struct err *err)
-{
-    struct cache_body body = {.len = 0};
-    struct db_result *result = NULL;
-    size_t start = out->len;
-    enum status status = query(db, r->dataset->statement_name, r->dataset->sql, r, user_id, &result, err);
-
-    if (status != STATUS_OK)
-        return status;
-    body.not_found = body.nothing_there = db_result_rows(result) == 0 && !r->dataset->indicators;
-    body.computed_at = clock_now();
-    if (body.not_found)
-        buf_append_format(out, "there is no such %s", r->dataset->name);
-    else if (db_result_rows(result) > 0 &&
-             db_field_instant(db_result_field(result, 0, 2), &body.computed_at) != STATUS_OK)
-        status = err_fail(err, STATUS_INTERNAL, "dataset %s: the database's clock is not what was asked for",
-                          r->dataset->name);
-    else
-        status = write_body(r, result, out, &body, err);
-    db_result_free(&result);
-    if (status == STATUS_OK && buf_status(out) != STATUS_OK)
-        status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    body.valid_until = (struct instant){body.computed_at.us + r->dataset->ttl_s * US_PER_SECOND};
-    body.bytes = out->data + start;
-    body.len = out->len - start;
-    if (status == STATUS_OK)
-        *ret_body = body;
-    return status;
 }

@@ -127,6 +127,11 @@ static bool paths_collide(const struct dataset *a, const struct dataset *b, cons
     return false;
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
 static enum status check_pair(const struct dataset *a, const struct dataset *b, struct err *err)
 {
     const char *path;
@@ -135,8 +140,10 @@ static enum status check_pair(const struct dataset *a, const struct dataset *b, 
         return err_fail(err, STATUS_INVALID, "%s: name '%s' is that of %s too", a->file, a->name, b->file);
     if (paths_collide(a, b, &path))
         return FAIL(a, a->path_line, err, "path '%s' is answered by %s too", path, b->file);
-    if (a->key != NULL && b->key != NULL && strcmp(a->key, b->key) == 0)
+    if (is_same(a->key, b->key) || is_same(a->key, b->collection))
         return FAIL(a, a->key_line, err, "key '%s' is that of %s too", a->key, b->file);
+    if (is_same(a->collection, b->collection) || is_same(a->collection, b->key))
+        return FAIL(a, a->collection_line, err, "collection '%s' is a key of %s", a->collection, b->file);
     return STATUS_OK;
 }
 
@@ -369,6 +376,14 @@ static enum status apply_ttls(struct dataset_set *set, const char *text, struct 
     return STATUS_OK;
 }
 
+static void apply_max_rows(struct dataset_set *set, int64_t max_rows)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        set->datasets[i]->max_rows = max_rows;
+        (void)snprintf(set->datasets[i]->all_rows, sizeof set->datasets[i]->all_rows, "%lld", (long long)max_rows + 1);
+    }
+}
+
 static int compare_names(const void *a, const void *b)
 {
     return strcmp((*(struct dataset *const *)a)->name, (*(struct dataset *const *)b)->name);
@@ -397,6 +412,7 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
         dataset_set_release(&set);
         return status;
     }
+    apply_max_rows(set, settings->collection_max_rows);
     if (set->n > 0)
         qsort(set->datasets, set->n, sizeof(struct dataset *), compare_names);
     for (size_t i = 0; i < set->n; i++)
@@ -409,7 +425,7 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
 
 static enum status check_statement(const struct dataset *d, struct db *db, struct err *err)
 {
-    const char *params[DATASET_MAX_PARAMS + 1] = {NULL};
+    const char *params[DATASET_MAX_VALUES + 1] = {NULL};
     struct db_result *result = NULL;
     struct buf sql = BUF_INIT;
     enum status status;

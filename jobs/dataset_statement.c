@@ -17,7 +17,7 @@ struct scanner {
     int depth;     /* of parentheses */
     bool ended;    /* by a semicolon */
     size_t n_code; /* bytes that are neither white space nor comment */
-    bool used[DATASET_MAX_PARAMS];
+    bool used[DATASET_MAX_VALUES];
     struct buf out;
     struct err *err;
 };
@@ -241,6 +241,36 @@ static enum status judge(struct scanner *s)
     return STATUS_OK;
 }
 
+/* The values of the last row's cursor columns as a JSON array, when the page is full. Not for limit=all, which has no next page. */
+static void append_position(struct dataset *d, struct buf *sql)
+{
+    int limit_param = dataset_param_find(d, "limit", 5), limit = bind(d, limit_param);
+    const char *comma = "";
+
+    buf_append_format(sql, ", CASE WHEN count(*) = ($%d::bigint) THEN (array_agg(json_build_array(", limit);
+    for (size_t i = 0; i < d->n_params; i++) {
+        const struct dataset_param *p = &d->params[i];
+        if (!p->of_cursor)
+            continue;
+        buf_append_format(sql, "%sr.\"%s\"%s", comma, p->name + strlen(DATASET_AFTER),
+                          p->type == DATASET_TIME || p->type == DATASET_DATE ? "" : "::text");
+        comma = ", ";
+    }
+    buf_append_format(sql, ")::text) FILTER (WHERE ($%d::bigint) <= %lld))[count(*)::integer] END", limit,
+                      (long long)d->params[limit_param].max);
+}
+
+static void append_result(struct dataset *d, struct buf *sql)
+{
+    buf_append_string(sql, d->one_row
+                               ? "SELECT row_to_json(r)::text, 1::bigint, statement_timestamp()"
+                               : "SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']', count(*), "
+                                 "statement_timestamp()");
+    if (d->n_cursor > 0)
+        append_position(d, sql);
+    buf_append_string(sql, " FROM (\n");
+}
+
 static enum status wrap(struct dataset *d, const struct buf *select, struct err *err)
 {
     struct buf sql = BUF_INIT;
@@ -249,10 +279,7 @@ static enum status wrap(struct dataset *d, const struct buf *select, struct err 
     if (d->indicators)
         buf_append_string(&sql, DATASET_INDICATORS_SELECT);
     else
-        buf_append_string(
-            &sql, d->one_row ? "SELECT row_to_json(r)::text, 1::bigint, statement_timestamp() FROM (\n"
-                             : "SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']', count(*), "
-                               "statement_timestamp() FROM (\n");
+        append_result(d, &sql);
     d->select_at = sql.len;
     d->select_len = select->len;
     buf_append(&sql, select->data, select->len);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "lib/base/calendar.h"
+#include "lib/base/clock.h"
 #include "lib/base/money.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
@@ -13,9 +14,13 @@
 static const struct {
     const char *name, *cast, *list_cast;
 } types[DATASET_TYPES] = {
-    [DATASET_INTEGER] = {"integer", "bigint", "bigint[]"}, [DATASET_DECIMAL] = {"decimal", "numeric", "numeric[]"},
-    [DATASET_DATE] = {"date", "date", "date[]"},           [DATASET_TEXT] = {"text", "text", "text[]"},
-    [DATASET_CHOICE] = {"choice", "text", "text[]"},       [DATASET_BOOLEAN] = {"boolean", "boolean", "boolean[]"},
+    [DATASET_INTEGER] = {"integer", "bigint", "bigint[]"},
+    [DATASET_DECIMAL] = {"decimal", "numeric", "numeric[]"},
+    [DATASET_DATE] = {"date", "date", "date[]"},
+    [DATASET_TIME] = {"time", "timestamptz", "timestamptz[]"},
+    [DATASET_TEXT] = {"text", "text", "text[]"},
+    [DATASET_CHOICE] = {"choice", "text", "text[]"},
+    [DATASET_BOOLEAN] = {"boolean", "boolean", "boolean[]"},
     [DATASET_SYMBOL] = {"symbol", "text", "text[]"},
 };
 
@@ -62,6 +67,8 @@ void dataset_param_describe(const struct dataset_param *p, struct buf *out)
         append_bound(p, p->min, out);
         buf_append_string(out, "..");
         append_bound(p, p->max, out);
+        if (p->or_all)
+            buf_append_string(out, "|all");
     }
     if (p->fallback != NULL)
         buf_append_format(out, " = %s", p->fallback);
@@ -78,6 +85,10 @@ static enum status parse_number(const struct dataset_param *p, const char *text,
     enum status status = dataset_bound_parse(p->type, text, &value);
     struct buf bounds = BUF_INIT;
 
+    if (p->or_all && strcasecmp(text, DATASET_ALL) == 0) {
+        buf_append_string(out, DATASET_ALL);
+        return STATUS_OK;
+    }
     if (status == STATUS_OK && value >= p->min && value <= p->max) {
         append_bound(p, value, out);
         return STATUS_OK;
@@ -87,8 +98,8 @@ static enum status parse_number(const struct dataset_param *p, const char *text,
     append_bound(p, p->min, &bounds);
     buf_append_string(&bounds, " to ");
     append_bound(p, p->max, &bounds);
-    status =
-        err_fail(err, STATUS_INVALID, "must be a %s from %s", whole ? "whole number" : "decimal number", bounds.data);
+    status = err_fail(err, STATUS_INVALID, "must be a %s from %s%s", whole ? "whole number" : "decimal number",
+                      bounds.data, p->or_all ? ", or all" : "");
     buf_release(&bounds);
     return status;
 }
@@ -103,11 +114,33 @@ static enum status parse_date(const char *text, struct buf *out, struct err *err
     return STATUS_OK;
 }
 
+static enum status parse_time(const char *text, struct buf *out, struct err *err)
+{
+    char canonical[INSTANT_TEXT_SIZE];
+    struct instant instant;
+    struct date date;
+    enum status status = date_parse(text, &date);
+
+    if (status == STATUS_OK)
+        buf_append_format(out, "%sT00:00:00Z", text);
+    else if (instant_parse(text, &instant) == STATUS_OK) {
+        instant_format(instant, canonical);
+        buf_append_string(out, canonical);
+    } else {
+        return err_fail(err, STATUS_INVALID, "must be a time, as 2025-01-02T15:00:00Z, or a date");
+    }
+    return STATUS_OK;
+}
+
 static enum status parse_text(const struct dataset_param *p, const char *text, struct buf *out, struct err *err)
 {
     size_t len = strlen(text);
     bool plain = utf8_is_valid(text, len);
 
+    if (p->of_cursor && plain) { /* what a row holds, whatever it is */
+        buf_append(out, text, len);
+        return STATUS_OK;
+    }
     for (size_t i = 0; i < len && plain; i++)
         plain = (unsigned char)text[i] >= ' ' && text[i] != 127;
     if (!plain || len == 0 || len > (size_t)p->max)
@@ -163,6 +196,7 @@ static enum status parse_one(const struct dataset_param *p, const char *text, st
     case DATASET_INTEGER:
     case DATASET_DECIMAL: return parse_number(p, text, out, err);
     case DATASET_DATE: return parse_date(text, out, err);
+    case DATASET_TIME: return parse_time(text, out, err);
     case DATASET_TEXT: return parse_text(p, text, out, err);
     case DATASET_CHOICE: return parse_choice(p, text, out, err);
     case DATASET_BOOLEAN: return parse_boolean(text, out, err);

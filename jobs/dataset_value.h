@@ -4,6 +4,8 @@
 
 #include "jobs/dataset.h"
 
+#define DATASET_ALL "all" /* what a limit may be instead of a number */
+
 const char *dataset_type_name(enum dataset_type type);
 /* The type in SQL: "bigint", "text[]", ... */
 const char *dataset_param_cast(const struct dataset_param *param);

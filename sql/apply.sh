@@ -5,7 +5,8 @@
 #
 # CONNECTION is a libpq URI or keyword string of the database's owner; without it, the PG* environment.
 # Running it again is harmless. The numbered files are applied in order; an application with its own
-# tables applies 10 and 20 with psql, and then its own version of 40 instead of 30, 40, 50, 60 and 80; its dataset files are its own too.
+# tables applies 10 and 20 with psql, and then its own version of 40 instead of the rest (70 works over any version of 40); its dataset
+# files are its own too.
 set -eu
 
 here=$(dirname "$0")

@@ -27,8 +27,8 @@ def value_schema(param):
     schema = {"type": TYPES.get(kind, "string")}
     if kind == "choice":
         schema["enum"] = param["choices"]
-    elif kind == "date":
-        schema["format"] = "date"
+    elif kind in ("date", "time"):
+        schema["format"] = {"date": "date", "time": "date-time"}[kind]
     elif kind == "symbol":
         schema |= {"maxLength": param["max"], "pattern": "^[A-Za-z0-9._/^=:+-]+$"}
     elif kind == "text":  # its bound is in bytes; a text has no more characters than that
@@ -50,6 +50,8 @@ def parameter(param):
             default = default.split(",")
     elif default is not None and param["type"] in TYPES:
         default = json.loads(default)
+    if param["or_all"]:
+        schema = {"anyOf": [schema, {"const": "all"}]}
     if default is not None:
         schema["default"] = default
     return entry | {"schema": schema}
@@ -84,7 +86,10 @@ def responses(dataset):
         problems["403"] = "Forbidden"
     if is_row and any(p["in_path"] for p in dataset["params"]):
         problems["404"] = "NotFound"
+    if any(p["or_all"] for p in dataset["params"]):
+        problems["422"] = "Unprocessable"
     problems |= {"406": "NotAcceptable", "414": "UriTooLong", "429": "TooManyRequests", "503": "Unavailable"}
+    problems = dict(sorted(problems.items()))
     return answers | {status: reference(f"responses/{name}") for status, name in problems.items()}
 
 
@@ -96,7 +101,8 @@ def operation(dataset, number):
              "tags": ["shared data" if shared else "journal"]}
     if shared:
         entry["security"] = [{}, {"bearer": []}]  # no token is needed unless PUBLIC_DATA=false
-    parameters = [parameter(p) for p in dataset["params"]] + ([] if shared else [reference("parameters/UserId")])
+    parameters = [parameter(p) for p in dataset["params"]]
+    parameters += ([reference("parameters/Cursor")] if dataset["has_cursor"] else []) + ([] if shared else [reference("parameters/UserId")])
     if parameters:
         entry["parameters"] = parameters
     return {"get": entry | {"responses": responses(dataset)}}

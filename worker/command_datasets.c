@@ -72,17 +72,31 @@ static void append_param(const struct dataset_param *p, struct buf *out)
     buf_release(&type);
 }
 
+static void append_params(const struct dataset *d, struct buf *out)
+{
+    const char *separator = "";
+
+    for (size_t i = 0; i < d->n_params; i++) {
+        if (d->params[i].of_cursor)
+            continue;
+        buf_append_string(out, separator);
+        append_param(&d->params[i], out);
+        separator = "; ";
+    }
+    if (d->n_cursor > 0)
+        buf_append_format(out, "%s`cursor`", separator);
+}
+
 static void append_row(const struct dataset *d, struct buf *out)
 {
     for (size_t i = 0; i < d->n_paths; i++)
         buf_append_format(out, "%s`%s`", i > 0 ? ", " : "| ", d->paths[i]);
     buf_append_string(out, " | ");
-    for (size_t i = 0; i < d->n_params; i++) {
-        buf_append_string(out, i > 0 ? "; " : "");
-        append_param(&d->params[i], out);
-    }
+    append_params(d, out);
     buf_append_format(out, " | %s | `", d->one_row ? "row" : "list");
     append_key(d, out);
+    if (d->collection != NULL)
+        buf_append_format(out, "`, whole `%s", d->collection);
     buf_append_format(out, "` | %lld | ", (long long)d->ttl_s);
     append_tags(d, out);
     buf_append_format(out, " | %s |\n", refresh_name(d->refresh));
@@ -148,8 +162,11 @@ static int check(const struct settings *settings, const struct dataset_set *set)
 /* Something that a parameter takes, for a plan that is not about nothing. */
 static enum status make_up(struct dataset_request *r, size_t i, struct err *err)
 {
-    static const char *const values[DATASET_TYPES] = {
-        [DATASET_DATE] = "2025-01-02", [DATASET_TEXT] = "x", [DATASET_BOOLEAN] = "true", [DATASET_SYMBOL] = "AAPL"};
+    static const char *const values[DATASET_TYPES] = {[DATASET_DATE] = "2025-01-02",
+                                                      [DATASET_TIME] = "2025-01-02T15:00:00Z",
+                                                      [DATASET_TEXT] = "x",
+                                                      [DATASET_BOOLEAN] = "true",
+                                                      [DATASET_SYMBOL] = "AAPL"};
     const struct dataset_param *p = &r->dataset->params[i];
     struct buf value = BUF_INIT;
     enum status status;
@@ -225,14 +242,16 @@ static enum status explain(const struct settings *settings, const struct dataset
     struct dataset_request r = {.dataset = NULL};
     struct db_result *plan = NULL;
     struct db *db = NULL;
-    const char *missing;
+    const char *field;
     enum status status = open_db(settings, true, settings->database_timeout_ms, &db, err);
 
     dataset_request_begin(&r, d);
     for (size_t i = 0; i < d->n_params && status == STATUS_OK; i++)
         if (d->params[i].required)
             status = make_up(&r, i, err);
-    if (status == STATUS_OK && dataset_request_complete(&r, &missing))
+    if (status == STATUS_OK)
+        status = dataset_request_complete(&r, &field, err);
+    if (status == STATUS_OK)
         status = dataset_explain(db, &r, user != NULL ? user : "nobody", &plan, err);
     if (status == STATUS_OK)
         status = print_plan(db, plan, err);

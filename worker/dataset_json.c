@@ -36,6 +36,7 @@ static void write_param(struct json_writer *w, const struct dataset_param *p)
     KEY_STRING(w, "type", dataset_type_name(p->type));
     KEY_BOOL(w, "in_path", p->in_path);
     KEY_BOOL(w, "required", p->required);
+    KEY_BOOL(w, "or_all", p->or_all);
     if (p->list_max > 0)
         KEY_INT(w, "list_max", p->list_max);
     if (p->min != INT64_MIN) {
@@ -114,8 +115,10 @@ static enum status write_dataset(struct json_writer *w, struct db *db, const str
     json_key(w, "params");
     json_array_begin(w);
     for (size_t i = 0; i < d->n_params; i++)
-        write_param(w, &d->params[i]);
+        if (!d->params[i].of_cursor)
+            write_param(w, &d->params[i]);
     json_array_end(w);
+    KEY_BOOL(w, "has_cursor", d->n_cursor > 0);
     status = write_columns(w, db, d, err);
     json_object_end(w);
     return status;

@@ -113,6 +113,8 @@ SETTING(INTEGER, WANTED_DOCUMENTS, wanted_documents, "32", 0, 1000,
         "documents beyond the precomputed ones that are kept fresh per active user, those asked for last; 0: none")
 SETTING(INTEGER, WANTED_DATASETS, wanted_datasets, "1000", 0, 100000,
         "answers of shared datasets that the jobs market and reference keep fresh, those asked for last")
+SETTING(INTEGER, COLLECTION_MAX_ROWS, collection_max_rows, "20000", 1, 1000000,
+        "rows of a whole collection (limit=all); a larger one is answered 422 and read in pages")
 SETTING(INTEGER, PRECOMPUTE_BATCH, precompute_batch, "500", 1, 10000, "users per database snapshot in a precompute job")
 SETTING(INTEGER, WORKER_CONCURRENCY, worker_concurrency, "2", 1, 64, "jobs one worker runs at once")
 SETTING(SECONDS, JOB_TIMEOUT, job_timeout_s, "60", 1, 86400, "one query of a job; a computation that takes twice as long is ended and counts as a failed attempt")

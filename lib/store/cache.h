@@ -201,6 +201,7 @@ struct cache_body {
     bool not_found; /* the bytes say what is not there: stored as CACHE_NOT_FOUND */
     bool
         nothing_there; /* it speaks of something unknown, as every not_found does: worth keeping for a short time only */
+    bool too_large;    /* the bytes say that there is more than an answer may hold; such a body is never stored */
 };
 
 struct cache_store {

@@ -2,8 +2,10 @@
 -- path: /api/stocks
 -- scope: user
 -- key: trades:stocks:{U}:list:$H
+-- collection: user:{U}:stocks:all
 -- ttl: 1800
 -- tags: stocks
+-- cursor: entry_date time, exit_date time, pnl decimal, symbol text, id integer
 -- params:
 --   symbol      symbol
 --   trade_type  choice BUY|SELL
@@ -16,24 +18,15 @@
 --   max_pnl     decimal
 --   sort        choice entry_date|exit_date|symbol|pnl|id = entry_date
 --   order       choice asc|desc = desc
---   limit       integer 1..500 = 100
+--   limit       integer 1..500|all = 100
 --   offset      integer 0..10000000 = 0
 
--- pnl as in the metrics specification 5: rounded once, costs taken off. A trade that exits in the future is open.
-WITH trades AS (
-    SELECT id, symbol, trade_type, order_type, number_shares, entry_price, exit_price, stop_loss, initial_risk, take_profit,
-           initial_target, profit_target, intended_entry_price, commissions, fees, entry_date,
-           NULLIF(exit_date, 'infinity') AS exit_date,
-           CASE WHEN exit_date <= now() THEN 'closed' ELSE 'open' END AS status,
-           CASE WHEN exit_date <= now() THEN
-               round(CASE upper(trade_type) WHEN 'SELL' THEN -1 ELSE 1 END * (exit_price - entry_price) * number_shares, 8)
-               - commissions - fees END AS pnl,
-           trade_ratings, reviewed, mistakes, brokerage_name, created_at, updated_at
-    FROM pnlcache.stock_trades
-    WHERE user_id = :user
-)
-SELECT * FROM trades
-WHERE (:symbol IS NULL OR upper(symbol) = :symbol)
+SELECT id, symbol, trade_type, order_type, number_shares, entry_price, exit_price, stop_loss, initial_risk, take_profit, initial_target,
+       profit_target, intended_entry_price, commissions, fees, entry_date, exit_date, status, pnl, trade_ratings, reviewed, mistakes,
+       brokerage_name, created_at, updated_at
+FROM pnlcache.stock_list
+WHERE user_id = :user
+  AND (:symbol IS NULL OR upper(symbol) = :symbol)
   AND (:trade_type IS NULL OR upper(trade_type) = :trade_type)
   AND (:status IS NULL OR status = :status)
   AND (NOT :open_only OR status = 'open')
@@ -43,12 +36,14 @@ WHERE (:symbol IS NULL OR upper(symbol) = :symbol)
        OR (CASE :date_field WHEN 'exit' THEN exit_date ELSE entry_date END AT TIME ZONE 'America/New_York')::date <= :end_date)
   AND (:min_pnl IS NULL OR pnl >= :min_pnl)
   AND (:max_pnl IS NULL OR pnl <= :max_pnl)
-ORDER BY CASE WHEN :order = 'asc' THEN CASE :sort WHEN 'entry_date' THEN entry_date WHEN 'exit_date' THEN exit_date END END,
-         CASE WHEN :order = 'desc' THEN CASE :sort WHEN 'entry_date' THEN entry_date WHEN 'exit_date' THEN exit_date END END DESC NULLS LAST,
-         CASE WHEN :order = 'asc' AND :sort = 'pnl' THEN pnl END,
-         CASE WHEN :order = 'desc' AND :sort = 'pnl' THEN pnl END DESC NULLS LAST,
-         CASE WHEN :order = 'asc' AND :sort = 'symbol' THEN symbol END,
-         CASE WHEN :order = 'desc' AND :sort = 'symbol' THEN symbol END DESC,
-         CASE WHEN :order = 'asc' THEN id END,
-         id DESC
+  AND (:after_id IS NULL OR CASE
+       WHEN :sort = 'symbol' AND :order = 'asc' THEN (symbol, id) > (:after_symbol, :after_id)
+       WHEN :sort = 'symbol' THEN (symbol, id) < (:after_symbol, :after_id)
+       ELSE (pnlcache.trade_rank(:sort, :order, entry_date, exit_date, pnl, id), CASE :order WHEN 'desc' THEN -id ELSE id END)
+            > (pnlcache.trade_rank(:sort, :order, :after_entry_date, :after_exit_date, :after_pnl, :after_id),
+               CASE :order WHEN 'desc' THEN -:after_id ELSE :after_id END) END)
+ORDER BY pnlcache.trade_rank(:sort, :order, entry_date, exit_date, pnl, id),
+         CASE WHEN :sort = 'symbol' AND :order = 'asc' THEN symbol END,
+         CASE WHEN :sort = 'symbol' AND :order = 'desc' THEN symbol END DESC,
+         CASE :order WHEN 'desc' THEN -id ELSE id END
 LIMIT :limit OFFSET :offset

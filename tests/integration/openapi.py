@@ -110,8 +110,8 @@ def example(document, schema):
         return str(schema.get("minimum", 1 if kind == "integer" else "0.5"))
     if kind == "boolean":
         return "true"
-    if schema.get("format") == "date":
-        return "2026-01-02"
+    if schema.get("format") in ("date", "date-time"):
+        return {"date": "2026-01-02", "date-time": "2026-01-02T15:00:00Z"}[schema["format"]]
     return "2026-01" if "0-9]{4}-" in schema.get("pattern", "") else "ACME"
 
 

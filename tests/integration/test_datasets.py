@@ -190,9 +190,9 @@ def test_trigger_and_event_invalidate_lists(web, db, worker, responder):
 
 @pytest.mark.parametrize("query, message", [
     ("limt=5", ("limt", "is not a parameter here")),
-    ("limit=0", ("limit", "must be a whole number from 1 to 500")),
-    ("limit=501", ("limit", "must be a whole number from 1 to 500")),
-    ("limit=1;DROP", ("limit", "must be a whole number from 1 to 500")),
+    ("limit=0", ("limit", "must be a whole number from 1 to 500, or all")),
+    ("limit=501", ("limit", "must be a whole number from 1 to 500, or all")),
+    ("limit=1;DROP", ("limit", "must be a whole number from 1 to 500, or all")),
     ("limit=1&limit=2", ("limit", "is given twice")),
     ("symbol=%27%3B--", ("symbol", "must be a symbol: 1 to 32 letters, digits and . _ - / ^ = : +")),
     ("start_date=2025-02-30", ("start_date", "must be a date, YYYY-MM-DD")),

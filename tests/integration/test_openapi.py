@@ -17,6 +17,14 @@ USER = "active"  # of the sample
 # What neither the generated sample nor the calendar fills, for datasets of one row: SQL.
 ROWS = ["INSERT INTO latest_price (symbol, price, observed_at) VALUES ('ACME', 12, now())",
         "INSERT INTO daily_bars (symbol, date, close, volume) VALUES ('ACME', current_date - 1, 11, 1000)"]
+# Two rows of each list that the sample leaves empty.
+ROWS += [f"INSERT INTO {table} (user_id, id, {columns}) SELECT '{USER}', n, {values} FROM generate_series(1, 2) AS n" for table, columns, values in (
+    ("trade_notes", "name, content", "'n', 'text'"),
+    ("images", "trade_note_id, uploadcare_file_id, original_filename, mime_type, file_size", "1, 'f' || n, 'a.png', 'image/png', 1"),
+    ("notebook_notes", "title", "'t'"), ("notebook_tags", "name", "'t' || n"), ("notebook_templates", "name, content", "'t', ''"),
+    ("notebook_reminders", "note_id, title, reminder_time", "1, 't', now()"),
+    ("calendar_events", "event_title, start_date, end_date", "'t', '2026-01-02', '2026-01-02'"),
+    ("external_calendar_connections", "provider", "'google'"))]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +120,8 @@ def test_parameters_are_what_is_documented(document, sample, client):
         needed = values_of(operation, client)
         for name, parameter in {**operation.named("path"), **operation.named("query")}.items():
             good = needed.get(name, example(document, parameter["schema"]))
+            if name == "cursor":
+                good = json.loads(client.ask("GET", operation.uri({**needed, "limit": 1}), bearer(USER)).body)["meta"]["next_cursor"]
             values = {**needed, name: USER if name == "user_id" else good}
             if name in ("start_date", "end_date") and "time_range" in operation.named("query"):
                 values["time_range"] = "custom"
@@ -133,10 +143,11 @@ def test_parameters_are_what_is_documented(document, sample, client):
 
 
 class Site:
-    """A client of each of three responders: one as usual, one that lets nobody in, and one without any server."""
+    """A client of each of four responders: one as usual, one that lets nobody in, one without any server, and one that takes any
+    list for too long."""
 
-    def __init__(self, usual, limited, alone):
-        self.usual, self.limited, self.alone = usual, limited, alone
+    def __init__(self, usual, limited, alone, short):
+        self.usual, self.limited, self.alone, self.short = usual, limited, alone, short
 
     def ask(self, operation, client=None, headers=None, body=None, changes=None, **more):
         client = client or self.usual
@@ -182,7 +193,8 @@ PROVOKE = {  # how an operation is brought to a status: everywhere, or at one pa
     "413": lambda site, operation: site.ask(operation, body=b" " * (2 << 20)),
     "414": lambda site, operation: site.ask(operation, changes={"x": "y" * 17000}),
     "415": lambda site, operation: site.ask(operation, headers={"Content-Type": "text/plain"}, body=b"{}"),
-    "422": lambda site, operation: site.ask(operation, body=webhook_event("no.such.event", USER)),
+    "422": lambda site, operation: site.ask(operation, site.short, changes={"limit": "all"}),
+    ("422", WEBHOOK): lambda site, operation: site.ask(operation, body=webhook_event("no.such.event", USER)),
     "429": lambda site, operation: site.ask(operation, site.limited),
     "503": lambda site, operation: site.ask(operation, site.alone),
 }
@@ -190,12 +202,12 @@ PROVOKE = {  # how an operation is brought to a status: everywhere, or at one pa
 
 @pytest.fixture
 def site(servers, sample, client, start_responder):
-    limited, alone = str(servers.run_dir / "limited.sock"), str(servers.run_dir / "alone.sock")
+    limited, alone, short = (str(servers.run_dir / f"{name}.sock") for name in ("limited", "alone", "short"))
     start_responder(LISTEN=limited, RATE_LIMIT_ADDRESS="sliding:1/3600", RATE_LIMIT_WEBHOOKS="sliding:1/3600", **WITH_SESSIONS)
     start_responder(LISTEN=alone, REDIS_URL=f"unix://{servers.run_dir}/nowhere", **WITH_SESSIONS, DATABASE_URL=f"host={servers.run_dir}/nowhere dbname=none user=none")
-    with Client(limited) as limited_client, Client(alone) as alone_client:
-        site = Site(client, limited_client, alone_client)
-        yield site
+    start_responder(LISTEN=short, COLLECTION_MAX_ROWS="1")
+    with Client(limited) as limited_client, Client(alone) as alone_client, Client(short) as short_client:
+        yield Site(client, limited_client, alone_client, short_client)
 
 
 def test_every_documented_status_is_provoked_and_its_answer_fits(document, site):

@@ -400,12 +400,8 @@ def test_role_has_no_privilege_beside_the_documented(cursor):
     cursor.execute("SELECT table_schema || '.' || table_name, string_agg(privilege_type, ' ' ORDER BY privilege_type)"
                    " FROM information_schema.role_table_grants WHERE grantee IN ('pnlcache', 'PUBLIC')"
                    " AND table_schema NOT IN ('pg_catalog', 'information_schema') GROUP BY 1 ORDER BY 1")
-    assert cursor.fetchall() == [("pnlcache.account_settings", "SELECT"), ("pnlcache.change_log", "DELETE INSERT SELECT UPDATE"),
-                                 ("pnlcache.daily_bars", "SELECT"), ("pnlcache.earnings", "SELECT"), ("pnlcache.holidays", "SELECT"), ("pnlcache.latest_prices", "SELECT"), ("pnlcache.latest_session", "SELECT"),
-                                 ("pnlcache.missed_trades", "SELECT"),
-                                 ("pnlcache.option_trades", "SELECT"), ("pnlcache.playbooks", "SELECT"), ("pnlcache.share_prices", "SELECT"),
-                                 ("pnlcache.stock_trades", "SELECT"), ("pnlcache.symbol_info", "SELECT"), ("pnlcache.symbols", "SELECT"),
-                                 ("pnlcache.trade_playbooks", "SELECT"), ("pnlcache.trade_tags", "SELECT")]
+    views = [(f"pnlcache.{view}", "SELECT") for view in VIEWS]
+    assert cursor.fetchall() == sorted([*views, ("pnlcache.change_log", "DELETE INSERT SELECT UPDATE")])
 
 
 # --- the outbox -------------------------------------------------------------------------------------------
@@ -428,7 +424,7 @@ def test_each_kind_of_statement_is_noted(db, cursor, table, row, tag):
         assert notes(db) == [("ann", tag)], statement
     cursor.execute("DELETE FROM pnlcache.change_log")
     cursor.execute(f"TRUNCATE {table} CASCADE")  # takes along what is linked to trades
-    linked = [] if table == "account_settings" else [(None, "playbooks"), (None, "tags")]
+    linked = [] if table == "account_settings" else [(None, "images"), (None, "notes"), (None, "playbooks"), (None, "tags")]
     assert sorted(notes(db), key=str) == sorted([(None, tag), *linked], key=str)
 
 
@@ -1009,7 +1005,10 @@ def test_shift_moves_each_user_by_whole_weeks_and_keeps_local_times(load, cursor
 # --- the README's promises ------------------------------------------------------------------------------------
 
 
-VIEWS = ["account_settings", "daily_bars", "earnings", "holidays", "latest_prices", "latest_session", "missed_trades", "option_trades", "playbooks", "share_prices", "stock_trades", "symbol_info", "symbols", "trade_playbooks", "trade_tags"]
+VIEWS = ["account_settings", "calendar_connections", "calendar_events", "daily_bars", "earnings", "holidays", "images",
+         "latest_prices", "latest_session", "missed_trades", "notebook_notes", "notebook_reminders", "notebook_tags",
+         "notebook_templates", "option_list", "option_trades", "playbook_list", "playbooks", "share_prices", "stock_list",
+         "stock_trades", "symbol_info", "symbols", "trade_notes", "trade_playbooks", "trade_tags", "user_profile"]
 
 
 def readme():
@@ -1065,7 +1064,7 @@ def test_readme_example_serves_an_applications_own_tables(other):
     example = readme().split("```sql\n")[1].split("```")[0]
     with other.cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE wanted ON COMMIT DROP AS SELECT attnum, attname, atttypid FROM pg_attribute"
-                       " WHERE attrelid = 'pnlcache.stock_trades'::regclass; DROP VIEW pnlcache.stock_trades")
+                       " WHERE attrelid = 'pnlcache.stock_trades'::regclass; DROP VIEW pnlcache.stock_trades CASCADE")
         cursor.execute(example)
         cursor.execute("SELECT count(*) FROM (SELECT attnum, attname, atttypid FROM wanted EXCEPT SELECT attnum, attname, atttypid"
                        " FROM pg_attribute WHERE attrelid = 'pnlcache.stock_trades'::regclass) AS differing")

@@ -21,6 +21,9 @@ static enum status parse(const char *text, struct dataset **ret_dataset, struct 
     return dataset_parse("x.sql", text, strlen(text), ret_dataset, err);
 }
 
+#define LIMIT "-- params:\n--   limit integer 1..5|all = 3\n\nSELECT 1 AS id WHERE :limit > 0"
+#define CURSOR "-- cursor: id integer\n"
+
 static const struct {
     const char *text, *error;
 } bad_files[] = {
@@ -29,8 +32,38 @@ static const struct {
     {HEAD "\n", "x.sql:6: there is no statement"},
     {HEAD "-- tll: 5\n\nSELECT 1",
      "x.sql:6: unknown header 'tll': expected name, path, scope, key, ttl, tags, depends-on, "
-     "params, refresh, returns or compute"},
+     "params, refresh, returns, collection, cursor or compute"},
     {HEAD "-- ttl: 5\n\nSELECT 1", "x.sql:6: 'ttl' stands there twice"},
+    {PARAM("limit integer 1..5|all"), "x.sql:7: parameter 'limit': one that may be all has a default"},
+    {PARAM("a integer 1..5|all = 3"), "x.sql:7: parameter 'a': '1..5|all' is not understood"},
+    {PARAM("limit integer 1..5|any = 3"), "x.sql:7: parameter 'limit': '1..5|any' is not understood"},
+    {PARAM("limit decimal 1..5|all = 3"), "x.sql:7: parameter 'limit': '1..5|all' is not understood"},
+    {HEAD "-- collection: x\n\nSELECT 1",
+     "x.sql:6: collection: there is no parameter 'limit integer MIN..MAX|all = DEFAULT'"},
+    {HEAD "-- collection: x:{U}\n" LIMIT, "x.sql:6: collection: a shared dataset has no {U}"},
+    {USER "-- collection: x\n" LIMIT, "x.sql:6: collection: {U} is missing"},
+    {USER "-- collection: x:{U}:$H\n" LIMIT,
+     "x.sql:6: collection: expected letters, digits, ':', '_', '-', '.' and {U}"},
+    {USER "-- collection: lock:{U}\n" LIMIT, "x.sql:6: key 'lock:{U}': this family belongs to something else"},
+    {HEAD "-- collection: x\n-- params:\n--   a date required\n--   limit integer 1..5|all = 3\n\nSELECT :a, :limit",
+     "x.sql:6: collection: parameter 'a' is required"},
+    {HEAD CURSOR "\nSELECT 1", "x.sql:6: cursor: there is no parameter 'limit integer MIN..MAX = DEFAULT'"},
+    {HEAD CURSOR LIMIT, "x.sql:9: parameter 'after_id' is declared and not used"},
+    {HEAD "-- returns: row\n" CURSOR LIMIT, "x.sql:7: cursor: of a single row"},
+    {HEAD "-- cursor: id\n",
+     "x.sql:6: parameter 'after_id': type '': expected integer, decimal, date, time, text, choice, boolean or symbol"},
+    {HEAD "-- cursor: id integer 1..5\n",
+     "x.sql:6: cursor 'id': expected a column and a type without bounds, choices or list"},
+    {HEAD "-- cursor: id list 3 integer\n",
+     "x.sql:6: cursor 'id': expected a column and a type without bounds, choices or list"},
+    {HEAD "-- cursor: id choice\n",
+     "x.sql:6: cursor 'id': expected a column and a type without bounds, choices or list"},
+    {HEAD "-- cursor: a date, b date, c date, d date, e date, f date, g date\n",
+     "x.sql:6: cursor 'g': more than 6 columns"},
+    {HEAD "-- cursor: id integer, id integer\n", "x.sql:6: parameter 'after_id': there are two"},
+    {HEAD "-- cursor: a-b integer\n", "x.sql:6: cursor 'a-b': expected columns with their types, by commas"},
+    {HEAD CURSOR "-- params:\n--   cursor text\n--   limit integer 1..5 = 3\n\nSELECT :cursor, :limit",
+     "x.sql:6: cursor: there is a parameter of this name"},
     {HEAD "-- refresh:\n\nSELECT 1", "x.sql:6: 'refresh' has no value"},
     {HEAD "-- hello\n\nSELECT 1", "x.sql:6: 'hello': expected '-- word: value'; an empty line ends the header"},
     {"-- name: X\n", "x.sql:1: name 'X': expected a letter, then letters, digits, '_', '-', in lower case, at most 48"},
@@ -52,8 +85,9 @@ static const struct {
     {HEAD "-- params: a\n",
      "x.sql:6: params: expected one line for each below, as in '--   limit integer 1..500 = 100'"},
     {PARAM("a number"),
-     "x.sql:7: parameter 'a': type 'number': expected integer, decimal, date, text, choice, boolean or symbol"},
-    {PARAM("a"), "x.sql:7: parameter 'a': type '': expected integer, decimal, date, text, choice, boolean or symbol"},
+     "x.sql:7: parameter 'a': type 'number': expected integer, decimal, date, time, text, choice, boolean or symbol"},
+    {PARAM("a"),
+     "x.sql:7: parameter 'a': type '': expected integer, decimal, date, time, text, choice, boolean or symbol"},
     {PARAM("a integer 9..1"), "x.sql:7: parameter 'a': '9..1' is not understood"},
     {PARAM("a date 1..2"), "x.sql:7: parameter 'a': '1..2' is not understood"},
     {PARAM("a choice"), "x.sql:7: parameter 'a': expected the choices, as in 'choice asc|desc'"},
@@ -216,17 +250,140 @@ static void test_request_is_canonical_and_complete(void **state)
     OK(parse(HEAD "-- params:\n--   a symbol required\n--   b integer 1..9 = 5\n--   c date\n\nSELECT :a, :b, :c", &d,
              &err));
     dataset_request_begin(&r, d);
-    assert_false(dataset_request_complete(&r, &missing));
+    assert_int_equal(dataset_request_complete(&r, &missing, &err), STATUS_INVALID);
     assert_string_equal(missing, "a");
+    assert_string_equal(err.text, "is needed");
     assert_int_equal(dataset_request_set(&r, "d", "1", &err), STATUS_NOT_FOUND);
     assert_int_equal(dataset_request_set(&r, "b", "10", &err), STATUS_INVALID);
     OK(dataset_request_set(&r, "a", "acme", &err));
-    assert_true(dataset_request_complete(&r, &missing));
+    OK(dataset_request_complete(&r, &missing, &err));
     dataset_request_append_text(&r, &text);
     assert_string_equal(text.data, "x\na=ACME\nb=5\n");
     assert_null(dataset_request_value(&r, 2));
     buf_release(&text);
     dataset_request_release(&r);
+    dataset_free(&d);
+}
+
+/* A list of 1, 2, 3 ... by the columns id and name, with a filter. */
+static struct dataset *paged(void)
+{
+    struct dataset *d = NULL;
+    struct err err = {""};
+
+    OK(parse(
+        USER
+        "-- collection: x:{U}:all\n-- cursor: at time, name text, id integer\n-- params:\n--   kind text\n"
+        "--   limit integer 1..5|all = 3\n--   offset integer 0..9 = 0\n\n"
+        "SELECT 1 WHERE :user <> '' AND :after_at > now() AND :after_name > '' AND :after_id > 1 AND :kind IS NULL "
+        "LIMIT :limit OFFSET :offset",
+        &d, &err));
+    return d;
+}
+
+static enum status complete(struct dataset_request *r, const struct dataset *d, const char *const *pairs,
+                            struct err *err)
+{
+    const char *field;
+
+    dataset_request_begin(r, d);
+    for (; pairs[0] != NULL; pairs += 2)
+        assert_int_equal(dataset_request_set(r, pairs[0], pairs[1], err), STATUS_OK);
+    return dataset_request_complete(r, &field, err);
+}
+
+static void test_cursor_brings_the_values_of_its_row_back(void **state)
+{
+    static const char row[] = "[\"2025-01-02T15:00:00.5+00:00\", \"a\\n=\\u00e4\", null]";
+    struct dataset_request r = {.dataset = NULL};
+    struct dataset *d = paged();
+    struct buf cursor = BUF_INIT, text = BUF_INIT;
+    struct err err = {""};
+
+    (void)state;
+    OK(complete(&r, d, (const char *[]){"limit", "2", NULL}, &err));
+    dataset_cursor_append(&r, row, sizeof row - 1, &cursor);
+    OK(complete(&r, d, (const char *[]){"cursor", cursor.data, "limit", "all", NULL}, &err));
+    assert_false(dataset_request_is_collection(&r));
+    dataset_request_append_text(&r, &text);
+    assert_string_equal(text.data,
+                        "x\nafter_at=2025-01-02T15%3A00%3A00.500000Z\nafter_name=a%0A%3D%C3%A4\nlimit=all\noffset=0\n");
+    buf_release(&text);
+    buf_release(&cursor);
+    dataset_request_release(&r);
+    dataset_free(&d);
+}
+
+static void test_cursor_of_other_filters_or_values_is_refused(void **state)
+{
+    static const char *const rows[] = {"[\"2025-01-02\", \"a\", \"x\"]",
+                                       "[\"2025-01-02\", \"a\", 1]",
+                                       "[\"2025-01-02\", \"a\"]",
+                                       "{}",
+                                       "[[], \"a\", null]",
+                                       "[\"2025-01-02\", \"a\", null",
+                                       "null"};
+    static const char good[] = "[null, null, \"7\"]";
+    struct dataset_request r = {.dataset = NULL};
+    struct dataset *d = paged();
+    struct buf cursor = BUF_INIT;
+    struct err err = {""};
+
+    (void)state;
+    OK(complete(&r, d, (const char *[]){NULL}, &err));
+    dataset_cursor_append(&r, good, sizeof good - 1, &cursor);
+    OK(complete(&r, d, (const char *[]){"cursor", cursor.data, NULL}, &err));
+    assert_int_equal(complete(&r, d, (const char *[]){"cursor", cursor.data, "kind", "a", NULL}, &err), STATUS_INVALID);
+    assert_int_equal(complete(&r, d, (const char *[]){"cursor", cursor.data, "offset", "1", NULL}, &err),
+                     STATUS_INVALID);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        buf_clear(&cursor);
+        OK(complete(&r, d, (const char *[]){NULL}, &err));
+        dataset_cursor_append(&r, rows[i], strlen(rows[i]), &cursor);
+        if (complete(&r, d, (const char *[]){"cursor", cursor.data, NULL}, &err) != STATUS_INVALID)
+            fail_msg("case %zu was taken: %s", i, rows[i]);
+    }
+    buf_release(&cursor);
+    dataset_request_release(&r);
+    dataset_free(&d);
+}
+
+static void test_collection_is_the_list_without_anything_else(void **state)
+{
+    struct dataset_request r = {.dataset = NULL};
+    struct dataset *d = paged();
+    struct err err = {""};
+
+    (void)state;
+    OK(dataset_request_begin_collection(&r, d, &err));
+    assert_true(dataset_request_is_collection(&r));
+    OK(complete(&r, d, (const char *[]){"limit", "All", "offset", "00", NULL}, &err));
+    assert_true(dataset_request_is_collection(&r));
+    OK(complete(&r, d, (const char *[]){"limit", "all", "kind", "a", NULL}, &err));
+    assert_false(dataset_request_is_collection(&r));
+    OK(complete(&r, d, (const char *[]){"limit", "5", NULL}, &err));
+    assert_false(dataset_request_is_collection(&r));
+    dataset_request_release(&r);
+    dataset_free(&d);
+}
+
+static void test_parameter_used_twice_is_bound_once(void **state)
+{
+    struct dataset *d = NULL;
+    struct err err = {""};
+
+    (void)state;
+    OK(parse(
+        USER
+        "-- params:\n--   a date\n--   b text\n\nSELECT :b WHERE :a IS NULL OR :a > now() OR :user = :b OR :user = ''",
+        &d, &err));
+    assert_int_equal(d->n_bound, 3);
+    assert_non_null(strstr(
+        d->sql,
+        "SELECT ($1::text) WHERE ($2::date) IS NULL OR ($2::date) > now() OR ($3::text) = ($1::text) OR ($3::text) = ''"));
+    assert_int_equal(d->bound[0], 1);
+    assert_int_equal(d->bound[1], 0);
+    assert_int_equal(d->bound[2], DATASET_USER);
     dataset_free(&d);
 }
 
@@ -254,6 +411,10 @@ int main(void)
         cmocka_unit_test(test_parse_of_a_whole_header_keeps_all_of_it),
         cmocka_unit_test(test_values_have_one_spelling),
         cmocka_unit_test(test_request_is_canonical_and_complete),
+        cmocka_unit_test(test_cursor_brings_the_values_of_its_row_back),
+        cmocka_unit_test(test_cursor_of_other_filters_or_values_is_refused),
+        cmocka_unit_test(test_collection_is_the_list_without_anything_else),
+        cmocka_unit_test(test_parameter_used_twice_is_bound_once),
         cmocka_unit_test(test_paths_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
