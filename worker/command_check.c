@@ -149,6 +149,71 @@ static void check_redis_config(struct check *check, struct redis *redis)
         say(check, strcmp(value, "yes") == 0 ? "warning" : "ok", "Redis appendonly %s", value);
 }
 
+/* What the programs do in Redis, a command of each kind. None is carried out: queued in a transaction that is given
+ * up, Redis has judged the right to it already. */
+#define RIGHT_WORDS 8
+static const struct right {
+    const char *words[RIGHT_WORDS];
+    size_t key; /* the word that KEY_PREFIX goes before */
+    const char *verdict, *without;
+} rights[] = {
+    {{"GET", "analytics:check"}, 1, "FAILED", "nothing cached can be served"},
+    {{"SET", "analytics:check", "x"}, 1, "FAILED", "nothing can be cached"},
+    {{"HDEL", "epoch:check", "x"}, 1, "FAILED", "nothing can be invalidated"},
+    {{"HSETNX", "epoch:check", "x", "x"}, 1, "FAILED", "nothing can be cached"},
+    {{"XADD", "jobs", "*", "x", "x"}, 1, "FAILED", "no job can be queued"},
+    {{"XREADGROUP", "GROUP", "workers", "check", "STREAMS", "jobs", ">"}, 5, "FAILED", "no job can be taken"},
+    {{"XAUTOCLAIM", "jobs", "workers", "check", "1", "0"}, 1, "FAILED", "jobs of dead workers stay with them"},
+    {{"ZADD", "active:users", "0", "x"}, 1, "FAILED", "nobody counts as active"},
+    {{"EVAL", "return 0", "1", "lock:check"}, 3, "FAILED", "locks of jobs and misses cannot be kept"},
+    {{"SCAN", "0"}, 0, "warning", "jobs prune and erase cannot look for keys"},
+    {{"PUBLISH", "pnlcache:updated", "x"}, 1, "warning", "applications are not told of updates"},
+};
+enum { RIGHTS = sizeof rights / sizeof rights[0] };
+
+static void append_right(const struct settings *settings, struct redis *redis, const struct right *right)
+{
+    const char *words[RIGHT_WORDS];
+    size_t lengths[RIGHT_WORDS], n = 0;
+    struct buf key = BUF_INIT;
+
+    buf_append_string(&key, settings->key_prefix);
+    buf_append_string(&key, right->words[right->key]);
+    for (; n < RIGHT_WORDS && right->words[n] != NULL; n++) {
+        words[n] = n == right->key && n > 0 ? key.data : right->words[n];
+        lengths[n] = strlen(words[n]);
+    }
+    redis_append(redis, n, words, lengths);
+    buf_release(&key);
+}
+
+static void check_redis_rights(struct check *check, const struct settings *settings, struct redis *redis)
+{
+    const struct redis_reply *reply;
+    struct err err = {{0}};
+    size_t refused = 0;
+    enum status status =
+        redis_command(redis, &reply, &err, "MULTI", NULL); /* without it the others would be carried out */
+
+    for (size_t i = 0; i < RIGHTS && status == STATUS_OK; i++)
+        append_right(settings, redis, &rights[i]);
+    if (status == STATUS_OK) {
+        redis_append_words(redis, "DISCARD", NULL);
+        status = redis_flush(redis, &err);
+    }
+    if (status != STATUS_OK) {
+        say(check, "warning", "rights in Redis cannot be tried: %s", err.text);
+        return;
+    }
+    for (size_t i = 0; i < RIGHTS; i++)
+        if (redis_reply_status(redis_reply_at(redis, i), &err) != STATUS_OK) {
+            say(check, rights[i].verdict, "%s, %s: %s", rights[i].words[0], err.text, rights[i].without);
+            refused++;
+        }
+    if (refused == 0)
+        say(check, "ok", "Redis allows what the programs do");
+}
+
 /* The value of NAME in INFO's text. */
 static void info_value(const char *info, size_t len, const char *name, char *value, size_t size)
 {
@@ -190,6 +255,7 @@ static void check_redis(struct check *check, const struct settings *settings)
     } else {
         say(check, "warning", "Redis does not tell its version: %s", err.text);
     }
+    check_redis_rights(check, settings, redis);
     check_redis_config(check, redis);
     redis_free(&redis);
 }

@@ -604,6 +604,29 @@ def test_check_names_what_is_wrong(servers, run_worker):
     assert "PostgreSQL: PostgreSQL" not in done.stdout and "Redis: Redis" not in done.stdout
 
 
+@pytest.mark.parametrize("refused, verdict, message", [
+    (["+@all", "resetchannels"], "warning", "applications are not told of updates"),
+    (["+@all", "resetchannels", "&pnlcache:*"], "warning", "applications are not told of updates"),
+    (["+@all", "&*", "-hdel"], "FAILED", "nothing can be invalidated"),
+    (["+@all", "&*", "-@scripting"], "FAILED", "locks of jobs and misses cannot be kept"),
+    (["+@all", "resetkeys", "~p:analytics:*", "~p:epoch:*", "~p:lock:*", "~p:active:users"], "FAILED", "no job can be queued"),
+    (["+@all", "&*", "-multi"], "warning", "rights in Redis cannot be tried"),
+])
+def test_check_names_what_redis_refuses(servers, run_worker, refused, verdict, message):
+    servers.redis("ACL", "SETUSER", "limited", "reset", "on", ">secret", "~*", *refused)
+    try:
+        settings = {"REDIS_URL": servers.redis_url.replace("unix://", "unix://limited:secret@"), "KEY_PREFIX": "p:"}
+        done = run_worker("check", check=False, **settings)
+        assert done.returncode == (1 if verdict == "FAILED" else 0), done.stdout
+        assert [line for line in done.stdout.splitlines() if line.startswith(verdict) and message in line], done.stdout
+        assert "allows what the programs do" not in done.stdout
+        servers.redis("ACL", "SETUSER", "limited", "reset", "on", ">secret", "+@all", "~*", "&p:*")
+        assert "ok       Redis allows what the programs do" in run_worker("check", **settings).stdout
+    finally:
+        servers.redis("ACL", "DELUSER", "limited")
+    assert servers.redis("KEYS", "*") == b""
+
+
 def test_jobs_names_what_is_away(servers, run_worker):
     done = run_worker("jobs", check=False, REDIS_URL="redis://127.0.0.1:1")
     assert done.returncode == 1 and done.stderr.count("\n") == 1
