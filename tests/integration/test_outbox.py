@@ -88,7 +88,7 @@ QUEUED = STEPS.index(("redis", "XADD"))  # after it the outbox has forgotten the
 
 
 @pytest.mark.parametrize("server, word", STEPS)
-def test_worker_or_server_dies_at_a_step(servers, start_worker, run_worker, redis_proxy, postgres_proxy, server, word):
+def test_worker_or_either_server_dies_at_a_step(servers, start_worker, run_worker, redis_proxy, postgres_proxy, server, word):
     proxy = {"redis": redis_proxy, "postgres": postgres_proxy}[server]
     settings = {"DATABASE_URL": postgres_proxy.url, "REDIS_URL": redis_proxy.url, "JOB_TIMEOUT": "1", "OUTBOX_POLL": "100",
                 "WORKER_CONCURRENCY": "1"}
@@ -110,20 +110,22 @@ def test_worker_or_server_dies_at_a_step(servers, start_worker, run_worker, redi
     start_worker(**settings)
     wait_until(lambda: is_fresh(2), timeout=60, what=f"the death of a worker at {word} to be made up for")
 
-    proxy.hold(word)
-    add_to_users(servers, users, 3)
-    proxy.wait_sprung(2)
-    servers.stop(server)
-    proxy.close_all()
-    proxy.let_pass()
-    servers.start(server)
-    n = 3
-    if server == "redis" and STEPS.index((server, word)) > QUEUED:
-        # The queue died with it, and every value: a miss for whoever asks, until the next event.
-        assert all(has_trades(servers, user, 3) or fresh(servers, user) is None for user in users)
-        add_to_users(servers, users, 4)
-        n = 4
-    wait_until(lambda: is_fresh(n), timeout=60, what=f"the death of {server} at {word} to be made up for")
+    n = 2
+    for times, victim in ((2, server), (3, "postgres" if server == "redis" else "redis")):
+        n += 1
+        proxy.hold(word)
+        add_to_users(servers, users, n)
+        proxy.wait_sprung(times)
+        servers.stop(victim)
+        {"redis": redis_proxy, "postgres": postgres_proxy}[victim].close_all()
+        proxy.let_pass()
+        servers.start(victim)
+        if victim == "redis" and STEPS.index((server, word)) > QUEUED:
+            # The queue died with it, and every value: a miss for whoever asks, until the next event.
+            assert all(has_trades(servers, user, n) or fresh(servers, user) is None for user in users)
+            n += 1
+            add_to_users(servers, users, n)
+        wait_until(lambda n=n: is_fresh(n), timeout=60, what=f"the death of {victim} at {server}'s {word} to be made up for")
     assert queue(run_worker)["dead"] == queue(run_worker)["outbox_depth"] == 0
 
 
