@@ -160,11 +160,13 @@ def test_user_whose_query_fails_is_tried_again_then_given_up(servers, db, start_
     trapped_views(FAIL_ON_POISON)
     for user in ("ann", "poison", "bob"):
         add_stock(db, user, 1)
-    start_worker(WORKER_CONCURRENCY="1", JOB_ATTEMPTS="3")
+    worker = start_worker(WORKER_CONCURRENCY="1", JOB_ATTEMPTS="4")
     wait_until(lambda: has_trades(servers, "ann", 1) and has_trades(servers, "bob", 1))
     wait_until(lambda: queue(run_worker)["dead"] == 1 and queue_is_empty(run_worker), timeout=60)
     (letter,) = letters(run_worker)
-    assert "poison" in letter and "attempts 3" in letter and "bitter" in letter
+    assert "poison" in letter and "attempts 4" in letter and "bitter" in letter
+    pauses = [int(ms) for ms in re.findall(r'msg="job failed, trying again" .*? in_ms=(\d+)', worker.log())]
+    assert len(pauses) == 3 and all(most / 2 <= ms <= most for ms, most in zip(pauses, (250, 1000, 4000))), pauses
 
 
 def test_attempts_are_counted_over_the_deaths_of_workers(servers, db, start_worker, run_worker, trapped_views):

@@ -463,6 +463,29 @@ def test_worker_says_that_it_reloads(start_daemon, notifications):
     assert notifications.next() == b"READY=1"
 
 
+def test_worker_with_a_stuck_thread_does_not_feed_the_watchdog(servers, start_daemon, notifications, redis_proxy):
+    """Every half second as long as each thread goes on; not while one of them waits for Redis without an end."""
+    start_daemon("pnlcache-worker", "run", NOTIFY_SOCKET=notifications.path, WATCHDOG_USEC="1500000", REDIS_URL=redis_proxy.url,
+                 REDIS_TIMEOUT="20000")
+    assert notifications.next() == b"READY=1"
+    for _ in range(3):
+        assert notifications.next() == b"WATCHDOG=1"
+    redis_proxy.stall()
+
+    def is_silent():
+        notifications.socket.settimeout(3)
+        try:
+            return notifications.next() is None
+        except TimeoutError:
+            return True
+        finally:
+            notifications.socket.settimeout(20)
+
+    wait_until(is_silent, timeout=60, what="the watchdog to be fed no more")
+    redis_proxy.let_pass()
+    assert notifications.next() == b"WATCHDOG=1"
+
+
 # --- socket activation ----------------------------------------------------------------------------------------
 
 
