@@ -15,7 +15,7 @@
 
 /* --- set-up -------------------------------------------------------------------------------- */
 
-enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_LOADING, SETUP_INFO, SETUP_STEPS };
+enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_LOADING, SETUP_CLUSTER, SETUP_INFO, SETUP_STEPS };
 
 /* The value of "name:" in a reply of INFO, up to the end of its line. */
 static bool info_value(const char *info, const char *name, char *value, size_t size)
@@ -79,6 +79,8 @@ static size_t append_setup(const struct redis *r, struct buf *out, int steps[SET
     }
     redis_format(out, 2, (const char *const[]){"INFO", "persistence"}, NULL);
     steps[n++] = SETUP_LOADING;
+    redis_format(out, 2, (const char *const[]){"CLUSTER", "INFO"}, NULL);
+    steps[n++] = SETUP_CLUSTER;
     redis_format(out, 2, (const char *const[]){"INFO", "replication"}, NULL);
     steps[n++] = SETUP_INFO;
     return n;
@@ -95,12 +97,28 @@ static enum status judge_loading(const redisReply *reply, struct err *err)
     return STATUS_OK;
 }
 
+/* One master of several answers MOVED to most of what we ask. An error means that it is none, or that we may not know. */
+static enum status judge_cluster(const redisReply *reply, struct err *err)
+{
+    char masters[16];
+
+    if (reply->type == REDIS_REPLY_STRING && info_value(reply->str, "cluster_size:", masters, sizeof masters) &&
+        strcmp(masters, "0") != 0 && strcmp(masters, "1") != 0)
+        return err_fail(err, STATUS_UNAVAILABLE,
+                        "the server is one of %s masters of a Redis Cluster, which is not supported: name a single "
+                        "master, or a proxy that speaks for all",
+                        masters);
+    return STATUS_OK;
+}
+
 static enum status judge_setup(struct redis *r, int step, const redisReply *reply, struct err *err)
 {
     if (step == SETUP_INFO)
         return read_role(r, reply, err);
     if (step == SETUP_LOADING)
         return judge_loading(reply, err);
+    if (step == SETUP_CLUSTER)
+        return judge_cluster(reply, err);
     if (reply->type != REDIS_REPLY_ERROR || step == SETUP_NAME) /* a name is a convenience */
         return STATUS_OK;
     return err_fail(err, STATUS_UNAVAILABLE, "%s: %s", step == SETUP_AUTH ? "AUTH" : "SELECT", reply->str);
