@@ -74,6 +74,7 @@ STORE_TESTS := $(call executables,tests/store/test_*.c)
 FUZZERS     := $(call executables,tests/fuzz/*.c)
 BENCHES     := $(call executables,bench/*.c)
 HELPERS     := $(call executables,tests/programs/*.c)
+PRELOADS    := $(patsubst %.c,$(B)/%.so,$(sort $(wildcard tests/preload/*.c)))
 ARCHIVES    := $(B)/libfcgi_responder.a $(B)/libworker.a $(B)/libshared.a
 
 .DEFAULT_GOAL := all
@@ -101,6 +102,10 @@ $(UNIT_TESTS) $(STORE_TESTS): $(B)/%: $(B)/%.o $(B)/libsupport.a $(ARCHIVES)
 	$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka $(LDFLAGS)
 $(BENCHES) $(HELPERS): $(B)/%: $(B)/%.o $(ARCHIVES)
 	$(LINK) -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
+# Never sanitized: they are loaded before a sanitizer's own library.
+$(PRELOADS): $(B)/%.so: %.c
+	@mkdir -p $(@D)
+	$(call show,CC  )$(CC) -std=gnu11 -I. $(WARN) -D_GNU_SOURCE -O2 -g -fPIC -shared -MMD -MP $(CFLAGS) -o $@ $< -ldl $(LDFLAGS)
 $(FUZZERS): $(B)/%: $(B)/%.o $(ARCHIVES)
 	$(LINK) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS) $(LDFLAGS)
 
@@ -124,7 +129,7 @@ test: ## everything: unit, store and integration tests and the checks
 	@$(MAKE) --no-print-directory test-run
 test-run: # for `make test`, once pkg-config is there
 	@$(TEST) unit store checks integration
-test-programs: $(PROGRAMS) $(UNIT_TESTS) $(STORE_TESTS) $(HELPERS)
+test-programs: $(PROGRAMS) $(UNIT_TESTS) $(STORE_TESTS) $(HELPERS) $(PRELOADS)
 
 test-long: test ## make test, then the long tests and a short run of every fuzzer
 	@$(TEST) long
@@ -134,7 +139,7 @@ unit: $(UNIT_TESTS) ## only the unit tests, of this VARIANT
 	@$(TEST) unit
 store: $(STORE_TESTS) ## only the tests of lib/store against private servers
 	@$(TEST) store
-integration: $(PROGRAMS) $(HELPERS) ## only the integration tests
+integration: $(PROGRAMS) $(HELPERS) $(PRELOADS) ## only the integration tests
 	@$(TEST) integration
 
 # The address sanitizer also looks for leaks; its one suppression is explained in tests/lsan.supp.
@@ -171,7 +176,7 @@ bench: ## measure; ends with lines "bench: NAME = VALUE"
 	@tools/install_packages.sh run bench
 	@$(MAKE) --no-print-directory DEV=0 -j2 bench-programs
 	@BUILD_DIR='$(B)' $(PYTHON) bench/bench.py
-bench-programs: $(PROGRAMS) $(BENCHES)
+bench-programs: $(PROGRAMS) $(BENCHES) $(PRELOADS)
 
 # --- style -----------------------------------------------------------------------------------------
 

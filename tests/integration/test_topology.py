@@ -45,10 +45,11 @@ def start_redis(tmp_path):
 
 def test_a_master_of_a_redis_cluster_is_refused_and_all_is_computed(servers, db, start_redis, start_responder, run_worker):
     """All keys of a user have one hash tag; but who is asked for another one's slot answers MOVED, so such a server is not used."""
-    ports = [start_redis("--cluster-enabled", "yes") for _ in range(3)]
+    buses = [free_port() for _ in range(3)]
+    ports = [start_redis("--cluster-enabled", "yes", "--cluster-port", bus) for bus in buses]
     for i, port in enumerate(ports):
         redis_cli(port, "CLUSTER", "ADDSLOTSRANGE", i * 5462, min(16383, i * 5462 + 5461))
-        redis_cli(port, "CLUSTER", "MEET", "127.0.0.1", ports[0])
+        redis_cli(port, "CLUSTER", "MEET", "127.0.0.1", ports[0], buses[0])
     wait_until(lambda: all("cluster_size:3" in redis_cli(port, "CLUSTER", "INFO") for port in ports), what="the cluster")
     add_stock(db, "alice", 1)
     url = f"redis://127.0.0.1:{ports[0]}"
@@ -67,7 +68,7 @@ def test_a_master_of_a_redis_cluster_is_refused_and_all_is_computed(servers, db,
 
 
 def test_a_cluster_of_one_is_as_good_as_any_redis(servers, db, start_redis, start_responder):
-    port = start_redis("--cluster-enabled", "yes")
+    port = start_redis("--cluster-enabled", "yes", "--cluster-port", free_port())
     redis_cli(port, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     wait_until(lambda: "cluster_state:ok" in redis_cli(port, "CLUSTER", "INFO"), what="the cluster")
     add_stock(db, "alice", 1)
