@@ -165,6 +165,8 @@ static enum intake take_direct(struct connection *c, unsigned char *scratch, con
     }
     start_spooling(c);
     buf_append(&c->spool, scratch, (size_t)n);
+    if (buf_status(&c->spool) != STATUS_OK)
+        return INTAKE_CLOSE; /* what was read is lost */
     *ret_done = false;
     return INTAKE_WAIT;
 }

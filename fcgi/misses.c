@@ -224,10 +224,10 @@ static bool open_epochs(struct miss_thread *t, const struct cache_tags *tags, co
         return local_cache_open(r->local, user_id, tags, ret_epochs);
     char instance[REDIS_INSTANCE_SIZE];
     memcpy(instance, redis_instance(t->redis), sizeof(instance));
-    bool opened = cache_open_epochs(r->cache, t->redis, tags, 1, &user_id, ret_epochs, err) == STATUS_OK;
-    if (!opened && redis_is_connected(t->redis) && strcmp(redis_instance(t->redis), instance) == 0)
+    enum status status = cache_open_epochs(r->cache, t->redis, tags, 1, &user_id, ret_epochs, err);
+    if (status == STATUS_UNAVAILABLE && redis_is_connected(t->redis) && strcmp(redis_instance(t->redis), instance) == 0)
         health_note_store(r->health, false, err->text); /* it answers, and takes no epochs */
-    return opened;
+    return status == STATUS_OK;
 }
 
 static enum status compute_body(struct miss_thread *t, const struct exchange *leader, struct cache_body *ret_body,
