@@ -209,7 +209,7 @@ INSTALLED = $(bindir)/pnlcache-worker $(libexecdir)/pnlcache/pnlcache.fcgi $(dat
 install: $(PROGRAMS) ## install under DESTDIR and prefix; starts nothing
 	install -D -m 755 $(B)/pnlcache-worker $(DESTDIR)$(bindir)/pnlcache-worker
 	install -D -m 755 $(B)/pnlcache.fcgi $(DESTDIR)$(libexecdir)/pnlcache/pnlcache.fcgi
-	install -d $(addprefix $(DESTDIR),$(datadir)/sql/datasets $(datadir)/web $(datadir)/examples/webhooks $(sysconfdir)/pnlcache $(mandir)/man8 $(unitdir))
+	install -d $(addprefix $(DESTDIR),$(datadir)/sql/datasets $(datadir)/web $(datadir)/examples/webhooks $(datadir)/examples/travel/datasets $(sysconfdir)/pnlcache $(mandir)/man8 $(unitdir))
 	install -m 644 sql/*.sql $(DESTDIR)$(datadir)/sql
 	install -m 644 sql/datasets/*.sql $(DESTDIR)$(datadir)/sql/datasets
 	install -m 755 sql/apply.sh $(DESTDIR)$(datadir)/sql
@@ -217,6 +217,8 @@ install: $(PROGRAMS) ## install under DESTDIR and prefix; starts nothing
 	ln -sf $(chart_js) $(DESTDIR)$(datadir)/web/chart.min.js
 	install -m 644 conf/* systemd/*.conf $(DESTDIR)$(datadir)/examples
 	install docs/examples/webhooks/* $(DESTDIR)$(datadir)/examples/webhooks
+	install -m 644 docs/examples/travel/*.* $(DESTDIR)$(datadir)/examples/travel
+	install -m 644 docs/examples/travel/datasets/* $(DESTDIR)$(datadir)/examples/travel/datasets
 	install -m 644 conf/pnlcache.conf.example $(DESTDIR)$(sysconfdir)/pnlcache
 	for name in pnlcache-worker.8 pnlcache.fcgi.8; do \
 	    tools/man_page.sh $(B)/pnlcache-worker docs/$$name.in >$(DESTDIR)$(mandir)/man8/$$name || exit 1; done

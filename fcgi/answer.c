@@ -5,7 +5,7 @@
 
 const struct cache_tags *answer_tags(const struct exchange *x)
 {
-    return x->dataset.dataset ? &x->dataset.dataset->tags : document_tags(&x->document);
+    return x->dataset.dataset ? &x->dataset.tags : document_tags(&x->document);
 }
 
 int64_t answer_ttl_s(const struct settings *settings, const struct exchange *x)

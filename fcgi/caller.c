@@ -133,8 +133,9 @@ enum next_step caller_next_step(const struct handler_context *context, struct ex
         return answer_problem(x, 503, NULL);
     x->work = WORK_DOCUMENT;
     x->bypass = pending_covers(responder->pending, x->user_id);
-    x->recompute = claims && claims->role != ROLE_USER &&
-                   http_has_directive(request_param(&x->request, PARAM_CACHE_CONTROL), "no-cache");
+    x->recompute =
+        x->writes_through || (claims && claims->role != ROLE_USER &&
+                              http_has_directive(request_param(&x->request, PARAM_CACHE_CONTROL), "no-cache"));
     if (x->bypass || x->recompute)
         local_reader_count(context->local, LOCAL_BYPASS);
     bool cached = responder->settings->cache_enabled && !x->bypass && !x->recompute;

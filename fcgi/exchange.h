@@ -40,11 +40,12 @@ struct exchange {
     struct dataset_set *datasets;   /* keeps the dataset alive */
     struct buf key;
     struct exchange_session session;
-    bool admitted;  /* by the limit of its address */
-    bool changes;   /* asks for more than an answer: from a session it needs X-CSRF-Token */
-    bool recompute; /* a service or an admin asked for a fresh computation */
-    bool limited;   /* counted against its user's limit, and not confirmed yet */
-    bool bypass;    /* an invalidation of this user has not reached Redis yet */
+    bool admitted;       /* by the limit of its address */
+    bool changes;        /* asks for more than an answer: from a session it needs X-CSRF-Token */
+    bool recompute;      /* a service or an admin asked for a fresh computation */
+    bool writes_through; /* first invalidate what the dataset's tags stand for */
+    bool limited;        /* counted against its user's limit, and not confirmed yet */
+    bool bypass;         /* an invalidation of this user has not reached Redis yet */
 
     struct connection *connection; /* who gets the response */
     struct exchange *next;         /* in whatever list it is */

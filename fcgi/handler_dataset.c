@@ -1,8 +1,9 @@
-/* GET, HEAD of a dataset (api.md 4 and 8): the routes that are not in the program but in the files. */
+/* Datasets (api.md 4 and 8), the routes that are not in the program but in the files: reading them, and making one fresh. */
 #include <string.h>
 
 #include "fcgi/answer.h"
 #include "fcgi/caller.h"
+#include "fcgi/dataset_query.h"
 #include "fcgi/handlers.h"
 
 /* *ret_claims is NULL where anybody may read and nobody is known. False: return *ret_next. */
@@ -28,49 +29,22 @@ static bool take_path(struct exchange *x, const char *pattern)
     return dataset_request_take_path(&x->dataset, pattern, request_path(&x->request), &err) == STATUS_OK;
 }
 
-static bool is_given_twice(const struct request *request, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (strcmp(request_query_name(request, k), request_query_name(request, i)) == 0)
-            return true;
-    return false;
-}
-
-/* *ret_user_id is the parameter user_id of a user's dataset, or NULL. */
-static void take_query(struct exchange *x, const char **ret_user_id, struct problem_fields *problems)
-{
-    const struct request *request = &x->request;
-    const char *field;
-    struct err err = {""};
-
-    *ret_user_id = NULL;
-    for (size_t i = 0; i < request->n_query; i++) {
-        const char *name = request_query_name(request, i), *value = request_query_value(request, i);
-        if (is_given_twice(request, i))
-            problem_add(problems, name, "is given twice");
-        else if (!answer_is_shared(x) && strcmp(name, "user_id") == 0)
-            *ret_user_id = value;
-        else if (dataset_request_set(&x->dataset, name, value, &err) != STATUS_OK)
-            problem_add(problems, name, "%s", err.text);
-    }
-    if (problems->n == 0 && dataset_request_complete(&x->dataset, &field, &err) != STATUS_OK)
-        problem_add(problems, field, "%s", err.text);
-}
-
-/* True: the exchange is complete; else an answer was made. */
-static bool read_request(struct exchange *x, const char *pattern, const struct claims *claims)
+/* Parameters and user. True: the exchange is complete; else an answer was made. */
+static bool read_request(struct exchange *x, bool path_too, const struct claims *claims)
 {
     struct problem_fields problems = {.n = 0};
-    const char *user_id;
+    struct dataset_user user;
+    struct err err;
+    enum status status;
     int refusal = 0;
 
-    if (!take_path(x, pattern)) {
-        (void)answer_problem(x, 404, "there is nothing at this path");
+    status = dataset_query_read(x, path_too, &user, &problems, &err);
+    if (status != STATUS_OK) {
+        (void)answer_problem(x, status_to_http(status), status == STATUS_INVALID ? err.text : NULL);
         return false;
     }
-    take_query(x, &user_id, &problems);
     if (!answer_is_shared(x))
-        refusal = caller_choose_user(x, claims, user_id, &problems);
+        refusal = caller_choose_user(x, claims, user.named ? user.id : NULL, &problems);
     if (refusal == 403)
         (void)answer_problem(x, 403, "another user's data needs the role service_role or admin");
     else if (problems.n > 0)
@@ -94,12 +68,40 @@ enum next_step handle_dataset(struct handler_context *context, struct exchange *
         return answer_problem(x, 404, "there is nothing at this path");
     dataset_request_begin(&x->dataset, dataset);
     x->route = METER_OWN_ROUTES + dataset->number;
-    if (!router_admit(x, METHOD_GET | METHOD_HEAD, "application/json"))
+    if (!router_admit(x, METHOD_GET | METHOD_HEAD | (dataset->takes_post ? METHOD_POST : 0U), "application/json"))
         return NEXT_SEND;
+    if (x->request.method == METHOD_POST && router_has_foreign_body(&x->request))
+        return answer_problem(x, 415, "the Content-Type of a body is application/json");
     if (!identify(context, x, &claims, &next))
         return next;
-    if (!read_request(x, pattern, claims))
+    if (!take_path(x, pattern))
+        return answer_problem(x, 404, "there is nothing at this path");
+    if (!read_request(x, false, claims))
         return NEXT_SEND;
     dataset_request_append_key(context->responder->cache, &x->dataset, x->user_id, &x->key);
+    return caller_next_step(context, x, claims);
+}
+
+enum next_step handle_write_through(struct handler_context *context, struct exchange *x, const struct route *route)
+{
+    const char *name = strrchr(request_path(&x->request), '/') + 1;
+    const struct claims *claims;
+    const struct dataset *dataset;
+    enum next_step next;
+
+    (void)route;
+    if (!caller_identify(context, x, AUTH_ANY, x->request.arrived_at, &claims, &next))
+        return next;
+    if (claims->role == ROLE_USER)
+        return answer_problem(x, 403, "this needs the role service_role or admin");
+    x->datasets = responder_hold_datasets(context->responder);
+    dataset = x->datasets ? dataset_set_find(x->datasets, name) : NULL;
+    if (!dataset)
+        return answer_problem(x, 404, "there is no such dataset");
+    dataset_request_begin(&x->dataset, dataset);
+    if (!read_request(x, true, claims))
+        return NEXT_SEND;
+    dataset_request_append_key(context->responder->cache, &x->dataset, x->user_id, &x->key);
+    x->writes_through = true;
     return caller_next_step(context, x, claims);
 }

@@ -197,7 +197,7 @@ static bool is_not_modified(const struct request *request, const char *etag, str
     const char *since_text = request_param(request, PARAM_IF_MODIFIED_SINCE);
     struct instant since;
 
-    if (request->method == METHOD_POST)
+    if (request->method != METHOD_GET && request->method != METHOD_HEAD)
         return false;
     if (if_none_match && *if_none_match)
         return http_etag_matches(if_none_match, etag);
@@ -224,11 +224,14 @@ static struct instant end_of(const struct cache_header *header)
     return header->expires_at.us < header->valid_until.us ? header->expires_at : header->valid_until;
 }
 
-static void add_cache_control(struct response *r, const struct http_document *d, struct instant now)
+static void add_cache_control(struct response *r, const struct request *request, const struct http_document *d,
+                              struct instant now)
 {
     int64_t left_s = whole_seconds(end_of(d->header).us - now.us);
 
-    if (d->shared)
+    if (request->method == METHOD_PUT)
+        response_header(r, "Cache-Control", "no-store");
+    else if (d->shared)
         response_header_number(r, "Cache-Control: public, max-age=", left_s < d->max_age_s ? left_s : d->max_age_s,
                                ", stale-while-revalidate=60");
     else if (d->max_age_s > 0)
@@ -275,7 +278,7 @@ static void add_cache_headers(struct response *r, const struct request *request,
     if (whole_seconds(now.us) > whole_seconds(d->header->computed_at.us))
         response_header(r, "Last-Modified", date);
     response_header(r, "Vary", d->shared ? "Accept-Encoding" : "Authorization, Cookie, Accept-Encoding");
-    add_cache_control(r, d, now);
+    add_cache_control(r, request, d, now);
     response_header_number(r, "Age: ", whole_seconds(now.us - d->header->computed_at.us), "");
     append_cache_status(&r->head, d, now);
     buf_append_string(&r->head, "Server-Timing: total;dur=");

@@ -154,7 +154,7 @@ enum status miss_queue_submit(struct miss_queue *q, struct exchange *x)
 {
     struct buf key = BUF_INIT;
 
-    buf_append_char(&key, x->bypass ? 'b' : x->recompute ? 'r' : 'n');
+    buf_append_char(&key, x->writes_through ? 'w' : x->bypass ? 'b' : x->recompute ? 'r' : 'n');
     buf_append(&key, x->key.data, x->key.len);
     if (buf_status(&key) != STATUS_OK)
         return STATUS_NO_MEMORY;

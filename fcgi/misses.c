@@ -7,6 +7,7 @@
 #include "fcgi/answer.h"
 #include "fcgi/document_response.h"
 #include "fcgi/miss_queue.h"
+#include "fcgi/write_through.h"
 #include "jobs/dataset_refresh.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
@@ -288,14 +289,32 @@ static bool has_waited(const struct responder *r, const struct flight *f)
     return f->n_parked >= MAX_PARKED || waited_us > r->settings->request_timeout_ms * 1000 / 2;
 }
 
+/* False: the change could not be made known, and the flight has its answer. */
+static bool write_through(struct miss_thread *t, struct flight *f)
+{
+    bool bypass = false;
+    struct err err;
+    enum status status = write_through_invalidate(t->misses->responder, t->redis, t->db, f->first, &bypass, &err);
+
+    if (status != STATUS_OK) {
+        fail_all(f, status, "the change could not be stored; send it again", &err);
+        return false;
+    }
+    for (struct exchange *x = f->first; x && bypass; x = x->next)
+        x->bypass = true;
+    return true;
+}
+
 /* False: another process is computing it; look again when that is done. */
 static bool serve_document(struct miss_thread *t, struct flight *f)
 {
     struct responder *r = t->misses->responder;
     const struct exchange *leader = f->first;
-    bool use_cache = r->settings->cache_enabled && !leader->bypass;
     struct err err;
 
+    if (leader->writes_through && !write_through(t, f))
+        return true;
+    bool use_cache = r->settings->cache_enabled && !leader->bypass;
     if (use_cache && !leader->recompute) {
         if (t->redis ? answer_from_redis(t, f, false) : answer_from_l1(t, f))
             return true;

@@ -166,6 +166,8 @@ static enum method parse_method(const char *text)
         return METHOD_OPTIONS;
     if (strcmp(text, "DELETE") == 0)
         return METHOD_DELETE;
+    if (strcmp(text, "PUT") == 0)
+        return METHOD_PUT;
     return strcmp(text, "POST") == 0 ? METHOD_POST : METHOD_OTHER;
 }
 

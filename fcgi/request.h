@@ -42,6 +42,7 @@ enum method {
     METHOD_POST = 4,
     METHOD_OPTIONS = 8,
     METHOD_DELETE = 16,
+    METHOD_PUT = 32,
     METHOD_OTHER = 0
 };
 

@@ -32,6 +32,7 @@ static const struct route routes[] = {
     {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0, LIMIT_WEBHOOKS},
     {"/api/session", READ_POST_DELETE, handle_session, 0, 0, LIMIT_READS},
     {"/api/sessions", METHOD_DELETE, handle_sessions, 0, 0, LIMIT_READS},
+    {"/api/cache/dataset/{name}", METHOD_PUT, handle_write_through, 0, 0, LIMIT_READS},
     {"/healthz", READ, handle_health, 0, 0, LIMIT_NOTHING},
     {"/metrics", READ, handle_metrics, 0, 0, LIMIT_NOTHING},
     {"/readyz", READ, handle_readiness, 0, 0, LIMIT_NOTHING},
@@ -54,8 +55,9 @@ void router_label(size_t route, char label[METER_LABEL_SIZE])
 /* OPTIONS is answered everywhere. */
 static void list_methods(unsigned methods, char ret_list[METHODS_SIZE])
 {
-    (void)snprintf(ret_list, METHODS_SIZE, "%s%s%sOPTIONS", methods & METHOD_GET ? "GET, HEAD, " : "",
-                   methods & METHOD_POST ? "POST, " : "", methods & METHOD_DELETE ? "DELETE, " : "");
+    (void)snprintf(ret_list, METHODS_SIZE, "%s%s%s%sOPTIONS", methods & METHOD_GET ? "GET, HEAD, " : "",
+                   methods & METHOD_POST ? "POST, " : "", methods & METHOD_PUT ? "PUT, " : "",
+                   methods & METHOD_DELETE ? "DELETE, " : "");
 }
 
 static void refuse_method(struct exchange *x, unsigned methods)
@@ -101,12 +103,11 @@ bool router_admit(struct exchange *x, unsigned methods, const char *type)
     return false;
 }
 
-/* The bodies of older clients; one that says nothing of its type is taken for JSON. */
-static bool is_foreign_body(const struct request *request, const struct route *route)
+bool router_has_foreign_body(const struct request *request)
 {
     const char *type = request_param(request, PARAM_CONTENT_TYPE);
 
-    return (route->methods & METHOD_GET) && request->body.len > 0 && type && *type && !http_is_json(type);
+    return request->body.len > 0 && type && *type && !http_is_json(type);
 }
 
 /* Once, however often it is dispatched. */
@@ -123,7 +124,7 @@ static enum next_step serve_route(struct handler_context *context, struct exchan
     if (!router_admit(x, route->methods, type) || !admit_address(context, x, route->limit))
         return NEXT_SEND;
     x->changes = !(x->request.method & READ) && !(route->methods & POST_READS);
-    if (is_foreign_body(&x->request, route))
+    if ((route->methods & (METHOD_GET | METHOD_PUT)) && router_has_foreign_body(&x->request))
         return answer_problem(x, 415, "the Content-Type of a body is application/json");
     return route->handle(context, x, route);
 }

@@ -33,5 +33,7 @@ bool router_has(const char *path);
 bool router_admit(struct exchange *x, unsigned methods, const char *type) MUST_CHECK;
 /* The label of an exchange's route in metrics: its path, "dataset:NAME", or "none". */
 void router_label(size_t route, char label[METER_LABEL_SIZE]);
+/* Whether there is a body that says of itself that it is something else than JSON. */
+bool router_has_foreign_body(const struct request *request);
 
 #endif

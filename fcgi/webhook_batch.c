@@ -302,7 +302,7 @@ static size_t note_change(const struct webhook_change *change, struct outbox_not
         return 1;
     }
     for (size_t i = 0; i < change->tags.n; i++)
-        notes[i] = (struct outbox_note){user_id, change->tags.tags[i].name};
+        notes[i] = (struct outbox_note){user_id, event_tag_whole(change->tags.tags[i].name)};
     return change->tags.n;
 }
 

@@ -8,7 +8,7 @@
 
 #include "lib/json/json_reader.h"
 
-#define PROBLEMS_PER_EVENT 2 /* of a data.changed: its tag and its user */
+#define PROBLEMS_PER_EVENT 3 /* of a data.changed: its tag, its id and its user */
 
 struct judging {
     struct webhook_change *changes; /* one for each event */
@@ -53,19 +53,48 @@ static bool parse_assets(const struct json_value *data, enum event_assets *ret_a
     return true;
 }
 
+/* The text of data.id, a text or a whole number; NULL: there is none. */
+static const char *judge_id(struct judging *j, const struct json_value *data, char number[24])
+{
+    const struct json_value *id = json_member(data, "id");
+    const char *text = id ? json_get_string(id) : NULL;
+    int64_t value;
+
+    if (!id || text)
+        return text;
+    if (json_get_int(id, &value) == STATUS_OK) {
+        (void)snprintf(number, 24, "%lld", (long long)value);
+        return number;
+    }
+    add_problem(j, "data.id", "must be a text or a whole number");
+    return NULL;
+}
+
+/* Of a tag, or of one row of it. */
+static void judge_named_tag(struct judging *j, const struct json_value *data, struct cache_tags *ret_tags)
+{
+    const struct json_value *tag = json_member(data, "tag");
+    const char *name = tag ? json_get_string(tag) : NULL, *id;
+    char number[24];
+
+    ret_tags->n = 1;
+    if (!name || !event_tag_find(name, &ret_tags->tags[0])) {
+        add_problem(j, "data.tag", "is not a known tag");
+        ret_tags->n = 0;
+        return;
+    }
+    id = judge_id(j, data, number);
+    if (id && event_tag_rows(name, &ret_tags->tags[0]) && event_tag_part(name, id, &ret_tags->tags[1]))
+        ret_tags->n = 2;
+}
+
 static void judge_tags(struct judging *j, const struct event_type *type, const struct json_value *data,
                        struct cache_tags *ret_tags)
 {
     enum event_assets assets = EVENT_BOTH;
 
     if (type->names_its_tag) {
-        const struct json_value *tag = json_member(data, "tag");
-        const char *name = tag ? json_get_string(tag) : NULL;
-        ret_tags->n = 1;
-        if (!name || !event_tag_find(name, &ret_tags->tags[0])) {
-            add_problem(j, "data.tag", "is not a known tag");
-            ret_tags->n = 0;
-        }
+        judge_named_tag(j, data, ret_tags);
         return;
     }
     if (type->by_asset && !parse_assets(data, &assets))
@@ -125,8 +154,7 @@ static int compare_changes(const void *a, const void *b)
     return strcmp(((const struct webhook_change *)a)->user_id, ((const struct webhook_change *)b)->user_id);
 }
 
-/* The first of each user takes on what the others say. One user's tags always have room: there are no more than
- * CACHE_MAX_TAGS of either kind, and "" holds only shared ones. */
+/* The first of each user takes on what the others say; what has no room there begins another change of that user. */
 static size_t merge(struct webhook_change *changes, size_t n)
 {
     size_t kept = 0;

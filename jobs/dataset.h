@@ -45,6 +45,7 @@ struct dataset_param {
 struct dataset_tag {
     char name[CACHE_TAG_MAX];
     bool shared;
+    char param[DATASET_NAME_MAX + 1]; /* `name:$param`: of one row of it (jobs/event.h); "": of all */
 };
 
 struct dataset {
@@ -53,7 +54,7 @@ struct dataset {
     size_t number; /* of its name; see DATASET_NUMBERS */
     size_t n_paths;
     char *paths[DATASET_MAX_PATHS];
-    bool shared, one_row;
+    bool shared, one_row, takes_post;
     bool indicators; /* compute: indicators (jobs/dataset_indicators.h) */
     char *key;       /* pattern of the header; NULL: data:NAME:... */
     char *
@@ -78,8 +79,13 @@ struct dataset {
     char version[33]; /* hash of the file */
     char statement_name[48];
 
-    /* Set when the whole set is there: own tags and those of what it depends on. */
+    /* Set when the whole set is there: own tags and those of what it depends on. A request also has those of its rows. */
     struct cache_tags tags;
+    size_t n_row_tags;
+    struct {
+        const char *name; /* static */
+        int param;
+    } row_tags[CACHE_MAX_TAGS];
 };
 #define DATASET_USER (-1)
 #define DATASET_AFTER "after_" /* before the column, in the names of a cursor's parameters */
@@ -137,6 +143,7 @@ struct dataset_request {
     struct buf text;               /* the canonical values, each with its NUL */
     size_t at[DATASET_MAX_VALUES]; /* where in it + 1; 0: SQL NULL */
     size_t cursor_at;              /* the same of the cursor as it was given */
+    struct cache_tags tags;        /* when it is complete */
 };
 
 void dataset_request_begin(struct dataset_request *r, const struct dataset *dataset);

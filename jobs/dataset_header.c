@@ -103,6 +103,13 @@ static enum status take_returns(struct parser *p, char *value)
     return STATUS_OK;
 }
 
+static enum status take_methods(struct parser *p, char *value)
+{
+    p->d->takes_post = strcmp(value, "get, post") == 0;
+    return p->d->takes_post || strcmp(value, "get") == 0 ? STATUS_OK
+                                                         : FAIL(p, "methods '%s': expected get, or get, post", value);
+}
+
 static enum status take_compute(struct parser *p, char *value)
 {
     p->compute_line = p->line;
@@ -152,6 +159,20 @@ static enum status take_refresh(struct parser *p, char *value)
     return FAIL(p, "refresh '%s': expected none, market or reference", value);
 }
 
+/* "guides:$id": cuts the parameter off. */
+static enum status take_tag_param(struct parser *p, char *item, struct dataset_tag *tag)
+{
+    char *colon = strchr(item, ':');
+
+    if (colon == NULL)
+        return STATUS_OK;
+    if (colon[1] != '$' || !dataset_is_name(colon + 2, strlen(colon + 2), DATASET_NAME_MAX))
+        return FAIL(p, "tag '%s': expected NAME or NAME:$PARAMETER", item);
+    memcpy(tag->param, colon + 2, strlen(colon + 2) + 1);
+    *colon = '\0';
+    return STATUS_OK;
+}
+
 static enum status take_tags(struct parser *p, char *value)
 {
     char *item;
@@ -161,11 +182,13 @@ static enum status take_tags(struct parser *p, char *value)
         bool shared = *item == '@';
         struct dataset_tag *tag = &p->d->own_tags[p->d->n_own_tags];
 
-        item += shared;
-        if (!dataset_is_name(item, strlen(item), CACHE_TAG_MAX - 1))
-            return FAIL(p, "tag '%s': expected 1 to %d of a-z 0-9 _ -", item, CACHE_TAG_MAX - 1);
         if (p->d->n_own_tags == CACHE_MAX_TAGS)
             return FAIL(p, "tags: more than %d", CACHE_MAX_TAGS);
+        item += shared;
+        if (take_tag_param(p, item, tag) != STATUS_OK)
+            return STATUS_INVALID;
+        if (!dataset_is_name(item, strlen(item), CACHE_TAG_MAX - 1))
+            return FAIL(p, "tag '%s': expected 1 to %d of a-z 0-9 _ -", item, CACHE_TAG_MAX - 1);
         memcpy(tag->name, item, strlen(item) + 1);
         tag->shared = shared;
         p->d->n_own_tags++;
@@ -218,7 +241,7 @@ static const struct {
     {"key", take_key, false},         {"refresh", take_refresh, false},
     {"returns", take_returns, false}, {"collection", take_collection, false},
     {"cursor", take_cursor, false},   {"params", take_params, false},
-    {"compute", take_compute, false},
+    {"compute", take_compute, false}, {"methods", take_methods, false},
 };
 #define N_WORDS (sizeof words / sizeof words[0])
 
@@ -249,7 +272,7 @@ static enum status take_line(struct parser *p, char *line)
     return FAIL(
         p,
         "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh, returns, "
-        "collection, cursor or compute",
+        "collection, cursor, compute or methods",
         line);
 }
 
@@ -352,6 +375,22 @@ static enum status check_cursor(struct parser *p)
     return d->one_row ? FAIL(p, "cursor: of a single row") : STATUS_OK;
 }
 
+/* A row is told by a value that every request has, and that has one spelling. */
+static enum status check_tags(struct parser *p)
+{
+    for (size_t i = 0; i < p->d->n_own_tags; i++) {
+        const char *name = p->d->own_tags[i].param;
+        int at = *name != '\0' ? dataset_param_find(p->d, name, strlen(name)) : -1;
+        const struct dataset_param *param = at >= 0 ? &p->d->params[at] : NULL;
+        if (*name == '\0' || (param != NULL && param->required && param->list_max == 0 &&
+                              param->type != DATASET_DECIMAL && param->type != DATASET_BOOLEAN))
+            continue;
+        return FAIL(p, "tag '%s:$%s': '%s' is no required parameter, or one of a list, decimal or boolean",
+                    p->d->own_tags[i].name, name, name);
+    }
+    return STATUS_OK;
+}
+
 static enum status check_header(struct parser *p)
 {
     enum status status = STATUS_OK;
@@ -364,6 +403,9 @@ static enum status check_header(struct parser *p)
     p->line = p->d->path_line;
     for (size_t i = 0; i < p->d->n_paths && status == STATUS_OK; i++)
         status = check_path(p, p->d->paths[i]);
+    p->line = p->d->tags_line;
+    if (status == STATUS_OK)
+        status = check_tags(p);
     p->line = p->d->key_line;
     if (status == STATUS_OK && p->d->key != NULL)
         status = check_key(p);

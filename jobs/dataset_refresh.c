@@ -233,15 +233,15 @@ static int64_t ahead_s(const struct dataset *d)
     return d->refresh == REFRESH_MARKET && d->ttl_s / 2 > AHEAD_MARKET_S ? AHEAD_MARKET_S : d->ttl_s / 2;
 }
 
-static enum status store(struct dataset_refresh *f, const struct dataset *d, const char *key,
+static enum status store(struct dataset_refresh *f, const struct dataset_request *r, const char *key,
                          const struct cache_epochs *epochs, const struct cache_body *body, struct err *err)
 {
     struct cache_store one = {.key = key,
-                              .tags = &d->tags,
+                              .tags = &r->tags,
                               .epochs = epochs,
                               .body = body,
                               .user_id = "",
-                              .ttl_s = body->nothing_there ? f->settings->cache_ttl_not_found_s : d->ttl_s};
+                              .ttl_s = body->nothing_there ? f->settings->cache_ttl_not_found_s : r->dataset->ttl_s};
     enum status status;
 
     if (one.ttl_s == 0)
@@ -265,7 +265,7 @@ static enum status compute(struct dataset_refresh *f, const struct dataset_reque
 
     if (status == STATUS_OK) {
         body.cost_us = clock_monotonic_us() - begin_us;
-        status = store(f, r->dataset, key, epochs, &body, err);
+        status = store(f, r, key, epochs, &body, err);
     } else if (status != STATUS_UNAVAILABLE) { /* of this one alone */
         f->failed++;
         f->on_failed(f->context, r->dataset, status, err->text);
@@ -280,8 +280,8 @@ static enum status renew(struct dataset_refresh *f, const struct dataset_request
     static const char *const nobody = "";
     struct buf key = BUF_INIT;
     struct cache_epochs epochs;
-    struct cache_check check = {.tags = &r->dataset->tags, .epochs = &epochs, .ahead_s = ahead_s(r->dataset)};
-    enum status status = cache_open_epochs(f->cache, f->redis, &r->dataset->tags, 1, &nobody, &epochs, err);
+    struct cache_check check = {.tags = &r->tags, .epochs = &epochs, .ahead_s = ahead_s(r->dataset)};
+    enum status status = cache_open_epochs(f->cache, f->redis, &r->tags, 1, &nobody, &epochs, err);
 
     dataset_request_append_key(f->cache, r, NULL, &key);
     if (status == STATUS_OK && buf_status(&key) != STATUS_OK)

@@ -2,6 +2,7 @@
 
 #include "jobs/dataset.h"
 #include "jobs/dataset_value.h"
+#include "jobs/event.h"
 
 void dataset_request_begin(struct dataset_request *r, const struct dataset *dataset)
 {
@@ -74,6 +75,17 @@ enum status dataset_request_take_path(struct dataset_request *r, const char *pat
     return status;
 }
 
+/* A set has checked that there is room. */
+static void settle_tags(struct dataset_request *r)
+{
+    const struct dataset *d = r->dataset;
+
+    r->tags = d->tags;
+    for (size_t i = 0; i < d->n_row_tags; i++)
+        r->tags.n += event_tag_part(d->row_tags[i].name, dataset_request_value(r, (size_t)d->row_tags[i].param),
+                                    &r->tags.tags[r->tags.n]);
+}
+
 static enum status take_cursor(struct dataset_request *r, const char **ret_field, struct err *err)
 {
     int offset = dataset_param_find(r->dataset, "offset", 6);
@@ -105,6 +117,7 @@ enum status dataset_request_complete(struct dataset_request *r, const char **ret
             buf_append(&r->text, p->fallback, strlen(p->fallback) + 1);
         }
     }
+    settle_tags(r);
     return r->cursor_at > 0 ? take_cursor(r, ret_field, err) : STATUS_OK;
 }
 

@@ -202,6 +202,8 @@ static enum status learn_tags(const struct dataset_set *set, struct err *err)
         for (size_t t = 0; t < set->datasets[i]->n_own_tags; t++) {
             const struct dataset_tag *tag = &set->datasets[i]->own_tags[t];
             enum status status = event_tag_learn(tag->name, tag->shared, err);
+            if (status == STATUS_OK && tag->param[0] != '\0')
+                status = event_tag_learn_rows(tag->name, err);
             if (status != STATUS_OK) {
                 err_prefix(err, "%s:%d", set->datasets[i]->file, set->datasets[i]->tags_line);
                 return status;
@@ -234,15 +236,28 @@ static enum status fail_cycle(struct closure *c)
     return status;
 }
 
+/* A tag of `from`. Only its own answers know which row they are about; for what depends on it any row will do. */
+static bool add_tag(struct dataset *of, const struct dataset *from, const struct dataset_tag *tag)
+{
+    struct cache_tags some = {.n = 1};
+
+    if (!event_tag_find(tag->name, &some.tags[0]))
+        return false;
+    if (from == of && tag->param[0] != '\0') {
+        of->row_tags[of->n_row_tags].name = some.tags[0].name;
+        of->row_tags[of->n_row_tags++].param = dataset_param_find(of, tag->param, strlen(tag->param));
+    } else if (event_tag_rows(tag->name, &some.tags[1])) {
+        some.n = 2;
+    }
+    return event_tags_add(&of->tags, &some) && of->tags.n + of->n_row_tags <= CACHE_MAX_TAGS;
+}
+
 static enum status add_tags(struct closure *c, const struct dataset *from)
 {
-    for (size_t t = 0; t < from->n_own_tags; t++) {
-        struct cache_tags one = {.n = 1};
-        if (event_tag_find(from->own_tags[t].name, &one.tags[0]) && event_tags_add(&c->of->tags, &one))
-            continue;
-        return FAIL(c->of, c->of->tags_line, c->err, "with what it depends on it has more than %d tags",
-                    CACHE_MAX_TAGS);
-    }
+    for (size_t t = 0; t < from->n_own_tags; t++)
+        if (!add_tag(c->of, from, &from->own_tags[t]))
+            return FAIL(c->of, c->of->tags_line, c->err, "with what it depends on it has more than %d tags",
+                        CACHE_MAX_TAGS);
     return STATUS_OK;
 }
 

@@ -2,7 +2,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "lib/base/text.h"
 
 static const struct cache_tag known_tags[] = {
     {"stocks", false}, {"options", false},  {"notes", false},    {"playbooks", false}, {"notebook", false},
@@ -16,6 +19,15 @@ static struct {
     bool shared;
 } learned[MAX_LEARNED];
 static _Atomic size_t n_learned;
+
+/* Tags with rows that are told apart, and the names of what they have; like the learned ones. */
+#define MAX_ROW_TAGS 64
+static struct {
+    struct cache_tag whole;
+    char rows[CACHE_TAG_MAX], parts[EVENT_TAG_PARTS][CACHE_TAG_MAX];
+} row_tags[MAX_ROW_TAGS];
+static _Atomic size_t n_row_tags;
+static pthread_mutex_t learning = PTHREAD_MUTEX_INITIALIZER;
 
 static const struct event_type event_types[] = {
     {.name = "trade.created", .by_asset = true, .tags = {2, {{"stocks", false}, {"options", false}}}},
@@ -97,13 +109,90 @@ static enum status learn(const char *name, bool shared, struct err *err)
 
 enum status event_tag_learn(const char *name, bool shared, struct err *err)
 {
-    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     enum status status;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&learning);
     status = learn(name, shared, err);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&learning);
     return status;
+}
+
+/* --- one row of a tag ----------------------------------------------------------------------------- */
+
+/* SIZE_MAX: it has no rows. `len`: bytes of the name. */
+static size_t find_row_tag(const char *name, size_t len)
+{
+    for (size_t i = 0, n = atomic_load(&n_row_tags); i < n; i++)
+        if (strlen(row_tags[i].whole.name) == len && memcmp(row_tags[i].whole.name, name, len) == 0)
+            return i;
+    return SIZE_MAX;
+}
+
+static enum status learn_rows(const char *name, struct err *err)
+{
+    size_t n = atomic_load(&n_row_tags);
+
+    if (find_row_tag(name, strlen(name)) != SIZE_MAX)
+        return STATUS_OK;
+    if (n == MAX_ROW_TAGS || strlen(name) > EVENT_ROW_TAG_MAX || !event_tag_find(name, &row_tags[n].whole))
+        return err_fail(err, STATUS_LIMIT, "tag '%s': at most %d tags with a parameter, of at most %d bytes", name,
+                        MAX_ROW_TAGS, EVENT_ROW_TAG_MAX);
+    (void)snprintf(row_tags[n].rows, CACHE_TAG_MAX, "%s.rows", name);
+    for (int i = 0; i < EVENT_TAG_PARTS; i++)
+        (void)snprintf(row_tags[n].parts[i], CACHE_TAG_MAX, "%s.%d", name, i);
+    atomic_store(&n_row_tags, n + 1);
+    return STATUS_OK;
+}
+
+enum status event_tag_learn_rows(const char *name, struct err *err)
+{
+    enum status status;
+
+    pthread_mutex_lock(&learning);
+    status = learn_rows(name, err);
+    pthread_mutex_unlock(&learning);
+    return status;
+}
+
+bool event_tag_rows(const char *name, struct cache_tag *ret_tag)
+{
+    size_t i = find_row_tag(name, strlen(name));
+
+    if (i == SIZE_MAX)
+        return false;
+    *ret_tag = (struct cache_tag){row_tags[i].rows, row_tags[i].whole.shared};
+    return true;
+}
+
+/* Every process must find the same part: FNV-1a never changes. Of a long id the beginning is enough. */
+static size_t part_of(const char *id)
+{
+    char folded[64];
+    size_t len = 0;
+
+    id += *id == '+';
+    if (id[strspn(id, "0123456789")] == '\0')
+        id += strspn(id, "0");
+    for (; *id != '\0' && len < sizeof folded; id++)
+        folded[len++] = *id >= 'A' && *id <= 'Z' ? (char)(*id - 'A' + 'a') : *id;
+    return (size_t)(text_hash(folded, len) % EVENT_TAG_PARTS);
+}
+
+bool event_tag_part(const char *name, const char *id, struct cache_tag *ret_tag)
+{
+    size_t i = find_row_tag(name, strlen(name));
+
+    if (i == SIZE_MAX)
+        return false;
+    *ret_tag = (struct cache_tag){row_tags[i].parts[part_of(id)], row_tags[i].whole.shared};
+    return true;
+}
+
+const char *event_tag_whole(const char *name)
+{
+    size_t len = strcspn(name, "."), i = name[len] != '\0' ? find_row_tag(name, len) : SIZE_MAX;
+
+    return i != SIZE_MAX ? row_tags[i].whole.name : name;
 }
 
 const struct cache_tags *event_user_tags(void)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "jobs/dataset.h"
+#include "jobs/event.h"
 #include "lib/store/db_field.h"
 #include "worker/command.h"
 #include "worker/connections.h"
@@ -36,10 +37,21 @@ static void append_key(const struct dataset *d, struct buf *out)
         buf_append_format(out, "data:%s:%s$H", d->name, d->shared ? "" : "{U}:");
 }
 
+/* As in a header: the tags of rows stand for themselves. */
 static void append_tags(const struct dataset *d, struct buf *out)
 {
-    for (size_t i = 0; i < d->tags.n; i++)
-        buf_append_format(out, "%s%s%s", i > 0 ? ", " : "", d->tags.tags[i].shared ? "@" : "", d->tags.tags[i].name);
+    const char *comma = "";
+
+    for (size_t i = 0; i < d->tags.n; i++) {
+        const struct cache_tag *tag = &d->tags.tags[i];
+        if (event_tag_whole(tag->name) != tag->name)
+            continue;
+        buf_append_format(out, "%s%s%s", comma, tag->shared ? "@" : "", tag->name);
+        for (size_t k = 0; k < d->n_row_tags; k++)
+            if (strcmp(d->row_tags[k].name, tag->name) == 0)
+                buf_append_format(out, ":$%s", d->params[d->row_tags[k].param].name);
+        comma = ", ";
+    }
 }
 
 static const char *refresh_name(enum dataset_refresh_kind kind)

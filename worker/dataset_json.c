@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "jobs/dataset_value.h"
+#include "jobs/event.h"
 #include "lib/store/db_field.h"
 
 #define KEY_STRING(w, key, value) (json_key((w), (key)), json_string((w), (value)))
@@ -110,7 +111,8 @@ static enum status write_dataset(struct json_writer *w, struct db *db, const str
     json_key(w, "tags");
     json_array_begin(w);
     for (size_t i = 0; i < d->tags.n; i++)
-        json_string(w, d->tags.tags[i].name);
+        if (event_tag_whole(d->tags.tags[i].name) == d->tags.tags[i].name)
+            json_string(w, d->tags.tags[i].name);
     json_array_end(w);
     json_key(w, "params");
     json_array_begin(w);

@@ -22,7 +22,7 @@
 
 /* A kind of source rows a value depends on. Static data: names are string literals. */
 struct cache_tag {
-    const char *name; /* a-z 0-9 _ -; at most CACHE_TAG_MAX - 1 bytes */
+    const char *name; /* a-z 0-9 _ - .; at most CACHE_TAG_MAX - 1 bytes */
     bool shared;      /* epoch:shared instead of the user's */
 };
 struct cache_tags {

@@ -113,7 +113,7 @@ static bool take_encoding(struct cursor *c, enum cache_encoding *ret_encoding)
 
 static bool is_tag_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
 }
 
 static bool take_tag(struct cursor *c, struct cache_header *h)

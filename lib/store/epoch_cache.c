@@ -12,12 +12,12 @@
 #include "lib/base/lru.h"
 #include "lib/store/seeded_hash.h"
 
-#define MAX_TAGS 16 /* of one user; further ones are not remembered */
+#define MAX_TAGS 32 /* of one user; a further one takes the place of another */
 
 struct slot {
     struct lru_node node;
     uint64_t number;
-    size_t n;
+    size_t n, turn; /* whose place is taken next when there are MAX_TAGS */
     struct {
         char tag[CACHE_TAG_MAX];
         uint64_t epoch;
@@ -132,17 +132,17 @@ static uint64_t *find_epoch(struct slot *slot, const char *tag)
     return NULL;
 }
 
-static bool put_epoch(struct slot *slot, const char *tag, uint64_t epoch)
+static const uint64_t *put_epoch(struct slot *slot, const char *tag, uint64_t epoch)
 {
     uint64_t *place = find_epoch(slot, tag);
 
-    if (place == NULL && slot->n < MAX_TAGS) {
-        memcpy(slot->epochs[slot->n].tag, tag, strlen(tag) + 1);
-        place = &slot->epochs[slot->n++].epoch;
+    if (place == NULL) {
+        size_t i = slot->n < MAX_TAGS ? slot->n++ : slot->turn++ % MAX_TAGS;
+        memcpy(slot->epochs[i].tag, tag, strlen(tag) + 1);
+        place = &slot->epochs[i].epoch;
     }
-    if (place != NULL)
-        *place = epoch;
-    return place != NULL;
+    *place = epoch;
+    return place;
 }
 
 /* --- the watcher's side --------------------------------------------------------------------- */
@@ -315,7 +315,7 @@ bool epoch_cache_keep(struct epoch_cache *e, struct epoch_ticket ticket, const c
         for (size_t i = 0; i < header->n_epochs; i++) {
             struct slot *slot = header->epochs[i].shared ? shared : own;
 
-            kept = slot != NULL && put_epoch(slot, header->epochs[i].tag, header->epochs[i].epoch) && kept;
+            kept = slot != NULL && put_epoch(slot, header->epochs[i].tag, header->epochs[i].epoch) != NULL && kept;
         }
     }
     pthread_mutex_unlock(&e->lock);
@@ -332,9 +332,9 @@ static void open_slot(struct epoch_cache *e, struct slot *slot, const struct cac
         if (tags->tags[i].shared != shared)
             continue;
         known = find_epoch(slot, tags->tags[i].name);
-        if (known == NULL && put_epoch(slot, tags->tags[i].name, ++e->last_number))
-            known = find_epoch(slot, tags->tags[i].name);
-        epochs->values[i] = known != NULL ? *known : 0;
+        if (known == NULL)
+            known = put_epoch(slot, tags->tags[i].name, ++e->last_number);
+        epochs->values[i] = *known;
     }
 }
 

@@ -13,7 +13,7 @@ def routes():
     """{path: methods} of the router's table."""
     text = (ROOT / "fcgi/router.c").read_text()
     named = {"READ": "GET, HEAD, OPTIONS", "READ_OR_POST": "GET, HEAD, POST, OPTIONS", "METHOD_POST": "POST, OPTIONS",
-             "READ_POST_DELETE": "GET, HEAD, POST, DELETE, OPTIONS", "METHOD_DELETE": "DELETE, OPTIONS"}
+             "READ_POST_DELETE": "GET, HEAD, POST, DELETE, OPTIONS", "METHOD_DELETE": "DELETE, OPTIONS", "METHOD_PUT": "PUT, OPTIONS"}
     found = re.findall(r'^    \{"(/[^"]*)", (\w+),', text, re.M)
     assert len(found) > 15
     return {path: named[methods] for path, methods in found}

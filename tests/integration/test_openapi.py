@@ -165,6 +165,9 @@ class Site:
         answer = self.usual.ask("POST", SESSION, bearer(USER))
         return {"Cookie": answer.headers["set-cookie"].partition(";")[0], "X-CSRF-Token": json.loads(answer.body)["data"]["csrf_token"]}
 
+    def write(self, operation, client=None, changes=None):
+        return self.ask(operation, client, bearer("svc", role="service_role"), changes={"name": "market-gainers", **(changes or {})})
+
     def not_modified(self, operation):
         etag = self.ask(operation).headers["etag"]
         return self.ask(operation, headers={"If-None-Match": etag})
@@ -175,7 +178,7 @@ class Site:
         return self.ask(operation, changes=unknown)
 
 
-SESSION, WEBHOOK = "/api/session", "/api/webhooks/trades"
+SESSION, WEBHOOK, WRITE = "/api/session", "/api/webhooks/trades", "/api/cache/dataset/{name}"
 PROVOKE = {  # how an operation is brought to a status: everywhere, or at one path
     "200": Site.ask,
     "201": Site.ask,
@@ -187,6 +190,10 @@ PROVOKE = {  # how an operation is brought to a status: everywhere, or at one pa
     ("401", WEBHOOK): lambda site, operation: site.ask(operation, key=b"another key"),
     "403": lambda site, operation: site.ask(operation, changes={"user_id": "somebody-else"}),
     ("403", SESSION): lambda site, operation: site.ask(operation, headers={"X-CSRF-Token": "x", **bearer(USER, role="service_role")}),
+    ("200", WRITE): lambda site, operation: site.write(operation),
+    ("400", WRITE): lambda site, operation: site.write(operation, changes={"no_such_parameter": "1"}),
+    ("404", WRITE): lambda site, operation: site.write(operation, changes={"name": "no-such-dataset"}),
+    ("503", WRITE): lambda site, operation: site.write(operation, site.alone),
     ("403", WEBHOOK): lambda site, operation: site.ask(operation, timestamp=1_000_000),
     "404": Site.not_found,
     "406": lambda site, operation: site.ask(operation, headers={"Accept": "image/png"}),

@@ -1,6 +1,10 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -102,6 +106,74 @@ static void test_event_erase_tag_is_no_tag(void **state)
     assert_false(event_type_find("trade.deleted")->erases);
 }
 
+static void assert_tag(struct cache_tag tag, const char *name, bool shared)
+{
+    assert_string_equal(tag.name, name);
+    assert_int_equal(tag.shared, shared);
+}
+
+static void test_event_tag_rows_are_known_once_they_are_learned(void **state)
+{
+    struct cache_tag tag;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(event_tag_learn("guides", true, &err), STATUS_OK);
+    assert_false(event_tag_rows("guides", &tag));
+    assert_false(event_tag_part("guides", "7", &tag));
+    assert_string_equal(event_tag_whole("guides.7"), "guides.7");
+    assert_int_equal(event_tag_learn_rows("nobody", &err), STATUS_LIMIT);
+    assert_int_equal(event_tag_learn_rows("guides", &err), STATUS_OK);
+    assert_int_equal(event_tag_learn_rows("guides", &err), STATUS_OK);
+    assert_true(event_tag_rows("guides", &tag));
+    assert_tag(tag, "guides.rows", true);
+    assert_string_equal(event_tag_whole("guides.rows"), "guides");
+    assert_string_equal(event_tag_whole("guides.63"), "guides");
+    assert_string_equal(event_tag_whole("guides"), "guides");
+    assert_int_equal(event_tag_learn_rows("stocks", &err), STATUS_OK);
+    assert_true(event_tag_rows("stocks", &tag));
+    assert_tag(tag, "stocks.rows", false);
+}
+
+/* Every process must find the same parts, of every version: these never change. */
+static void test_event_tag_part_of_an_id_is_the_same_for_ever(void **state)
+{
+    static const struct {
+        const char *id, *part;
+    } cases[] = {{"7", "guides.22"},   {"007", "guides.22"},  {"+7", "guides.22"},   {"0", "guides.37"},
+                 {"000", "guides.37"}, {"ACME", "guides.15"}, {"acme", "guides.15"}, {"-7", "guides.29"}};
+    struct cache_tag tag;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(event_tag_learn("guides", true, &err), STATUS_OK);
+    assert_int_equal(event_tag_learn_rows("guides", &err), STATUS_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_true(event_tag_part("guides", cases[i].id, &tag));
+        assert_tag(tag, cases[i].part, true);
+    }
+}
+
+static void test_event_tag_parts_take_about_as_many_ids_each(void **state)
+{
+    int n[EVENT_TAG_PARTS] = {0};
+    struct cache_tag tag;
+    struct err err;
+    char id[24];
+
+    (void)state;
+    assert_int_equal(event_tag_learn("guides", true, &err), STATUS_OK);
+    assert_int_equal(event_tag_learn_rows("guides", &err), STATUS_OK);
+    for (int i = 1; i <= 6400; i++) {
+        (void)snprintf(id, sizeof id, "%d", i);
+        assert_true(event_tag_part("guides", id, &tag));
+        n[atoi(strchr(tag.name, '.') + 1)]++;
+    }
+    for (int i = 0; i < EVENT_TAG_PARTS; i++)
+        if (n[i] < 50 || n[i] > 200)
+            fail_msg("part %d has %d of 6400", i, n[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -111,6 +183,9 @@ int main(void)
         cmocka_unit_test(test_event_tag_find_knows_every_tag_of_the_types),
         cmocka_unit_test(test_event_tags_add_merges_or_changes_nothing),
         cmocka_unit_test(test_event_erase_tag_is_no_tag),
+        cmocka_unit_test(test_event_tag_rows_are_known_once_they_are_learned),
+        cmocka_unit_test(test_event_tag_part_of_an_id_is_the_same_for_ever),
+        cmocka_unit_test(test_event_tag_parts_take_about_as_many_ids_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

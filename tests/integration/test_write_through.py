@@ -1,0 +1,158 @@
+"""PUT /api/cache/dataset/NAME: what a service has written is invalidated and computed before the answer."""
+import json
+
+import pytest
+
+from fastcgi_client import Client, request
+from harness import add_stock, token, wait_until
+
+SERVICE = token("svc", role="service_role")
+PRICE = "/api/market/price/ACME"
+
+
+def execute(db, sql, *arguments):
+    with db.cursor() as cursor:
+        cursor.execute(sql, arguments)
+
+
+def add_bar(db, symbol, date, close):
+    execute(db, "INSERT INTO daily_bars (symbol, date, close) VALUES (%s, %s, %s)", symbol, date, close)
+
+
+def state(answer):
+    return answer.headers["Cache-Status"].split(";")[1].strip()
+
+
+def put(web, name, query="", token_=SERVICE, **body):
+    text = json.dumps(body).encode() if body else None
+    headers = {"Content-Type": "application/json"} if body else {}
+    return web.request("PUT", f"/api/cache/dataset/{name}{query}", token_=token_, body=text, headers=headers)
+
+
+def test_the_answer_is_the_fresh_value_as_readers_get_it(web, db, responder):
+    add_bar(db, "ACME", "2025-01-02", 10)
+    assert web.get(PRICE).json()["data"]["price"] == 10
+    execute(db, "UPDATE daily_bars SET close = 11")
+    answer = put(web, "market-price", symbol="acme")
+    assert (answer.status, answer.json()["data"]["price"], state(answer)) == (200, 11, "fwd=miss"), answer
+    assert answer.headers["Cache-Control"] == "no-store"
+    reader = web.get(PRICE)
+    assert (state(reader), reader.body, reader.headers["ETag"]) == ("hit", answer.body, answer.headers["ETag"])
+
+
+def test_other_answers_of_the_same_rows_are_invalid_too(web, db, responder):
+    add_bar(db, "ACME", "2025-01-02", 10)
+    for path in (PRICE, "/api/market/historical?symbol=ACME"):
+        assert web.get(path).status == 200
+    assert put(web, "market-price", "?symbol=ACME").status == 200
+    assert state(web.get("/api/market/historical?symbol=ACME")) == "fwd=miss"
+
+
+def test_another_responder_serves_nothing_older(web, servers, db, responder, start_responder):
+    other = start_responder(LISTEN=f"{servers.run_dir}/other.sock")
+    add_bar(db, "ACME", "2025-01-02", 10)
+    with Client(other.environment["LISTEN"]) as client:
+        assert b'"price":10' in client.ask("GET", PRICE).body
+        assert "hit" in client.ask("GET", PRICE).headers["cache-status"]
+        execute(db, "UPDATE daily_bars SET close = 11")
+        assert put(web, "market-price", symbol="ACME").status == 200
+        wait_until(lambda: b'"price":11' in client.ask("GET", PRICE).body, what="the new price at the other responder")
+
+
+def test_rows_of_a_user(web, db, responder):
+    add_stock(db, "ann", 1)
+    assert web.get("/api/stocks/count", "ann").json()["data"] == {"count": 1}
+    assert web.get("/api/analytics/core", "ann").status == 200
+    add_stock(db, "ann", 2)
+    for answer in (put(web, "stocks-count", user_id="ann"), put(web, "stocks-count", "?user_id=ann")):
+        assert (answer.status, answer.json()["data"]) == (200, {"count": 2}), answer
+    assert state(web.get("/api/stocks/count", "ann")) == "hit"
+    assert web.get("/api/analytics/core", "ann").json()["data"]["total_trades"] == 2
+    assert put(web, "stock", user_id="ann", id=2).json()["data"]["id"] == 2
+
+
+@pytest.mark.parametrize("token_, status", [(None, 401), ("nonsense", 401), (token("ann"), 403), (token("root", role="admin"), 200)])
+def test_only_services_and_admins_may(web, db, responder, token_, status):
+    assert put(web, "market-gainers", token_=token_).status == status
+
+
+def test_what_is_refused(web, responder):
+    assert put(web, "nothing").json()["detail"] == "there is no such dataset"
+    assert put(web, "nothing").status == 404
+    assert put(web, "market-price").json()["errors"] == [{"field": "symbol", "message": "is needed"}]
+    assert put(web, "market-price", symbol="a b").status == 400
+    assert put(web, "market-price", "?symbol=A", symbol="A").json()["errors"] == [{"field": "symbol", "message": "is given twice"}]
+    assert put(web, "stock", user_id="x" * 129, id=1).json()["errors"] == [{"field": "user_id", "message": "is not a user id"}]
+    assert put(web, "market-price", "?user_id=ann&symbol=A").status == 400
+    assert web.request("PUT", "/api/cache/dataset/market-gainers", token_=SERVICE, body=b"{", headers={"Content-Type": "application/json"}).status == 400
+    assert web.request("PUT", "/api/cache/dataset/market-gainers", token_=SERVICE, body=b"x", headers={"Content-Type": "text/plain"}).status == 415
+    answer = web.get("/api/cache/dataset/market-gainers", token_=SERVICE)
+    assert (answer.status, answer.headers["Allow"]) == (405, "PUT, OPTIONS")
+
+
+def test_a_row_that_is_not_there_is_404(web, db, responder):
+    assert put(web, "market-price", symbol="NONE").status == 404
+    add_bar(db, "NONE", "2025-01-02", 1)
+    assert put(web, "market-price", symbol="NONE").status == 200
+
+
+def test_a_precondition_is_not_looked_at(web, db, responder):
+    add_bar(db, "ACME", "2025-01-02", 10)
+    assert web.get(PRICE, headers={"If-None-Match": "*"}).status == 304
+    answer = web.request("PUT", "/api/cache/dataset/market-price?symbol=ACME", token_=SERVICE, headers={"If-None-Match": "*"})
+    assert (answer.status, bool(answer.body)) == (200, True)
+
+
+def test_without_redis_the_change_goes_to_the_outbox_and_the_answer_comes_from_the_database(web, servers, db, responder):
+    add_bar(db, "ACME", "2025-01-02", 10)
+    assert web.get(PRICE).status == 200
+    execute(db, "UPDATE daily_bars SET close = 11")
+    execute(db, "DELETE FROM pnlcache.change_log")
+    servers.stop("redis")
+    answer = put(web, "market-price", symbol="ACME")
+    assert (answer.status, answer.json()["data"]["price"], state(answer)) == (200, 11, "fwd=bypass"), answer
+    with db.cursor() as cursor:
+        cursor.execute("SELECT user_id, tag FROM pnlcache.change_log")
+        assert cursor.fetchall() == [(None, "prices")]
+    assert web.get(PRICE).json()["data"]["price"] == 11
+    servers.start("redis")
+    wait_until(lambda: state(web.get(PRICE)) == "hit", what="the cache to be used again")
+    assert web.get(PRICE).json()["data"]["price"] == 11
+
+
+def test_without_redis_and_database_it_is_refused(web, servers, db, responder):
+    add_bar(db, "ACME", "2025-01-02", 10)
+    assert web.get(PRICE).status == 200
+    servers.stop("redis", "postgres")
+    answer = put(web, "market-price", symbol="ACME")
+    assert answer.status == 503, answer
+    assert "Retry-After" in answer.headers
+
+
+def test_those_who_come_while_one_is_computed_share_the_next_computation(servers, tmp_path, start_responder, postgres_proxy):
+    (tmp_path / "slow.sql").write_text("-- name: slow\n-- path: /api/slow\n-- scope: shared\n-- ttl: 60\n-- tags: slow\n\n"
+                                       "SELECT clock_timestamp() AS at\n")
+    start_responder(DATASET_DIR=tmp_path, THREADS="1", DATABASE_TIMEOUT="60000", REQUEST_TIMEOUT="60000", DATABASE_URL=postgres_proxy.url)
+    clients = [Client(servers.listen) for _ in range(12)]
+    for client in clients:
+        assert client.ask("GET", "/healthz").status == 200
+    postgres_proxy.hold("clock_timestamp() AS at")
+    for client in clients:
+        client.send(request("PUT", "/api/cache/dataset/slow", {"Authorization": "Bearer " + SERVICE}))
+        postgres_proxy.wait_sprung()  # the first one's computation has begun
+    with Client(servers.listen) as last:  # the one thread takes requests in the order they came
+        wait_until(lambda: b'pnlcache_queue_length{queue="misses"} 2' in last.ask("GET", "/metrics").body, what="one computation and one that waits")
+    postgres_proxy.let_pass()
+    answers = [client.read_answer() for client in clients]
+    for client in clients:
+        client.close()
+    assert [answer.status for answer in answers] == [200] * 12
+    assert len({answer.body for answer in answers}) == 2
+
+
+def test_a_reader_meanwhile_gets_the_fresh_value_or_waits(web, db, responder):
+    add_bar(db, "ACME", "2025-01-02", 10)
+    for price in range(11, 31):
+        execute(db, "UPDATE daily_bars SET close = %s", price)
+        assert put(web, "market-price", symbol="ACME").json()["data"]["price"] == price
+        assert web.get(PRICE).json()["data"]["price"] == price
