@@ -45,6 +45,11 @@ def free_port():
         return s.getsockname()[1]
 
 
+def may_mount():
+    """Whether this user, on this machine, may mount file systems."""
+    return subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False).returncode == 0
+
+
 # --- tokens and signatures ------------------------------------------------------------------------
 
 

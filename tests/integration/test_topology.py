@@ -7,7 +7,7 @@ import subprocess
 import psycopg2
 import pytest
 from fault_proxy import FaultProxy
-from harness import BUILD, Daemon, add_stock, free_port, wait_until
+from harness import BUILD, Daemon, add_stock, free_port, may_mount, wait_until
 from test_degradation import CORE_KEY, ask, check_all_works, is_hit, is_unavailable, lines_of, readiness, tell, trades_in
 
 USER_KEYS = ["epoch:{%s}", "analytics:stocks:{%s}:7d", "analytics:combined:{%s}:all_time:core", "analytics:{%s}:custom:0123",
@@ -109,7 +109,7 @@ exec unshare --mount sh -c 'mount --bind "$OWN_HOSTS" /etc/hosts && mount --bind
 """
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="names of its own need a mount, which needs root")
+@pytest.mark.skipif(not may_mount(), reason="names of its own need a mount, which is not allowed here")
 def test_a_name_that_moves_or_is_unknown_is_looked_up_again(servers, db, start_redis, start_responder, tmp_path):
     script, hosts, nsswitch = tmp_path / "with_own_names", tmp_path / "hosts", tmp_path / "nsswitch.conf"
     script.write_text(WITH_OWN_NAMES)
