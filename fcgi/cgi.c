@@ -129,7 +129,13 @@ static enum status do_deferred(struct cgi *cgi, struct err *err)
         if (status == STATUS_OK)
             status = webhook_lane_submit(r->webhook_lane, cgi->x);
         break;
-    case WORK_METRICS: return err_fail(err, STATUS_NOT_FOUND, "a process of one request has no metrics");
+    case WORK_OPERATION:
+        if (cgi->x->operate == metrics_answer)
+            return err_fail(err, STATUS_NOT_FOUND, "a process of one request has no metrics");
+        status = operations_start(r, notice_done, &r->operations, err);
+        if (status == STATUS_OK)
+            status = operations_submit(r->operations, cgi->x);
+        break;
     case WORK_LOGIN:
     case WORK_LOGOUT:
     case WORK_LOGOUT_ALL: return change_session(cgi, err);
@@ -138,6 +144,7 @@ static enum status do_deferred(struct cgi *cgi, struct err *err)
     }
     misses_stop(&r->misses);
     webhook_lane_stop(&r->webhook_lane);
+    operations_stop(&r->operations);
     return status;
 }
 

@@ -16,7 +16,7 @@ enum next_step {
     NEXT_SESSION, /* read `session` from Redis, together with the turn's others, then dispatch again */
     NEXT_DEFER,   /* `work` needs a miss thread, or another one that is not the loop's */
 };
-enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK, WORK_METRICS, WORK_LOGIN, WORK_LOGOUT, WORK_LOGOUT_ALL };
+enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK, WORK_OPERATION, WORK_LOGIN, WORK_LOGOUT, WORK_LOGOUT_ALL };
 
 /* The session that a request comes with, where it is not known already (fcgi/auth.h). */
 struct exchange_session {
@@ -27,6 +27,9 @@ struct exchange_session {
     struct session_lookup lookup;
 };
 
+struct exchange;
+struct operation_context; /* fcgi/operations.h */
+
 struct exchange {
     struct request request;
     struct response response;
@@ -34,7 +37,8 @@ struct exchange {
 
     size_t route; /* which of the router's table, from 1; 0: none */
     enum deferred_work work;
-    char user_id[USER_ID_MAX + 1]; /* whose document; "": a shared dataset */
+    void (*operate)(struct operation_context *o, struct exchange *x); /* of WORK_OPERATION: answers the exchange */
+    char user_id[USER_ID_MAX + 1];                                    /* whose document; "": a shared dataset */
     struct document_request document;
     struct dataset_request dataset; /* its dataset is NULL: a document is asked for */
     struct dataset_set *datasets;   /* keeps the dataset alive */

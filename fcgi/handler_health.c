@@ -1,4 +1,5 @@
 #include "fcgi/handlers.h"
+#include "fcgi/metrics.h"
 
 enum next_step handle_health(struct handler_context *context, struct exchange *x, const struct route *route)
 {
@@ -16,7 +17,8 @@ enum next_step handle_metrics(struct handler_context *context, struct exchange *
 {
     (void)context;
     (void)route;
-    x->work = WORK_METRICS;
+    x->work = WORK_OPERATION;
+    x->operate = metrics_answer;
     return NEXT_DEFER;
 }
 

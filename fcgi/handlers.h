@@ -15,6 +15,11 @@ enum next_step handle_webhook(struct handler_context *context, struct exchange *
 /* POST, GET, HEAD, DELETE /api/session; DELETE /api/sessions (api.md 6). */
 enum next_step handle_session(struct handler_context *context, struct exchange *x, const struct route *route);
 enum next_step handle_sessions(struct handler_context *context, struct exchange *x, const struct route *route);
+/* GET /api/cache/stats and /api/cache/key, POST /api/cache/clear and /api/cache/warm (api.md 9). */
+enum next_step handle_cache_stats(struct handler_context *context, struct exchange *x, const struct route *route);
+enum next_step handle_cache_key(struct handler_context *context, struct exchange *x, const struct route *route);
+enum next_step handle_cache_clear(struct handler_context *context, struct exchange *x, const struct route *route);
+enum next_step handle_cache_warm(struct handler_context *context, struct exchange *x, const struct route *route);
 /* GET /healthz, /metrics, /readyz (api.md 9). */
 enum next_step handle_health(struct handler_context *context, struct exchange *x, const struct route *route);
 enum next_step handle_metrics(struct handler_context *context, struct exchange *x, const struct route *route);

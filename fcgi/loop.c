@@ -15,8 +15,8 @@
 #include "fcgi/cors.h"
 #include "fcgi/document_response.h"
 #include "fcgi/meter.h"
-#include "fcgi/metrics.h"
 #include "fcgi/misses.h"
+#include "fcgi/operations.h"
 #include "fcgi/refresher.h"
 #include "fcgi/router.h"
 #include "fcgi/session_lane.h"
@@ -231,7 +231,7 @@ static enum status hand_over(struct responder *r, struct exchange *x, const char
     case WORK_WEBHOOK:
         *ret_detail = "too many webhooks wait; send it again";
         return webhook_lane_submit(r->webhook_lane, x);
-    case WORK_METRICS: *ret_detail = "too many scrapes wait"; return metrics_submit(r->metrics, x);
+    case WORK_OPERATION: *ret_detail = "too many operations wait"; return operations_submit(r->operations, x);
     case WORK_LOGIN:
     case WORK_LOGOUT:
     case WORK_LOGOUT_ALL:

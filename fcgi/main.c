@@ -12,12 +12,13 @@
 #include "fcgi/cgi.h"
 #include "fcgi/listener.h"
 #include "fcgi/loop.h"
-#include "fcgi/metrics.h"
 #include "fcgi/misses.h"
+#include "fcgi/operations.h"
 #include "fcgi/refresher.h"
 #include "fcgi/request_reader.h"
 #include "fcgi/session_lane.h"
 #include "fcgi/tracking.h"
+#include "fcgi/warmer.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/base/service_notify.h"
@@ -222,7 +223,9 @@ static enum status serve(struct responder *responder, struct listener *listener,
     if (status == STATUS_OK)
         status = session_lane_start(responder, loop_complete, &responder->session_lane, err);
     if (status == STATUS_OK)
-        status = metrics_start(responder, loop_complete, &responder->metrics, err);
+        status = warmer_start(responder, &responder->warmer, err);
+    if (status == STATUS_OK)
+        status = operations_start(responder, loop_complete, &responder->operations, err);
     if (status == STATUS_OK)
         status = refresher_start(responder, &responder->refresher, err);
     while (status == STATUS_OK && n < settings->threads) {
@@ -246,7 +249,8 @@ static enum status serve(struct responder *responder, struct listener *listener,
     misses_stop(&responder->misses);
     webhook_lane_stop(&responder->webhook_lane);
     session_lane_stop(&responder->session_lane);
-    metrics_stop(&responder->metrics);
+    operations_stop(&responder->operations);
+    warmer_stop(&responder->warmer);
     refresher_stop(&responder->refresher);
     tracking_stop(&tracking);
     health_stop(responder->health);

@@ -130,6 +130,32 @@ static int64_t sum(const struct meters *m, size_t offset)
 }
 #define SUM(m, member) sum(m, offsetof(struct meter, member))
 
+void meters_read_route(struct meters *m, size_t route, struct meter_route *ret_route)
+{
+    *ret_route = (struct meter_route){.requests = 0};
+    pthread_mutex_lock(&m->lock);
+    for (size_t i = 0; i < METER_CODES; i++) {
+        int64_t n = SUM(m, requests[route][i]);
+        ret_route->requests += n;
+        ret_route->errors += codes[i] >= 500 ? n : 0;
+    }
+    for (size_t tier = 0; tier < RESPONSE_TIERS; tier++)
+        ret_route->results[tier] = SUM(m, results[route][tier]);
+    pthread_mutex_unlock(&m->lock);
+}
+
+void meters_read_times(struct meters *m, struct meter_times *ret_times)
+{
+    *ret_times = (struct meter_times){.answers = {0}};
+    pthread_mutex_lock(&m->lock);
+    for (size_t tier = 0; tier < RESPONSE_TIERS; tier++) {
+        for (size_t i = 0; i <= METER_BUCKETS; i++)
+            ret_times->answers[tier] += SUM(m, durations[tier][i]);
+        ret_times->total_us[tier] = SUM(m, duration_us[tier]);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
 static void write_requests(const struct meters *m, meter_labeller *label_of, struct buf *out)
 {
     static const char name[] = "pnlcache_http_requests_total";

@@ -22,6 +22,17 @@ enum status meter_new(struct meters *meters, struct meter **ret_meter, struct er
 /* The exchange's response is complete: its route, status, tier, and the time it took. */
 void meter_count(struct meter *meter, const struct exchange *x, int64_t now_us);
 
+/* What a route has come to, and how long answers took, over all threads. */
+struct meter_route {
+    int64_t requests, errors; /* errors: answered 5xx */
+    int64_t results[RESPONSE_TIERS];
+};
+struct meter_times {
+    int64_t answers[RESPONSE_TIERS], total_us[RESPONSE_TIERS];
+};
+void meters_read_route(struct meters *meters, size_t route, struct meter_route *ret_route);
+void meters_read_times(struct meters *meters, struct meter_times *ret_times);
+
 #define METER_LABEL_SIZE 64
 typedef void meter_labeller(size_t route, char label[METER_LABEL_SIZE]);
 /* Appends the families of requests, durations and cache results; `label_of` gives the label of a route's number. */

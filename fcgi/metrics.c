@@ -2,9 +2,7 @@
 #include "fcgi/metrics.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "fcgi/meter.h"
 #include "fcgi/metrics_jobs.h"
@@ -12,33 +10,17 @@
 #include "fcgi/router.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
-#include "lib/base/parse_number.h"
 #include "lib/base/prometheus.h"
 #include "lib/store/outbox.h"
-
-#define MAX_WAITING 16
-
-struct metrics {
-    struct responder *responder;
-    void (*on_done)(struct exchange *x);
-    int64_t started_s;
-    struct redis *redis; /* NULL: REDIS_ENABLED is false */
-    struct db *db;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    bool stopping;
-    size_t n_waiting;
-    struct exchange *head, **tail;
-};
+#include "lib/store/redis_info.h"
 
 /* --- this process --------------------------------------------------------------------------------- */
 
-static void write_process(const struct metrics *m, struct buf *out)
+static void write_process(const struct operation_context *o, struct buf *out)
 {
     prometheus_family(out, "pnlcache_build_info", "gauge", "The version that runs.");
     prometheus_sample(out, "pnlcache_build_info", "version=\"" PNLCACHE_VERSION "\"", 1);
-    prometheus_single(out, "pnlcache_start_time_seconds", "gauge", "When the responder started.", m->started_s);
+    prometheus_single(out, "pnlcache_start_time_seconds", "gauge", "When the responder started.", o->started_s);
     prometheus_single(out, "pnlcache_log_lines_dropped_total", "counter",
                       "Lines the log could not take: its reader is too slow, or gone.", (int64_t)log_dropped());
 }
@@ -136,19 +118,6 @@ static void write_l1(const struct responder *r, struct buf *out)
 
 /* --- the servers ---------------------------------------------------------------------------------- */
 
-/* A number of INFO's answer, which is lines of "name:value". */
-static bool info_number(const char *text, const char *name, int64_t *ret_value)
-{
-    size_t name_len = strlen(name);
-
-    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-        if (strncmp(line, name, name_len) == 0 && line[name_len] == ':') {
-            const char *value = line + name_len + 1;
-            return parse_int64_bytes(value, strcspn(value, "\r\n"), 0, INT64_MAX, ret_value) == STATUS_OK;
-        }
-    return false;
-}
-
 static void write_info(const char *text, struct buf *out)
 {
     static const struct {
@@ -163,17 +132,17 @@ static void write_info(const char *text, struct buf *out)
     int64_t value;
 
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        if (info_number(text, numbers[i].info, &value))
+        if (redis_info_number(text, numbers[i].info, &value))
             prometheus_single(out, numbers[i].name, numbers[i].type, numbers[i].help, value);
 }
 
-static enum status write_redis(struct metrics *m, struct buf *out, struct err *err)
+static enum status write_redis(struct operation_context *o, struct buf *out, struct err *err)
 {
     const struct redis_reply *reply;
     struct buf text = BUF_INIT;
     size_t len;
 
-    enum status status = redis_command(m->redis, &reply, err, "INFO", NULL);
+    enum status status = redis_command(o->redis, &reply, err, "INFO", NULL);
     if (status == STATUS_OK && redis_reply_type_of(reply) == REDIS_STRING) {
         const char *bytes = redis_reply_bytes(reply, &len);
         buf_append(&text, bytes, len);
@@ -184,13 +153,13 @@ static enum status write_redis(struct metrics *m, struct buf *out, struct err *e
     return status;
 }
 
-static enum status write_outbox(struct metrics *m, struct buf *out, struct err *err)
+static enum status write_outbox(struct operation_context *o, struct buf *out, struct err *err)
 {
     struct outbox_state s;
 
-    enum status status = db_connect(m->db, err);
+    enum status status = db_connect(o->db, err);
     if (status == STATUS_OK)
-        status = outbox_inspect(m->db, &s, err);
+        status = outbox_inspect(o->db, &s, err);
     if (status != STATUS_OK)
         return status;
     prometheus_single(out, "pnlcache_outbox_rows", "gauge", "Changes in pnlcache.change_log, not yet carried out.",
@@ -202,24 +171,24 @@ static enum status write_outbox(struct metrics *m, struct buf *out, struct err *
 
 /* --- the answer ----------------------------------------------------------------------------------- */
 
-static void write_all(struct metrics *m, struct buf *out)
+static void write_all(struct operation_context *o, struct buf *out)
 {
-    const struct responder *r = m->responder;
+    const struct responder *r = o->responder;
     int64_t redis_failed = 0, database_failed;
     struct err err = {.text = ""};
 
-    write_process(m, out);
+    write_process(o, out);
     meters_write(r->meters, router_label, out);
     write_servers(r->health, out);
     write_queues(r, out);
     write_connections(r, out);
     write_cache(r, out);
     write_l1(r, out);
-    if (m->redis)
-        redis_failed = write_redis(m, out, &err) != STATUS_OK ||
-                       metrics_write_jobs(r->cache, m->redis, out, &err) != STATUS_OK ||
-                       metrics_write_audit(r->cache, m->redis, out, &err) != STATUS_OK;
-    database_failed = write_outbox(m, out, &err) != STATUS_OK;
+    if (o->redis)
+        redis_failed = write_redis(o, out, &err) != STATUS_OK ||
+                       metrics_write_jobs(r->cache, o->redis, out, &err) != STATUS_OK ||
+                       metrics_write_audit(r->cache, o->redis, out, &err) != STATUS_OK;
+    database_failed = write_outbox(o, out, &err) != STATUS_OK;
     prometheus_family(out, "pnlcache_scrape_errors", "gauge",
                       "1: the server did not answer this scrape, so what it would have told is missing.");
     prometheus_sample(out, "pnlcache_scrape_errors", "server=\"redis\"", redis_failed);
@@ -228,10 +197,10 @@ static void write_all(struct metrics *m, struct buf *out)
         log_debug("metrics are incomplete", LOG_STR("error", err.text));
 }
 
-static void answer(struct metrics *m, struct exchange *x)
+void metrics_answer(struct operation_context *o, struct exchange *x)
 {
     buf_clear(&x->body);
-    write_all(m, &x->body);
+    write_all(o, &x->body);
     if (buf_status(&x->body) != STATUS_OK) {
         response_problem(&x->response, &x->request, 503, NULL, NULL, NULL);
         return;
@@ -239,100 +208,4 @@ static void answer(struct metrics *m, struct exchange *x)
     response_begin(&x->response, &x->request, 200);
     response_header(&x->response, "Cache-Control", "no-store");
     response_finish(&x->response, PROMETHEUS_CONTENT_TYPE, x->body.data, x->body.len, x->request.method != METHOD_HEAD);
-}
-
-enum status metrics_submit(struct metrics *m, struct exchange *x)
-{
-    enum status status = STATUS_LIMIT;
-
-    pthread_mutex_lock(&m->lock);
-    if (m->n_waiting < MAX_WAITING) {
-        x->next = NULL;
-        *m->tail = x;
-        m->tail = &x->next;
-        m->n_waiting++;
-        pthread_cond_signal(&m->work);
-        status = STATUS_OK;
-    }
-    pthread_mutex_unlock(&m->lock);
-    return status;
-}
-
-/* NULL: stopped, and nothing waits. */
-static struct exchange *take(struct metrics *m)
-{
-    pthread_mutex_lock(&m->lock);
-    while (!m->head && !m->stopping)
-        pthread_cond_wait(&m->work, &m->lock);
-    struct exchange *x = m->head;
-    if (x) {
-        m->head = x->next;
-        x->next = NULL;
-        if (!m->head)
-            m->tail = &m->head;
-        m->n_waiting--;
-    }
-    pthread_mutex_unlock(&m->lock);
-    return x;
-}
-
-static void *run(void *arg)
-{
-    struct metrics *m = arg;
-    struct exchange *x;
-
-    while ((x = take(m))) {
-        answer(m, x);
-        m->on_done(x);
-    }
-    return NULL;
-}
-
-static void release(struct metrics *m)
-{
-    redis_free(&m->redis);
-    db_free(&m->db);
-    pthread_mutex_destroy(&m->lock);
-    pthread_cond_destroy(&m->work);
-    free(m);
-}
-
-enum status metrics_start(struct responder *responder, void (*on_done)(struct exchange *x),
-                          struct metrics **ret_metrics, struct err *err)
-{
-    struct metrics *m = calloc(1, sizeof(*m));
-
-    if (!m)
-        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    m->responder = responder;
-    m->on_done = on_done;
-    m->started_s = clock_now().us / US_PER_SECOND;
-    m->tail = &m->head;
-    pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->work, NULL);
-    enum status status = responder_new_redis(responder, "pnlcache.fcgi:metrics", &m->redis, err);
-    if (status == STATUS_OK)
-        status = responder_new_db(responder, &m->db, err);
-    if (status == STATUS_OK && pthread_create(&m->thread, NULL, run, m) != 0)
-        status = err_fail(err, STATUS_UNAVAILABLE, "cannot start the thread of /metrics");
-    if (status == STATUS_OK)
-        *ret_metrics = m;
-    else
-        release(m);
-    return status;
-}
-
-void metrics_stop(struct metrics **metrics)
-{
-    struct metrics *m = *metrics;
-
-    if (!m)
-        return;
-    pthread_mutex_lock(&m->lock);
-    m->stopping = true;
-    pthread_cond_signal(&m->work);
-    pthread_mutex_unlock(&m->lock);
-    pthread_join(m->thread, NULL);
-    release(m);
-    *metrics = NULL;
 }

@@ -15,7 +15,7 @@
 
 struct entry {
     struct entry *next;
-    uint64_t version; /* changes when tags are added: an HDEL sent before does not cover them */
+    uint64_t version; /* no other entry's; changes when tags are added: an HDEL sent before does not cover them */
     struct cache_tags tags;
     char user_id[USER_ID_MAX + 1];
 };
@@ -52,12 +52,36 @@ void pending_free(struct pending **pending)
     *pending = NULL;
 }
 
-static struct entry **find(struct pending *pending, const char *user_id)
+static struct entry **bucket_of(struct pending *pending, const char *user_id)
 {
-    struct entry **p = &pending->buckets[text_hash(user_id, strlen(user_id)) % BUCKETS];
-    while (*p && strcmp((*p)->user_id, user_id) != 0)
-        p = &(*p)->next;
-    return p;
+    return &pending->buckets[text_hash(user_id, strlen(user_id)) % BUCKETS];
+}
+
+static bool has(struct pending *pending, const char *user_id)
+{
+    struct entry *entry = *bucket_of(pending, user_id);
+
+    while (entry && strcmp(entry->user_id, user_id) != 0)
+        entry = entry->next;
+    return entry != NULL;
+}
+
+/* To one of the user's entries that has room for the tags, else to a new one. NULL: no more of them. */
+static struct entry *add(struct pending *pending, const char *user_id, const struct cache_tags *tags)
+{
+    struct entry **bucket = bucket_of(pending, user_id), *entry;
+
+    for (entry = *bucket; entry; entry = entry->next)
+        if (strcmp(entry->user_id, user_id) == 0 && event_tags_add(&entry->tags, tags))
+            return entry;
+    if (atomic_load(&pending->n) >= MAX_PENDING || !(entry = calloc(1, sizeof(*entry))))
+        return NULL;
+    snprintf(entry->user_id, sizeof(entry->user_id), "%s", user_id);
+    entry->tags = *tags;
+    entry->next = *bucket;
+    *bucket = entry;
+    atomic_fetch_add(&pending->n, 1);
+    return entry;
 }
 
 enum status pending_add(struct pending *pending, const char *user_id, const struct cache_tags *tags, struct err *err)
@@ -65,16 +89,11 @@ enum status pending_add(struct pending *pending, const char *user_id, const stru
     enum status status = STATUS_OK;
 
     pthread_mutex_lock(&pending->lock);
-    struct entry **place = find(pending, user_id), *entry = *place;
-    if (!entry && atomic_load(&pending->n) < MAX_PENDING && (entry = calloc(1, sizeof(*entry)))) {
-        snprintf(entry->user_id, sizeof(entry->user_id), "%s", user_id);
-        *place = entry;
-        atomic_fetch_add(&pending->n, 1);
-    }
-    if (!entry || !event_tags_add(&entry->tags, tags))
-        status = err_fail(err, STATUS_LIMIT, "too many invalidations wait for Redis");
-    else
+    struct entry *entry = add(pending, user_id, tags);
+    if (entry)
         entry->version = ++pending->next_version;
+    else
+        status = err_fail(err, STATUS_LIMIT, "too many invalidations wait for Redis");
     pthread_mutex_unlock(&pending->lock);
     return status;
 }
@@ -84,7 +103,7 @@ bool pending_covers(struct pending *pending, const char *user_id)
     if (atomic_load(&pending->n) == 0)
         return false;
     pthread_mutex_lock(&pending->lock);
-    bool covers = *find(pending, user_id) || *find(pending, "");
+    bool covers = has(pending, user_id) || has(pending, "");
     pthread_mutex_unlock(&pending->lock);
     return covers;
 }
@@ -121,8 +140,10 @@ static size_t copy_entries(struct pending *pending, size_t *bucket, struct entry
 static void settle(struct pending *pending, const struct entry *done)
 {
     pthread_mutex_lock(&pending->lock);
-    struct entry **place = find(pending, done->user_id), *entry = *place;
-    if (entry && entry->version == done->version) {
+    struct entry **place = bucket_of(pending, done->user_id), *entry;
+    while (*place && (*place)->version != done->version)
+        place = &(*place)->next;
+    if ((entry = *place)) {
         *place = entry->next;
         free(entry);
         atomic_fetch_sub(&pending->n, 1);

@@ -29,9 +29,10 @@ struct secrets {
     int64_t webhook_tolerance_s;
 };
 
-struct metrics;
 struct meters;
 struct misses;
+struct operations;
+struct warmer;
 struct webhook_lane;
 struct refresher;
 struct session_lane;
@@ -48,9 +49,10 @@ struct responder {
     struct pending *pending;
     struct limits *limits;
     struct meters *meters;
-    struct metrics *metrics;
+    struct operations *operations;
     struct misses *misses;
     struct webhook_lane *webhook_lane;
+    struct warmer *warmer;             /* NULL: nothing is cached in Redis */
     struct refresher *refresher;       /* NULL: nothing is cached in Redis */
     struct session_lane *session_lane; /* NULL: AUTH_MODE has no sessions, or not started */
     pthread_mutex_t secrets_lock;

@@ -108,8 +108,7 @@ static enum status add_asked(struct dataset_refresh *f, struct texts *texts, str
     return status;
 }
 
-/* The one parameter that must be given, when it is a symbol; -1: it is otherwise. */
-static int symbol_param(const struct dataset *d)
+int dataset_symbol_param(const struct dataset *d)
 {
     int found = -1;
 
@@ -155,7 +154,7 @@ static enum status add_symbol(struct dataset_refresh *f, const char *symbol, str
 
     for (size_t i = 0; i < dataset_set_count(f->set) && status == STATUS_OK; i++) {
         const struct dataset *d = dataset_set_at(f->set, i);
-        int param = is_of_kind(f, d) ? symbol_param(d) : -1;
+        int param = is_of_kind(f, d) ? dataset_symbol_param(d) : -1;
         if (param < 0)
             continue;
         dataset_request_begin(&r, d);
@@ -192,7 +191,7 @@ static enum status query_held(struct dataset_refresh *f, size_t n, const char *c
 static bool any_is_of_a_symbol(const struct dataset_refresh *f)
 {
     for (size_t i = 0; i < dataset_set_count(f->set); i++)
-        if (is_of_kind(f, dataset_set_at(f->set, i)) && symbol_param(dataset_set_at(f->set, i)) >= 0)
+        if (is_of_kind(f, dataset_set_at(f->set, i)) && dataset_symbol_param(dataset_set_at(f->set, i)) >= 0)
             return true;
     return false;
 }
@@ -275,7 +274,7 @@ static enum status compute(struct dataset_refresh *f, const struct dataset_reque
     return status;
 }
 
-static enum status renew(struct dataset_refresh *f, const struct dataset_request *r, struct err *err)
+enum status dataset_refresh_one(struct dataset_refresh *f, const struct dataset_request *r, struct err *err)
 {
     static const char *const nobody = "";
     struct buf key = BUF_INIT;
@@ -306,7 +305,7 @@ static enum status renew_all(struct dataset_refresh *f, const struct texts *text
     for (size_t i = 0; i < texts->n && status == STATUS_OK && !atomic_load(f->stop); i++) {
         /* What is of another set, or was tampered with, ages out. */
         if (dataset_request_parse_text(&r, f->set, texts->items[i]) == STATUS_OK && is_of_kind(f, r.dataset))
-            status = renew(f, &r, err);
+            status = dataset_refresh_one(f, &r, err);
         f->on_progress(f->context, i + 1, texts->n);
     }
     dataset_request_release(&r);

@@ -28,6 +28,13 @@ struct dataset_refresh {
     /* out */
     size_t considered, valid, stored, unchanged, refused, failed;
 };
+/* The one parameter that must be given, when it is a symbol; -1: it is otherwise. */
+int dataset_symbol_param(const struct dataset *dataset);
+
+/* Recomputes one answer, unless it is valid for a while longer; `kind`, `stop` and on_progress() are not looked at. The status is that of a
+ * lost server. */
+enum status dataset_refresh_one(struct dataset_refresh *refresh, const struct dataset_request *request,
+                                struct err *err) MUST_CHECK;
 /* Recomputes what is not valid for a while longer (two minutes; less than half of its TTL), at most WANTED_DATASETS answers. One that cannot be
  * computed does not keep the others from it. The status is that of reading what to do, or of a lost server. */
 enum status dataset_refresh_run(struct dataset_refresh *refresh, struct err *err) MUST_CHECK;

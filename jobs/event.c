@@ -90,6 +90,19 @@ bool event_tag_find(const char *name, struct cache_tag *ret_tag)
     return false;
 }
 
+bool event_tag_at(size_t i, struct cache_tag *ret_tag)
+{
+    size_t n_known = sizeof known_tags / sizeof known_tags[0];
+
+    if (i < n_known)
+        *ret_tag = known_tags[i];
+    else if (i - n_known < atomic_load(&n_learned))
+        *ret_tag = (struct cache_tag){learned[i - n_known].name, learned[i - n_known].shared};
+    else
+        return false;
+    return true;
+}
+
 static enum status learn(const char *name, bool shared, struct err *err)
 {
     size_t n = atomic_load(&n_learned);

@@ -22,6 +22,8 @@ const struct event_type *event_type_find(const char *name);
 void event_type_tags(const struct event_type *type, enum event_assets assets, struct cache_tags *ret_tags);
 /* The tag with that name as the triggers write it ("stocks", "options", "settings", ...); false: unknown. */
 bool event_tag_find(const char *name, struct cache_tag *ret_tag);
+/* Every tag that is known, one after the other from 0; false: there are no more. */
+bool event_tag_at(size_t i, struct cache_tag *ret_tag);
 
 /* From now on event_tag_find() knows this tag, which a dataset names; thread-safe, for good: datasets that are gone may still
  * have values in Redis. STATUS_CONFLICT: it is known, and shared where this one is not, or the other way round. STATUS_LIMIT: no room. */

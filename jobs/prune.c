@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/key_census.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
 #include "lib/store/activity_hours.h"
@@ -236,21 +237,36 @@ static enum status write_cursor(struct redis *redis, const char *key, const char
     return redis_command(redis, &reply, err, "SET", key, text, "EX", WALK_TTL_S, NULL);
 }
 
+static void count(const struct redis_reply *keys, size_t prefix_len, struct key_census *census)
+{
+    for (size_t i = 0; i < redis_reply_length(keys); i++) {
+        size_t len;
+        const char *key = redis_reply_bytes(redis_reply_element(keys, i), &len);
+        key_census_count(census, key + prefix_len, len - prefix_len);
+    }
+}
+
 static enum status walk(struct pruning *p, const char *pattern, size_t prefix_len, const char *cursor_key,
                         struct err *err)
 {
     struct redis *redis = p->options->redis;
     const struct redis_reply *keys;
+    struct key_census census = {.n = 0};
     char cursor[KEY_WALK_CURSOR_SIZE];
     enum status status = read_cursor(redis, cursor_key, cursor, err);
+    bool begins = key_walk_is_over(cursor); /* which is how a walk starts, too */
 
     while (status == STATUS_OK) {
         status = key_walk_step(redis, pattern, cursor, &keys, err);
-        if (status == STATUS_OK)
+        if (status == STATUS_OK) {
+            count(keys, prefix_len, &census);
             status = bound_keys(p, keys, prefix_len, err);
+        }
         if (key_walk_is_over(cursor) || p->counts->keys_seen >= WALK_KEYS_MAX || !goes_on(p))
             break;
     }
+    if (status == STATUS_OK)
+        status = key_census_add(p->options->cache, redis, &census, begins, key_walk_is_over(cursor), err);
     return status == STATUS_OK ? write_cursor(redis, cursor_key, cursor, err) : status;
 }
 

@@ -10,29 +10,13 @@
 #include <sys/socket.h>
 
 #include "lib/base/clock.h"
+#include "lib/store/redis_info.h"
 
 #define PROBE_IDLE_MS 1000 /* an idler connection is looked at before it is used */
 
 /* --- set-up -------------------------------------------------------------------------------- */
 
 enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_LOADING, SETUP_CLUSTER, SETUP_INFO, SETUP_STEPS };
-
-/* The value of "name:" in a reply of INFO, up to the end of its line. */
-static bool info_value(const char *info, const char *name, char *value, size_t size)
-{
-    const char *line = strstr(info, name);
-    size_t len;
-
-    if (line == NULL || (line != info && line[-1] != '\n'))
-        return false;
-    line += strlen(name);
-    len = strcspn(line, "\r\n");
-    if (len >= size)
-        return false;
-    memcpy(value, line, len);
-    value[len] = '\0';
-    return true;
-}
 
 /* Takes role, instance and replicas from INFO replication. */
 static enum status read_role(struct redis *r, const redisReply *reply, struct err *err)
@@ -41,10 +25,10 @@ static enum status read_role(struct redis *r, const redisReply *reply, struct er
 
     if (reply->type == REDIS_REPLY_ERROR)
         return err_fail(err, STATUS_UNAVAILABLE, "INFO replication: %s", reply->str);
-    if (reply->type != REDIS_REPLY_STRING || !info_value(reply->str, "role:", role, sizeof role) ||
-        !info_value(reply->str, "master_replid:", instance, sizeof instance) ||
+    if (reply->type != REDIS_REPLY_STRING || !redis_info_value(reply->str, "role", role, sizeof role) ||
+        !redis_info_value(reply->str, "master_replid", instance, sizeof instance) ||
         strlen(instance) != REDIS_INSTANCE_SIZE - 1 ||
-        !info_value(reply->str, "connected_slaves:", replicas, sizeof replicas))
+        !redis_info_value(reply->str, "connected_slaves", replicas, sizeof replicas))
         return err_fail(err, STATUS_UNAVAILABLE,
                         "INFO replication names no role and master_replid: not a Redis server?");
     if (strcmp(role, "master") != 0)
@@ -91,7 +75,7 @@ static enum status judge_loading(const redisReply *reply, struct err *err)
 {
     char loading[16];
 
-    if (reply->type == REDIS_REPLY_STRING && info_value(reply->str, "loading:", loading, sizeof loading) &&
+    if (reply->type == REDIS_REPLY_STRING && redis_info_value(reply->str, "loading", loading, sizeof loading) &&
         strcmp(loading, "0") != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "the server is loading its data");
     return STATUS_OK;
@@ -102,7 +86,7 @@ static enum status judge_cluster(const redisReply *reply, struct err *err)
 {
     char masters[16];
 
-    if (reply->type == REDIS_REPLY_STRING && info_value(reply->str, "cluster_size:", masters, sizeof masters) &&
+    if (reply->type == REDIS_REPLY_STRING && redis_info_value(reply->str, "cluster_size", masters, sizeof masters) &&
         strcmp(masters, "0") != 0 && strcmp(masters, "1") != 0)
         return err_fail(err, STATUS_UNAVAILABLE,
                         "the server is one of %s masters of a Redis Cluster, which is not supported: name a single "

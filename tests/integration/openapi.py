@@ -25,12 +25,14 @@ class Document:
         """What an entry refers to, or itself."""
         return self.resolver.resolve(entry["$ref"])[1] if "$ref" in entry else entry
 
-    def references(self, part=None):
+    def references(self):
+        return self.references_in(self.content)
+
+    def references_in(self, part):
         """Every $ref in it."""
-        part = self.content if part is None else part
         children = part.values() if isinstance(part, dict) else part if isinstance(part, list) else []
         own = [part["$ref"]] if isinstance(part, dict) and isinstance(part.get("$ref"), str) else []
-        return own + [found for child in children for found in self.references(child)]
+        return own + [found for child in children for found in self.references_in(child)]
 
     def schemas(self):
         """(where, schema) of all components, parameters and answers."""

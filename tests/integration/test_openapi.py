@@ -149,16 +149,18 @@ class Site:
     def __init__(self, usual, limited, alone, short):
         self.usual, self.limited, self.alone, self.short = usual, limited, alone, short
 
-    def ask(self, operation, client=None, headers=None, body=None, changes=None, **more):
+    def ask(self, operation, client=None, headers=None, body=None, changes=None, role=None, **more):
         client = client or self.usual
+        if body is None:
+            body = BODIES.get(operation.path, b"")
         if operation.path == SESSION and operation.method != "POST":
             headers = {**self.session(), **(headers or {})}
-        elif operation.path == "/api/webhooks/trades":
-            body = webhook_event(user=USER) if body is None else body
+        elif operation.path == WEBHOOK:
             headers = {**sign_webhook(body, **more), **(headers or {})}
         else:
-            headers = {**bearer(USER), **(headers or {})}
-        return client.ask(operation.method, operation.uri(values_of(operation, self.usual, **(changes or {}))), headers, body or b"")
+            role = role or ("admin" if operation.path.startswith(CACHE) and operation.path != WRITE else "user")
+            headers = {**bearer(USER, role=role), **(headers or {})}
+        return client.ask(operation.method, operation.uri(values_of(operation, self.usual, **(changes or {}))), headers, body)
 
     def session(self):
         """The headers of somebody who has just logged in."""
@@ -178,11 +180,13 @@ class Site:
         return self.ask(operation, changes=unknown)
 
 
-SESSION, WEBHOOK, WRITE = "/api/session", "/api/webhooks/trades", "/api/cache/dataset/{name}"
+SESSION, WEBHOOK, CACHE, WRITE = "/api/session", "/api/webhooks/trades", "/api/cache/", "/api/cache/dataset/{name}"
+BODIES = {WEBHOOK: webhook_event(user=USER), CACHE + "clear": b'{"user_id": "active"}', CACHE + "warm": b'{"user_id": "active"}'}
 PROVOKE = {  # how an operation is brought to a status: everywhere, or at one path
     "200": Site.ask,
     "201": Site.ask,
     "202": Site.ask,
+    ("202", CACHE + "clear"): lambda site, operation: site.ask(operation, body=b'{"all": true}'),
     "304": Site.not_modified,
     "400": lambda site, operation: site.ask(operation, changes={"no_such_parameter": "1"}),
     "401": lambda site, operation: site.ask(operation, headers={"Authorization": "Bearer no-token"}),
@@ -195,6 +199,10 @@ PROVOKE = {  # how an operation is brought to a status: everywhere, or at one pa
     ("404", WRITE): lambda site, operation: site.write(operation, changes={"name": "no-such-dataset"}),
     ("503", WRITE): lambda site, operation: site.write(operation, site.alone),
     ("403", WEBHOOK): lambda site, operation: site.ask(operation, timestamp=1_000_000),
+    ("403", CACHE + "stats"): lambda site, operation: site.ask(operation, role="service_role"),
+    ("403", CACHE + "key"): lambda site, operation: site.ask(operation, role="service_role"),
+    ("403", CACHE + "clear"): lambda site, operation: site.ask(operation, body=b'{"all": true}', role="service_role"),
+    ("403", CACHE + "warm"): lambda site, operation: site.ask(operation, role="service_role"),
     "404": Site.not_found,
     "406": lambda site, operation: site.ask(operation, headers={"Accept": "image/png"}),
     "413": lambda site, operation: site.ask(operation, body=b" " * (2 << 20)),
@@ -242,7 +250,7 @@ def test_bodies_that_are_documented_are_taken(document, db, client):
     custom = {"time_range": {"custom": {"start_date": "2026-01-01", "end_date": "2026-01-31"}}}
     bodies = [{name: value} for name, value in members.items()] + [members, {"options": members}, custom, {"options": custom}, {}]
     for operation in of_users(document):
-        if operation.method != "POST" or "requestBody" not in operation.content:
+        if operation.method != "POST" or operation.content["tags"] != ["analytics"]:
             continue
         for body in bodies:
             assert not document.problems(schema, body), body
