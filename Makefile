@@ -176,7 +176,7 @@ bench: ## measure; ends with lines "bench: NAME = VALUE"
 	@tools/install_packages.sh run bench
 	@$(MAKE) --no-print-directory DEV=0 -j2 bench-programs
 	@BUILD_DIR='$(B)' $(PYTHON) bench/bench.py
-bench-programs: $(PROGRAMS) $(BENCHES) $(PRELOADS)
+bench-programs: $(PROGRAMS) $(BENCHES) $(PRELOADS) $(B)/tests/programs/fastcgi_load
 
 # --- style -----------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ packages_of() {
         echo libcmocka-dev python3-pytest python3-psycopg2 python3-redis python3-websockets python3-jsonschema python3-yaml pgbouncer apache2-bin libapache2-mod-fcgid \
             lighttpd caddy jq locales nodejs openssl prometheus shellcheck systemd "$(browser_packages)"
         ;;
-    bench) echo wrk webdis python3-psycopg2 python3-redis strace valgrind ;;
+    bench) echo wrk webdis libnginx-mod-http-lua lua-nginx-redis python3-psycopg2 python3-redis strace valgrind ;;
     lint) echo clang clang-tidy clang-format libclang-rt-dev cppcheck shellcheck mandoc ;;
     *) echo "install_packages: there is no set '$1' (run, test, bench, lint)" >&2 && exit 2 ;;
     esac

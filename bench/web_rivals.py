@@ -1,0 +1,161 @@
+"""One nginx in front of everything that answers the same document: the responder from its own memory and from Redis, the least a
+FastCGI program can do, a static file, Lua in nginx that asks Redis, and webdis. Every one has two threads (nginx: two workers) and,
+where nginx passes the request on, the very location block that we ship, with another upstream."""
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import redis
+from harness import BUILD, ROOT, Daemon, Web, free_port, token, wait_until
+
+from common import HIT_PATH, HIT_USER
+
+THREADS = 2
+MODULES = Path("/usr/lib/nginx/modules")
+LUA_PACKAGES = "/usr/share/lua/5.1/?.lua;;"
+
+LUA = """
+            local redis = require "nginx.redis"
+            local connection = redis:new()
+            assert(connection:connect("unix:%s"))
+            local body = assert(connection:get("bench-body"))
+            assert(connection:set_keepalive(60000, 64))
+            ngx.header.content_type = "application/json"
+            ngx.header.content_encoding = "gzip"
+            ngx.header.content_length = #body
+            ngx.print(body)
+"""
+
+
+def wrk(url, seconds, headers=(), connections=64):
+    """Requests per second over kept connections; every answer must be a success or 304."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s"]
+    for header in headers:
+        command += ["-H", header]
+    out = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in out and "Socket errors" not in out, out
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1))
+
+
+class Rivals:
+    """Started together, stopped by close(). asks: name -> function of a number of connections that returns requests per second."""
+
+    def __init__(self, servers, seconds):
+        self.servers, self.seconds = servers, seconds
+        self.daemons = []
+        subprocess.run([BUILD / "pnlcache-worker", "job", "precompute", "--user", HIT_USER], env=servers.settings(), check=True)
+        with redis.Redis(unix_socket_path=servers.redis_socket) as store:  # redis-cli takes no NUL
+            header, self.body = store.get(f"analytics:combined:{{{HIT_USER}}}:30d:core").split(b"\n", 1)
+            store.set("bench-body", self.body)
+        self.etag = f'"{re.search(rb" etag=([0-9a-f]+)", header).group(1).decode()}-gzip"'
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self):
+        web = self.servers.state / "web"
+        web.mkdir(exist_ok=True)
+        (web / "body.json").write_bytes(self.body)
+        self.responder = self._start_responder("responder")
+        self._start_responder("redis-hits", CACHE_MAX_MEMORY_ENTRIES=0, LISTEN=self._socket("redis"))
+        self.servers.spawn("echo", BUILD / "bench/fastcgi_echo", self._socket("echo"), str(THREADS), str(len(self.body)))
+        ports = {name: free_port() for name in ("l1", "redis", "echo", "webdis")}
+        self._start_webdis(ports["webdis"])
+        (self.servers.state / "nginx.conf").write_text(self._nginx_conf(ports))
+        self.servers.start("nginx", PORT=str(ports["l1"]))
+        self.asks = self._asks({name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
+        self._check(ports)
+
+    def _socket(self, name):
+        return f"{self.servers.run_dir}/rival-{name}.sock"
+
+    def _start_responder(self, name, **settings):
+        daemon = Daemon([BUILD / "pnlcache.fcgi"], self.servers.settings(THREADS=THREADS, **settings), self.servers.state / f"{name}.log")
+        self.daemons.append(daemon)
+        return daemon
+
+    def _start_webdis(self, port):
+        conf = self.servers.state / "webdis.json"
+        conf.write_text(json.dumps({
+            "redis_host": self.servers.redis_socket, "redis_port": 0, "http_host": "127.0.0.1", "http_port": port, "threads": THREADS,
+            "daemonize": False, "verbosity": 0, "logfile": str(self.servers.state / "webdis.log"),
+            "pidfile": str(self.servers.state / "webdis.pid")}))
+        self.servers.spawn("webdis", "webdis", conf)
+
+    def _upstream(self, conf, name, port, l1_port):
+        """The shipped upstream and server once more, for another socket and port."""
+        block = conf[conf.index("upstream pnlcache"):conf.rindex("}")]
+        for old, new in (("upstream pnlcache ", f"upstream {name} "), ("fastcgi_pass pnlcache;", f"fastcgi_pass {name};"),
+                         (self.servers.listen, self._socket(name)), (f"127.0.0.1:{l1_port};", f"127.0.0.1:{port};")):
+            assert old in block, old
+            block = block.replace(old, new)
+        return block
+
+    def _nginx_conf(self, ports):
+        """The shipped configuration, three times, and the rivals that speak no FastCGI beside it."""
+        conf = subprocess.run([ROOT / "tools/nginx_conf.sh", self.servers.run_dir, str(ports["l1"]), self.servers.state / "web"],
+                              capture_output=True, text=True, check=True).stdout
+        rivals = f"""
+    lua_package_path "{LUA_PACKAGES}";
+    open_file_cache max=10;
+    upstream webdis {{ server 127.0.0.1:{ports["webdis"]}; keepalive 32; }}
+    """
+        locations = f"""
+        location = /body.json {{ add_header Content-Encoding gzip; }}
+        location = /lua {{ content_by_lua_block {{{LUA % self.servers.redis_socket}}} }}
+        location /GET/ {{ proxy_pass http://webdis; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+    """
+        end = conf.rindex("}")
+        more = "".join(self._upstream(conf, name, ports[name], ports["l1"]) for name in ("redis", "echo"))
+        conf = conf[:end] + more + conf[end:]
+        conf = conf.replace("server {", rivals + "server {" + locations, 1)
+        return f"load_module {MODULES}/ndk_http_module.so;\nload_module {MODULES}/ngx_http_lua_module.so;\n{conf}"
+
+    def _asks(self, urls):
+        bearer = f"Authorization: Bearer {token(HIT_USER, ttl=86400)}"
+        gzip = "Accept-Encoding: gzip"
+
+        def rival(url, *headers):
+            return lambda connections: wrk(url, self.seconds, [bearer, *headers], connections)
+
+        return {
+            "l1": rival(urls["l1"] + HIT_PATH, gzip),
+            "redis": rival(urls["redis"] + HIT_PATH, gzip),
+            "not_modified": rival(urls["l1"] + HIT_PATH, gzip, f"If-None-Match: {self.etag}"),
+            "identity": rival(urls["l1"] + HIT_PATH),
+            "echo": rival(urls["echo"] + HIT_PATH, gzip),
+            "static": rival(urls["l1"] + "/body.json"),
+            "lua": rival(urls["l1"] + "/lua"),
+            "webdis": rival(urls["l1"] + "/GET/bench-body.txt"),
+        }
+
+    def _check(self, ports):
+        """That each answers what its name says."""
+        def get(port, path, **headers):
+            return Web(ports[port]).get(path, user=HIT_USER, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+        def hits(port, detail):
+            answer = get(port, HIT_PATH, Accept_Encoding="gzip")
+            return detail in answer.headers.get("Cache-Status", "") and answer.body == self.body
+
+        def status(port, path, **headers):
+            try:
+                return get(port, path, **headers).status
+            except OSError:
+                return None
+
+        wait_until(lambda: hits("l1", "detail=l1"), what="a hit from L1")
+        wait_until(lambda: hits("redis", "detail=redis"), what="a hit from Redis")
+        wait_until(lambda: status("l1", "/GET/bench-body.txt") == 200, what="webdis")
+        assert status("l1", HIT_PATH, Accept_Encoding="gzip", If_None_Match=self.etag) == 304
+        assert len(get("echo", HIT_PATH).body) == len(self.body)
+        for path in "/body.json", "/lua", "/GET/bench-body.txt":
+            assert get("l1", path).body == self.body, (path, get("l1", path))
+
+    def close(self):
+        for daemon in self.daemons:
+            daemon.stop()
+        self.servers.stop("nginx", "echo", "webdis")
