@@ -40,8 +40,13 @@ def user_of(token, secret):
         return None
 
 
+def path_of(socket):
+    """From version 14 of websockets on it is the request's."""
+    return socket.request.path if hasattr(socket, "request") else socket.path
+
+
 async def serve(socket):
-    query = urllib.parse.parse_qs(urllib.parse.urlsplit(socket.path).query)
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(path_of(socket)).query)
     user = user_of(query.get("token", [""])[0], os.environ["JWT_SECRET"].encode())
     if user is None:
         await socket.close(1008, "a valid token is needed")

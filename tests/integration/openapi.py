@@ -19,11 +19,15 @@ def is_instant(text):
 class Document:
     def __init__(self, text=None):
         self.content = yaml.safe_load(text or (ROOT / "docs/openapi.yaml").read_text())
-        self.resolver = jsonschema.RefResolver("", self.content)
 
     def resolved(self, entry):
         """What an entry refers to, or itself."""
-        return self.resolver.resolve(entry["$ref"])[1] if "$ref" in entry else entry
+        if "$ref" not in entry:
+            return entry
+        found = self.content
+        for name in entry["$ref"].removeprefix("#/").split("/"):
+            found = found[name.replace("~1", "/").replace("~0", "~")]
+        return found
 
     def references(self):
         return self.references_in(self.content)
@@ -50,7 +54,8 @@ class Document:
 
     def problems(self, schema, value):
         """What is wrong with a value, in words."""
-        validator = jsonschema.Draft202012Validator(schema, resolver=self.resolver, format_checker=formats)
+        whole = {**schema, "components": self.content["components"]}  # where its references point
+        validator = jsonschema.Draft202012Validator(whole, format_checker=formats)
         return [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:300]}" for error in validator.iter_errors(value)]
 
 

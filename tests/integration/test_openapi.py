@@ -53,7 +53,7 @@ def client(servers, start_responder):
 
 def test_the_document_holds_together(document):
     for reference in document.references():
-        document.resolver.resolve(reference)
+        assert document.resolved({"$ref": reference}), reference
     for where, schema in document.schemas():
         jsonschema.Draft202012Validator.check_schema(schema)
         assert schema, where

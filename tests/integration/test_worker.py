@@ -587,10 +587,12 @@ def test_settings_are_documented(servers, run_worker):
     assert "WORKER_CONCURRENCY=7" in in_force and JWT_SECRET not in in_force
 
 
-def test_check_finds_everything_in_order(servers, run_worker):
+def test_check_finds_everything_in_order(servers, db, run_worker):
     done = run_worker("check")
     assert "FAILED" not in done.stdout
-    for what in ("PostgreSQL 15", "stock_trades can be read", "account_settings can be read", "outbox", "Redis 7", "maxmemory"):
+    redis = re.search(r"redis_version:(\S+)", servers.redis("INFO", "server").decode()).group(1)
+    for what in (f"PostgreSQL {db.server_version // 10000}.{db.server_version % 10000}", "stock_trades can be read",
+                 "account_settings can be read", "outbox", f"Redis {redis}", "maxmemory"):
         assert what in done.stdout
     for secret in (JWT_SECRET, WEBHOOK_SECRET):
         assert secret not in done.stdout
