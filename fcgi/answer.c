@@ -20,7 +20,9 @@ int64_t answer_max_age_s(const struct settings *settings, const struct exchange 
 
 const char *answer_section(const struct exchange *x)
 {
-    return x->dataset.dataset ? NULL : document_section_name(x->document.section);
+    if (!x->dataset.dataset)
+        return document_section_name(x->document.section);
+    return answer_is_collection(x) ? x->dataset.dataset->section : NULL;
 }
 
 enum status answer_compute(struct db *db, const struct exchange *x, struct buf *out, struct cache_body *ret_body,

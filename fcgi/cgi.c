@@ -120,6 +120,7 @@ static enum status do_deferred(struct cgi *cgi, struct err *err)
 
     switch (cgi->x->work) {
     case WORK_DOCUMENT:
+    case WORK_PRELOAD:
         status = misses_start(r, notice_done, &r->misses, err);
         if (status == STATUS_OK)
             status = misses_submit(r->misses, cgi->x);
@@ -194,7 +195,7 @@ static void serve(struct cgi *cgi)
     if (strcmp(request_path(&x->request), "/readyz") == 0)
         look_at_servers(cgi);
     /* Reading all files of datasets would be most of a hit's work. */
-    if (!router_has(request_path(&x->request)) &&
+    if ((!router_has(request_path(&x->request)) || strcmp(request_path(&x->request), "/api/user/initialize") == 0) &&
         responder_take_datasets(&cgi->responder, cgi->responder.settings, NULL, &err) != STATUS_OK)
         log_error("datasets not read", LOG_STR("error", err.text));
     enum next_step next = router_dispatch(&cgi->context, x);

@@ -51,7 +51,7 @@ void exchange_clear(struct exchange *x)
     x->route = 0;
     x->dataset.dataset = NULL;
     dataset_set_release(&x->datasets);
-    x->recompute = x->bypass = x->limited = x->admitted = x->changes = x->writes_through = false;
+    x->recompute = x->bypass = x->limited = x->admitted = x->changes = x->writes_through = x->wait = false;
     x->session.read = x->session.slides = false;
     x->connection = NULL;
     x->next = NULL;

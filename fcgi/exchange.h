@@ -16,7 +16,15 @@ enum next_step {
     NEXT_SESSION, /* read `session` from Redis, together with the turn's others, then dispatch again */
     NEXT_DEFER,   /* `work` needs a miss thread, or another one that is not the loop's */
 };
-enum deferred_work { WORK_DOCUMENT, WORK_WEBHOOK, WORK_OPERATION, WORK_LOGIN, WORK_LOGOUT, WORK_LOGOUT_ALL };
+enum deferred_work {
+    WORK_DOCUMENT,
+    WORK_WEBHOOK,
+    WORK_OPERATION,
+    WORK_LOGIN,
+    WORK_LOGOUT,
+    WORK_LOGOUT_ALL,
+    WORK_PRELOAD
+};
 
 /* The session that a request comes with, where it is not known already (fcgi/auth.h). */
 struct exchange_session {
@@ -48,6 +56,7 @@ struct exchange {
     bool changes;        /* asks for more than an answer: from a session it needs X-CSRF-Token */
     bool recompute;      /* a service or an admin asked for a fresh computation */
     bool writes_through; /* first invalidate what the dataset's tags stand for */
+    bool wait;           /* WORK_PRELOAD: answer when it is done */
     bool limited;        /* counted against its user's limit, and not confirmed yet */
     bool bypass;         /* an invalidation of this user has not reached Redis yet */
 

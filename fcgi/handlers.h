@@ -10,6 +10,8 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
 enum next_step handle_dataset(struct handler_context *context, struct exchange *x);
 /* PUT /api/cache/dataset/NAME: its source rows were written; answers when the rows asked for are fresh (docs/datasets.md). */
 enum next_step handle_write_through(struct handler_context *context, struct exchange *x, const struct route *route);
+/* POST /api/user/initialize (api.md 7). */
+enum next_step handle_initialize(struct handler_context *context, struct exchange *x, const struct route *route);
 /* POST /api/webhooks/trades (api.md 7): what a look at the headers tells; the rest is the webhook lane's. */
 enum next_step handle_webhook(struct handler_context *context, struct exchange *x, const struct route *route);
 /* POST, GET, HEAD, DELETE /api/session; DELETE /api/sessions (api.md 6). */

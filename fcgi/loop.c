@@ -227,7 +227,8 @@ static void send_answer(struct loop *loop, struct exchange *x)
 static enum status hand_over(struct responder *r, struct exchange *x, const char **ret_detail)
 {
     switch (x->work) {
-    case WORK_DOCUMENT: break;
+    case WORK_DOCUMENT:
+    case WORK_PRELOAD: break;
     case WORK_WEBHOOK:
         *ret_detail = "too many webhooks wait; send it again";
         return webhook_lane_submit(r->webhook_lane, x);

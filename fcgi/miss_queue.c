@@ -150,11 +150,19 @@ static enum status submit(struct miss_queue *q, struct exchange *x, struct buf *
     return status;
 }
 
+/* Exchanges of different kinds share nothing, even with the same key. */
+static char kind_of(const struct exchange *x)
+{
+    if (x->work == WORK_PRELOAD)
+        return x->wait ? 'l' : 'p';
+    return x->writes_through ? 'w' : x->bypass ? 'b' : x->recompute ? 'r' : 'n';
+}
+
 enum status miss_queue_submit(struct miss_queue *q, struct exchange *x)
 {
     struct buf key = BUF_INIT;
 
-    buf_append_char(&key, x->writes_through ? 'w' : x->bypass ? 'b' : x->recompute ? 'r' : 'n');
+    buf_append_char(&key, kind_of(x));
     buf_append(&key, x->key.data, x->key.len);
     if (buf_status(&key) != STATUS_OK)
         return STATUS_NO_MEMORY;

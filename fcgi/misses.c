@@ -7,6 +7,7 @@
 #include "fcgi/answer.h"
 #include "fcgi/document_response.h"
 #include "fcgi/miss_queue.h"
+#include "fcgi/preload.h"
 #include "fcgi/write_through.h"
 #include "jobs/dataset_refresh.h"
 #include "jobs/wanted.h"
@@ -209,9 +210,14 @@ static void note_wanted(struct miss_thread *t, const struct exchange *leader)
     struct responder *r = t->misses->responder;
     struct err err;
 
-    enum status status = leader->dataset.dataset
-                             ? dataset_note_wanted(r->cache, t->redis, r->settings, &leader->dataset, &err)
-                             : wanted_note(r->cache, t->redis, r->settings, leader->user_id, &leader->document, &err);
+    enum status status;
+    if (answer_is_collection(leader))
+        status = wanted_note_collections(r->cache, t->redis, r->settings, leader->user_id, 1,
+                                         &(const char *){leader->dataset.dataset->name}, &err);
+    else if (leader->dataset.dataset)
+        status = dataset_note_wanted(r->cache, t->redis, r->settings, &leader->dataset, &err);
+    else
+        status = wanted_note(r->cache, t->redis, r->settings, leader->user_id, &leader->document, &err);
     if (status != STATUS_OK)
         log_debug("wanted document not noted", LOG_STR("error", err.text));
 }
@@ -350,6 +356,10 @@ static bool serve(struct miss_thread *t, struct flight *f)
         fail_all(f, STATUS_TIMEOUT, "the request waited too long", NULL);
         return true;
     }
+    if (f->first->work == WORK_PRELOAD)
+        return preload_serve(&(struct preload_tools){t->misses->responder, t->db, t->redis, &t->lock,
+                                                     !has_waited(t->misses->responder, f)},
+                             f);
     return serve_document(t, f);
 }
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/answer.h"
+#include "jobs/collection.h"
 #include "jobs/document_text.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
@@ -17,6 +19,7 @@ struct item {
     char user_id[USER_ID_MAX + 1];
     char symbol[DOCUMENT_SYMBOL_MAX + 1]; /* of the request */
     struct document_request request;
+    char collection[DATASET_NAME_MAX + 1]; /* the dataset's name; "": a document is meant */
     bool ask;
 };
 
@@ -58,10 +61,13 @@ static void mark(_Atomic uint64_t *slots, uint64_t hash, int64_t period)
 
 static void fill_item(struct item *item, const struct exchange *x, bool ask)
 {
+    const char *collection = x->dataset.dataset ? x->dataset.dataset->name : "";
+
     memcpy(item->user_id, x->user_id, sizeof item->user_id);
+    memcpy(item->collection, collection, strlen(collection) + 1);
     item->request = x->document;
     item->ask = ask;
-    if (x->document.section == SECTION_SYMBOL) /* borrowed from the HTTP request, which ends before */
+    if (!*collection && x->document.section == SECTION_SYMBOL) /* borrowed from the HTTP request, which ends before */
         memcpy(item->symbol, x->document.symbol, strlen(x->document.symbol) + 1);
 }
 
@@ -80,16 +86,23 @@ static bool enqueue(struct refresher *f, const struct exchange *x, bool ask)
     return room;
 }
 
+static bool asks_for_refresh(const struct refresher *f, const struct exchange *x, const struct cache_header *header)
+{
+    return x->dataset.dataset
+               ? collection_asks_for_refresh(x->dataset.dataset, header, x->request.arrived_at)
+               : document_asks_for_refresh(f->responder->settings, &x->document, header, x->request.arrived_at);
+}
+
 void refresher_notice_hit(struct refresher *f, const struct exchange *x, const struct cache_header *header)
 {
     int64_t expiry = header->expires_at.us, hour = x->request.arrived_at.us / NOTE_EVERY_US;
-    bool ask, note = !document_is_precomputed(&x->document);
+    bool ask, note = x->dataset.dataset || !document_is_precomputed(&x->document);
     uint64_t hash;
 
-    if (!f || x->dataset.dataset || header->encoding == CACHE_NOT_FOUND ||
+    if (!f || (x->dataset.dataset && !answer_is_collection(x)) || header->encoding == CACHE_NOT_FOUND ||
         (note && f->responder->settings->wanted_documents == 0))
         return;
-    ask = document_asks_for_refresh(f->responder->settings, &x->document, header, x->request.arrived_at);
+    ask = asks_for_refresh(f, x, header);
     if (!ask && !note)
         return;
     hash = hash_key(&x->key);
@@ -113,7 +126,9 @@ static void carry_out(struct refresher *f, struct item *item)
     enum status status;
 
     item->request.symbol = item->symbol;
-    status = wanted_note(r->cache, f->redis, r->settings, item->user_id, &item->request, &err);
+    status = item->collection[0] ? wanted_note_collections(r->cache, f->redis, r->settings, item->user_id, 1,
+                                                           &(const char *){item->collection}, &err)
+                                 : wanted_note(r->cache, f->redis, r->settings, item->user_id, &item->request, &err);
     if (status == STATUS_OK && item->ask)
         status = job_stream_add(r->cache, f->redis, "analytics", item->user_id, "expiring", &err);
     if (status != STATUS_OK)

@@ -29,6 +29,7 @@ static const struct route routes[] = {
     {"/api/analytics/comprehensive", READ_OR_POST, handle_analytics, SECTION_COMPREHENSIVE, ASSET_ALL, LIMIT_READS},
     {"/api/playbooks/analytics", READ, handle_analytics, SECTION_PLAYBOOKS, ASSET_ALL, LIMIT_READS},
     {"/api/playbooks/{id}/analytics", READ, handle_analytics, SECTION_PLAYBOOK, ASSET_ALL, LIMIT_READS},
+    {"/api/user/initialize", METHOD_POST, handle_initialize, 0, 0, LIMIT_READS},
     {"/api/webhooks/trades", METHOD_POST, handle_webhook, 0, 0, LIMIT_WEBHOOKS},
     {"/api/session", READ_POST_DELETE, handle_session, 0, 0, LIMIT_READS},
     {"/api/sessions", METHOD_DELETE, handle_sessions, 0, 0, LIMIT_READS},

@@ -218,6 +218,7 @@ void session_work_serve(struct session_work *work, struct exchange *x)
     case WORK_LOGOUT_ALL: log_out_everywhere(work, x); break;
     case WORK_DOCUMENT:
     case WORK_WEBHOOK:
+    case WORK_PRELOAD:
     case WORK_OPERATION: assert(!"no session's work");
     }
 }

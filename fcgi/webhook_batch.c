@@ -220,19 +220,20 @@ static void mark(struct webhook_batch *b)
 }
 
 /* When Redis does not say, there is a job: it finds nothing to do. */
-static bool wants_job(struct webhook_batch *b, const struct webhook_change *change)
+static bool wants_job(struct webhook_batch *b, const struct dataset_set *datasets, const struct webhook_change *change)
 {
     const struct responder *r = b->responder;
     bool needed = true;
 
-    if (wanted_call_for_job(r->cache, b->redis, r->settings, change->user_id, &change->tags, &needed, &b->err) !=
-        STATUS_OK)
+    if (wanted_call_for_job(r->cache, b->redis, r->settings, datasets, change->user_id, &change->tags, &needed,
+                            &b->err) != STATUS_OK)
         log_debug("a job may be in vain", LOG_STR("user", change->user_id), LOG_STR("error", b->err.text));
     return needed;
 }
 
 static size_t order_jobs(struct webhook_batch *b, struct job_order *orders, struct job_request *requests)
 {
+    struct dataset_set *datasets = responder_hold_datasets(b->responder);
     size_t n = 0;
 
     for (size_t i = 0; i < b->n; i++) {
@@ -241,7 +242,7 @@ static size_t order_jobs(struct webhook_batch *b, struct job_order *orders, stru
         for (size_t k = 0; k < call->events.n && call->status == STATUS_OK && !call->is_repeat; k++) {
             const struct webhook_change *change = &call->events.changes[k];
 
-            if (!change->user_id[0] || !(change->erased || wants_job(b, change)))
+            if (!change->user_id[0] || !(change->erased || wants_job(b, datasets, change)))
                 continue;
             orders[n] = (struct job_order){.call = call, .erases = change->erased};
             (void)snprintf(orders[n].reason, sizeof orders[n].reason, "webhook %s", change->type);
@@ -251,6 +252,7 @@ static size_t order_jobs(struct webhook_batch *b, struct job_order *orders, stru
             n++;
         }
     }
+    dataset_set_release(&datasets);
     return n;
 }
 

@@ -59,8 +59,9 @@ struct dataset {
     char *key;       /* pattern of the header; NULL: data:NAME:... */
     char *
         collection; /* pattern of the key of the whole list, limit=all and nothing else; NULL: it has none of its own */
-    int64_t max_rows;  /* COLLECTION_MAX_ROWS */
-    char all_rows[24]; /* what limit=all is for the statement: one row more than that */
+    int64_t max_rows;                    /* COLLECTION_MAX_ROWS */
+    char section[DATASET_NAME_MAX + 12]; /* "collection:NAME": what its collection is called on pnlcache:updated */
+    char all_rows[24];                   /* what limit=all is for the statement: one row more than that */
     int64_t ttl_s;
     enum dataset_refresh_kind refresh;
     size_t n_own_tags;

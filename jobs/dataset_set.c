@@ -391,11 +391,13 @@ static enum status apply_ttls(struct dataset_set *set, const char *text, struct 
     return STATUS_OK;
 }
 
-static void apply_max_rows(struct dataset_set *set, int64_t max_rows)
+static void complete_collections(struct dataset_set *set, int64_t max_rows)
 {
     for (size_t i = 0; i < set->n; i++) {
         set->datasets[i]->max_rows = max_rows;
         (void)snprintf(set->datasets[i]->all_rows, sizeof set->datasets[i]->all_rows, "%lld", (long long)max_rows + 1);
+        (void)snprintf(set->datasets[i]->section, sizeof set->datasets[i]->section, "collection:%s",
+                       set->datasets[i]->name);
     }
 }
 
@@ -427,7 +429,7 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
         dataset_set_release(&set);
         return status;
     }
-    apply_max_rows(set, settings->collection_max_rows);
+    complete_collections(set, settings->collection_max_rows);
     if (set->n > 0)
         qsort(set->datasets, set->n, sizeof(struct dataset *), compare_names);
     for (size_t i = 0; i < set->n; i++)

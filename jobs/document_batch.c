@@ -55,6 +55,7 @@ void document_batch_release(struct document_batch *b)
 {
     for (size_t i = 0; i < b->n; i++) {
         wanted_release(&b->users[i].wanted);
+        user_collections_release(&b->users[i].collections);
         free(b->users[i].due);
     }
     free(b->users);

@@ -3,15 +3,17 @@
 #ifndef PNLCACHE_JOBS_DOCUMENT_BATCH_H
 #define PNLCACHE_JOBS_DOCUMENT_BATCH_H
 
+#include "jobs/collection.h"
 #include "jobs/wanted.h"
 
 struct user_documents {
     const char *user_id; /* borrowed */
     struct wanted wanted;
-    size_t n;                      /* documents, the wanted ones last */
-    bool *due;                     /* of each: to be computed */
-    const struct cache_tags *tags; /* what any of them depends on ... */
-    struct cache_epochs epochs;    /* ... and the epochs of these, opened before the snapshot */
+    size_t n;                            /* documents, the wanted ones last */
+    bool *due;                           /* of each: to be computed */
+    const struct cache_tags *tags;       /* what any of them depends on ... */
+    struct cache_epochs epochs;          /* ... and the epochs of these, opened before the snapshot */
+    struct user_collections collections; /* of collection_batch.h; else none */
 };
 
 struct document_batch {

@@ -33,6 +33,7 @@ struct document_writer {
     struct redis *redis;
     bool threaded;
     struct group *filling;
+    struct buf key; /* of the document being added */
     struct document_writer_counts counts;
 
     /* The hand-off; everything below is guarded by the mutex. `busy` is the group the thread works on. */
@@ -172,6 +173,7 @@ enum status document_writer_new(const struct settings *settings, struct cache *c
     w->cache = cache;
     w->redis = redis;
     w->threaded = redis == NULL;
+    buf_init(&w->key);
     pthread_mutex_init(&w->mutex, NULL);
     pthread_cond_init(&w->changed, NULL);
     w->filling = group_new();
@@ -204,6 +206,7 @@ void document_writer_free(struct document_writer **writer)
     group_free(w->busy);
     if (w->threaded)
         redis_free(&w->redis);
+    buf_release(&w->key);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->mutex);
     free(w);
@@ -261,8 +264,9 @@ struct buf *document_writer_body(struct document_writer *w)
     return &w->filling->bodies;
 }
 
-enum status document_writer_add(struct document_writer *w, const struct document_request *request, const char *user_id,
-                                const struct cache_epochs *epochs, const struct cache_body *body, struct err *err)
+enum status document_writer_add_value(struct document_writer *w, const struct document_writer_place *place,
+                                      const char *user_id, const struct cache_epochs *epochs,
+                                      const struct cache_body *body, struct err *err)
 {
     struct group *g = w->filling;
     struct item *item = &g->items[g->n];
@@ -272,12 +276,11 @@ enum status document_writer_add(struct document_writer *w, const struct document
         .body = (size_t)(body->bytes - g->bodies.data),
         .about = *body,
         .epochs = *epochs,
-        .tags = document_tags(request),
-        .ttl_s = document_ttl_s(w->settings, request),
-        .section = document_section_name(request->section),
+        .tags = place->tags,
+        .ttl_s = place->ttl_s,
+        .section = place->section,
     };
-    document_append_key(w->cache, request, user_id, &g->keys);
-    buf_append_char(&g->keys, '\0');
+    buf_append(&g->keys, place->key, strlen(place->key) + 1);
     item->user_id = g->keys.len;
     buf_append(&g->keys, user_id, strlen(user_id) + 1);
     if (buf_status(&g->keys) != STATUS_OK)
@@ -286,6 +289,24 @@ enum status document_writer_add(struct document_writer *w, const struct document
     if (g->n < GROUP_DOCUMENTS && g->bodies.len < GROUP_BYTES)
         return STATUS_OK;
     return send_group(w, err);
+}
+
+enum status document_writer_add(struct document_writer *w, const struct document_request *request, const char *user_id,
+                                const struct cache_epochs *epochs, const struct cache_body *body, struct err *err)
+{
+    struct document_writer_place place = {
+        .tags = document_tags(request),
+        .ttl_s = document_ttl_s(w->settings, request),
+        .section = document_section_name(request->section),
+    };
+    enum status status = STATUS_NO_MEMORY;
+
+    buf_clear(&w->key);
+    document_append_key(w->cache, request, user_id, &w->key);
+    place.key = w->key.data;
+    if (buf_status(&w->key) == STATUS_OK)
+        status = document_writer_add_value(w, &place, user_id, epochs, body, err);
+    return status == STATUS_NO_MEMORY ? err_fail(err, status, "no memory for documents to be written") : status;
 }
 
 enum status document_writer_flush(struct document_writer *w, struct err *err)

@@ -16,6 +16,7 @@ struct precompute {
     struct precompute_options options;
     struct document_writer *writer; /* NULL with on_document */
     struct report *report;
+    struct collection_batch collections;
     struct precompute_progress progress;
 };
 
@@ -35,6 +36,19 @@ enum status precompute_new(const struct precompute_options *options, struct prec
     if (p == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "no memory to precompute");
     p->options = *options;
+    p->collections = (struct collection_batch){
+        .settings = options->settings,
+        .set = options->on_document == NULL ? options->datasets : NULL,
+        .all = options->all_collections,
+        .only_invalid = options->only_invalid,
+        .without_short_lived = options->without_short_lived,
+        .valid_for_s = options->valid_for_s,
+        .cache = options->cache,
+        .redis = options->redis,
+        .db = options->db,
+        .on_collection = options->on_collection,
+        .context = options->context,
+    };
     status = report_new(&p->report, err);
     if (status == STATUS_OK && options->on_document == NULL)
         status = document_writer_new(options->settings, options->cache, options->overlapped ? NULL : options->redis,
@@ -85,7 +99,7 @@ static enum status judge_users(struct precompute *p, struct document_batch *b, b
         if (status != STATUS_OK)
             break;
         p->progress.documents_valid += n_valid;
-        if (n_valid < b->users[i].n)
+        if (n_valid < b->users[i].n || user_collections_count_due(&b->users[i].collections) > 0)
             *ret_any = true;
         else
             user_done(p);
@@ -362,6 +376,18 @@ static enum status compute_users(struct precompute *p, struct document_batch *b,
     return status;
 }
 
+/* After everybody's documents, which can be had without them. Users without any were not done before. */
+static enum status compute_collections(struct precompute *p, struct document_batch *b, struct err *err)
+{
+    enum status status = collection_batch_compute(&p->collections, b, p->writer, err);
+
+    p->progress.collections = p->collections.counts;
+    for (size_t i = 0; i < b->n && status == STATUS_OK; i++)
+        if (user_documents_count_due(&b->users[i]) == 0 && user_collections_count_due(&b->users[i].collections) > 0)
+            user_done(p);
+    return status;
+}
+
 static void note_writer(struct precompute *p)
 {
     struct document_writer_counts counts = document_writer_counts(p->writer);
@@ -383,6 +409,8 @@ static enum status compute_and_store(struct precompute *p, struct document_batch
     (void)clock_get_override(&snapshot.as_of); /* leaves the database's time when there is none */
     snapshot.computed_at = clock_now();
     status = compute_users(p, b, &snapshot, err);
+    if (status == STATUS_OK)
+        status = compute_collections(p, b, err);
     db_end(p->options.db);
     if (p->writer != NULL) {
         /* What was computed before a failure is right and worth storing. */
@@ -402,6 +430,8 @@ static enum status run_batch(struct precompute *p, size_t n, const char *const *
     b.without_short_lived = o->without_short_lived;
     if (status == STATUS_OK && p->writer != NULL)
         status = document_batch_open(&b, o->cache, o->redis, o->settings, &p->progress.requests_dropped, err);
+    if (status == STATUS_OK && p->writer != NULL)
+        status = collection_batch_open(&p->collections, &b, err);
     if (status == STATUS_OK && o->only_invalid && p->writer != NULL)
         status = judge_users(p, &b, &any, err);
     if (status == STATUS_OK && any)

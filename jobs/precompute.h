@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 
+#include "jobs/collection_batch.h"
 #include "jobs/document.h"
 
 struct precompute;
@@ -22,6 +23,7 @@ struct precompute_progress {
     size_t requests_dropped;   /* foreign or damaged members of wanted records */
     size_t requests_forgotten; /* wanted documents of what is no longer there */
     size_t trades, skipped_rows;
+    struct collection_counts collections;
 };
 
 /* db, cache, redis: borrowed, used by the calling thread. The callbacks may be NULL. */
@@ -35,6 +37,9 @@ struct precompute_options {
     void (*on_skipped)(void *context, const char *user_id, const struct journal *journal); /* rows were left out */
     /* This user's documents cannot be computed (unusable settings, sums too large); the others go on. */
     void (*on_failed)(void *context, const char *user_id, enum status status, const char *reason);
+    /* With `datasets`: what became of each collection. */
+    void (*on_collection)(void *context, const char *user_id, const struct dataset *dataset, enum collection_end end,
+                          size_t bytes, const char *reason);
     /* Instead of storing: receives every document. */
     void (*on_document)(void *context, const char *key, const struct cache_body *body);
     void *context;
@@ -43,6 +48,10 @@ struct precompute_options {
     /* Leave wanted documents alone that live shorter than the others (open positions): on a schedule they would be computed for
      * nobody, since they have run out long before the next run. */
     bool without_short_lived;
+    /* Also, in the same snapshot, the whole lists of these datasets that the users asked for lately, or all of them. NULL: none,
+     * as always with on_document. */
+    const struct dataset_set *datasets;
+    bool all_collections;
     bool count_users;        /* learn users_total before precompute_all(): one more walk over the ids */
     bool overlapped;         /* write from a second thread over a connection of its own: for long runs */
     const atomic_bool *stop; /* may be NULL; when it turns true the run ends after the present batch */

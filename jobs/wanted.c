@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/collection.h"
 #include "jobs/document_text.h"
 #include "jobs/event.h"
+#include "lib/base/text.h"
+
+#define COLLECTION "collection:"
 
 static enum status append_key(const struct cache *cache, const char *user_id, struct buf *key, struct err *err)
 {
@@ -48,19 +52,60 @@ static void append_note(struct redis *redis, const struct settings *settings, co
     redis_append_words(redis, "EXPIRE", key, window, NULL);
 }
 
-static enum status note(struct redis *redis, const struct settings *settings, const char *key, const char *text,
-                        struct err *err)
+/* What is in the way (another type) is deleted; the next note is taken. */
+static enum status flush_notes(struct redis *redis, const char *key, struct err *err)
 {
     const struct redis_reply *reply;
-    enum status status;
+    enum status status = redis_flush(redis, err);
 
-    append_note(redis, settings, key, text);
-    status = redis_flush(redis, err);
     if (status != STATUS_OK)
         return status;
     if (redis_reply_error_class(redis_reply_at(redis, 0)) != REDIS_ERROR_TYPE)
         return redis_reply_status(redis_reply_at(redis, 0), err);
-    return redis_command(redis, &reply, err, "DEL", key, NULL); /* the next one is noted */
+    return redis_command(redis, &reply, err, "DEL", key, NULL);
+}
+
+static enum status note(struct redis *redis, const struct settings *settings, const char *key, const char *text,
+                        struct err *err)
+{
+    append_note(redis, settings, key, text);
+    return flush_notes(redis, key, err);
+}
+
+enum status wanted_note_collections(struct cache *cache, struct redis *redis, const struct settings *settings,
+                                    const char *user_id, size_t n, const char *const *names, struct err *err)
+{
+    struct buf key = BUF_INIT, text = BUF_INIT;
+    enum status status = STATUS_OK;
+
+    if (settings->wanted_documents > 0 && n > 0)
+        status = append_key(cache, user_id, &key, err);
+    for (size_t i = 0; i < n && status == STATUS_OK && key.len > 0; i++) {
+        buf_clear(&text);
+        buf_append_format(&text, COLLECTION "%s", names[i]);
+        append_note(redis, settings, key.data, text.data);
+    }
+    if (status == STATUS_OK && key.len > 0)
+        status = flush_notes(redis, key.data, err);
+    buf_release(&key);
+    buf_release(&text);
+    return status;
+}
+
+enum status wanted_note_all_collections(struct cache *cache, struct redis *redis, const struct settings *settings,
+                                        const struct dataset_set *datasets, const char *user_id, struct err *err)
+{
+    const char **names;
+    enum status status;
+
+    if (datasets == NULL)
+        return STATUS_OK;
+    names = calloc(dataset_set_count(datasets) + 1, sizeof *names);
+    if (names == NULL)
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    status = wanted_note_collections(cache, redis, settings, user_id, collection_names(datasets, names), names, err);
+    free(names);
+    return status;
 }
 
 enum status wanted_note(struct cache *cache, struct redis *redis, const struct settings *settings, const char *user_id,
@@ -89,6 +134,7 @@ void wanted_release(struct wanted *wanted)
         free(wanted->texts[i]);
     free(wanted->texts);
     free(wanted->requests);
+    text_array_free(wanted->collections, wanted->n_collections);
     *wanted = (struct wanted){0};
 }
 
@@ -99,6 +145,12 @@ static enum status take_member(const char *bytes, size_t len, struct wanted *wan
 
     if (text == NULL)
         return STATUS_NO_MEMORY;
+    if (strncmp(text, COLLECTION, sizeof COLLECTION - 1) == 0) {
+        *ret_taken = true;
+        memmove(text, text + sizeof COLLECTION - 1, strlen(text) - sizeof COLLECTION + 2);
+        wanted->collections[wanted->n_collections++] = text;
+        return STATUS_OK;
+    }
     *ret_taken = strlen(text) == len && document_parse_text(text, &wanted->requests[wanted->n]) == STATUS_OK &&
                  !document_is_precomputed(&wanted->requests[wanted->n]);
     if (*ret_taken)
@@ -117,7 +169,8 @@ static enum status take_members(struct redis *redis, const char *key, const stru
 
     wanted->requests = calloc(n + 1, sizeof *wanted->requests);
     wanted->texts = calloc(n + 1, sizeof *wanted->texts);
-    if (wanted->requests == NULL || wanted->texts == NULL)
+    wanted->collections = calloc(n + 1, sizeof *wanted->collections);
+    if (wanted->requests == NULL || wanted->texts == NULL || wanted->collections == NULL)
         return STATUS_NO_MEMORY;
     for (size_t i = 0; i < n && status == STATUS_OK; i++) {
         const char *zrem[] = {"ZREM", key, NULL};
@@ -223,20 +276,22 @@ static struct cache_tags own_tags_in(const struct cache_tags *tags, const struct
 }
 
 enum status wanted_call_for_job(struct cache *cache, struct redis *redis, const struct settings *settings,
-                                const char *user_id, const struct cache_tags *tags, bool *ret_needed, struct err *err)
+                                const struct dataset_set *datasets, const char *user_id, const struct cache_tags *tags,
+                                bool *ret_needed, struct err *err)
 {
     struct cache_tags own = own_tags_in(tags, document_tags_of_needs(DOCUMENT_TAG_SETS - 1));
     struct wanted wanted = {0};
     enum status status;
     bool needed = own_tags_in(tags, document_tags_of_needs(0)).n > 0;
 
-    if (needed || own.n == 0) {
+    if (needed || (own.n == 0 && (datasets == NULL || !collections_depend_on(datasets, NULL, tags)))) {
         *ret_needed = needed;
         return STATUS_OK;
     }
     status = wanted_read(cache, redis, settings, 1, &user_id, &wanted, err);
     for (size_t i = 0; i < wanted.n && !needed; i++)
         needed = document_depends_on(&wanted.requests[i], &own);
+    needed = needed || (datasets != NULL && collections_depend_on(datasets, &wanted, tags));
     wanted_release(&wanted);
     if (status == STATUS_OK)
         *ret_needed = needed;

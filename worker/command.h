@@ -23,6 +23,7 @@ int command_datasets(int argc, char *const *argv);
 int command_import(int argc, char *const *argv);
 int command_job(int argc, char *const *argv);
 int command_jobs(int argc, char *const *argv);
+int command_preload(int argc, char *const *argv);
 int command_run(int argc, char *const *argv);
 int command_settings(int argc, char *const *argv);
 int command_token(int argc, char *const *argv);

@@ -14,6 +14,7 @@
 #include "worker/command.h"
 #include "worker/compute_process.h"
 #include "worker/connections.h"
+#include "worker/dataset_load.h"
 #include "worker/report_log.h"
 
 #define OOM_SCORE "500" /* rather this process than the worker that holds the jobs, or a server */
@@ -23,6 +24,7 @@ struct computer {
     struct cache *cache;
     struct db *db;
     struct redis *redis;
+    struct dataset_set *datasets;
     struct precompute *precompute;
     char request[COMPUTE_REQUEST_MAX];
     size_t n;
@@ -52,6 +54,15 @@ static void name_skipped(void *context, const char *user_id, const struct journa
     struct computer *c = context;
 
     skipped_log_user(&c->skipped, user_id, journal);
+}
+
+static void name_collection(void *context, const char *user_id, const struct dataset *dataset, enum collection_end end,
+                            size_t bytes, const char *reason)
+{
+    (void)context;
+    (void)bytes;
+    if (end == COLLECTION_FAILED)
+        log_failed_collection(user_id, dataset, reason);
 }
 
 /* --- one request ---------------------------------------------------------------------------------- */
@@ -109,6 +120,8 @@ static enum status open_computer(struct computer *c, struct err *err)
     if (status == STATUS_OK)
         status = open_redis(c->settings, &c->redis, err);
     if (status == STATUS_OK)
+        status = load_datasets(c->settings, &c->datasets, err);
+    if (status == STATUS_OK)
         status = precompute_new(
             &(struct precompute_options){
                 .settings = c->settings,
@@ -117,6 +130,8 @@ static enum status open_computer(struct computer *c, struct err *err)
                 .redis = c->redis,
                 .on_skipped = name_skipped,
                 .on_failed = tell_failure,
+                .on_collection = name_collection,
+                .datasets = c->datasets,
                 .context = c,
                 .only_invalid = true,
             },
@@ -127,6 +142,7 @@ static enum status open_computer(struct computer *c, struct err *err)
 static void close_computer(struct computer *c)
 {
     precompute_free(&c->precompute);
+    dataset_set_release(&c->datasets);
     redis_free(&c->redis);
     db_free(&c->db);
     cache_free(&c->cache);

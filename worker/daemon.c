@@ -10,10 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "jobs/dataset.h"
 #include "lib/base/log.h"
 #include "lib/base/service_notify.h"
 #include "worker/command.h"
+#include "worker/dataset_load.h"
 #include "worker/job_consumer.h"
 #include "worker/outbox_listener.h"
 #include "worker/scheduler.h"
@@ -118,23 +118,27 @@ static void end_generation(struct daemon *d, int64_t within_s)
     stop_threads(d, within_s);
     close(d->generation.stop_fd);
     cache_free(&d->generation.cache);
+    dataset_set_release(&d->generation.datasets);
     free(d->consumers);
     free(d->threads);
     d->consumers = NULL;
     d->threads = NULL;
 }
 
-/* Signals are blocked in every thread; only the main one takes them, by sigtimedwait(). */
-static enum status begin_generation(struct daemon *d, struct err *err)
+/* Takes the datasets over, whose tags triggers may name. Signals are blocked in every thread; only the main one takes them, by sigtimedwait(). */
+static enum status begin_generation(struct daemon *d, struct dataset_set *datasets, struct err *err)
 {
     enum status status;
 
     d->generation = (struct generation){.settings = d->settings,
+                                        .datasets = datasets,
                                         .stop_fd = eventfd(0, EFD_CLOEXEC),
                                         .release_by_ms = INT64_MAX,
                                         .counters = &d->counters};
-    if (d->generation.stop_fd < 0)
+    if (d->generation.stop_fd < 0) {
+        dataset_set_release(&d->generation.datasets);
         return err_fail(err, STATUS_LIMIT, "no eventfd: %s", strerror(errno));
+    }
     d->n_consumers = (size_t)d->settings->worker_concurrency;
     d->consumers = calloc(d->n_consumers, sizeof *d->consumers);
     d->threads = calloc(d->n_consumers + 1, sizeof *d->threads);
@@ -153,19 +157,6 @@ static enum status begin_generation(struct daemon *d, struct err *err)
     if (status != STATUS_OK)
         end_generation(d, -1);
     return status;
-}
-
-/* Triggers may name the tags of datasets. */
-static enum status learn_dataset_tags(const struct settings *settings, struct err *err)
-{
-    struct dataset_set *set = NULL;
-    enum status status = dataset_set_load(settings, &set, err);
-
-    dataset_set_release(&set);
-    if (status != STATUS_NOT_FOUND)
-        return status;
-    log_warn("there are no datasets", LOG_STR("reason", err->text));
-    return STATUS_OK;
 }
 
 /* --- the main thread --------------------------------------------------------------------------------- */
@@ -212,10 +203,11 @@ static void log_summary(struct daemon *d)
 static void reload(struct daemon *d)
 {
     struct settings *settings = NULL;
+    struct dataset_set *datasets = NULL;
     struct err err = {{0}};
 
     service_notify_reloading();
-    if (settings_load(&settings, &err) != STATUS_OK || learn_dataset_tags(settings, &err) != STATUS_OK) {
+    if (settings_load(&settings, &err) != STATUS_OK || load_datasets(settings, &datasets, &err) != STATUS_OK) {
         log_error("settings not reloaded, the old ones stay", LOG_STR("reason", err.text));
         settings_free(&settings);
         service_notify("READY=1");
@@ -225,7 +217,7 @@ static void reload(struct daemon *d)
     settings_free(&d->settings);
     d->settings = settings;
     command_init_log(settings);
-    if (begin_generation(d, &err) != STATUS_OK) {
+    if (begin_generation(d, datasets, &err) != STATUS_OK) {
         /* Nothing left to fall back to: the service manager starts us afresh. */
         log_error("cannot go on after the reload", LOG_STR("reason", err.text));
         exit(EXIT_FAILED);
@@ -266,6 +258,7 @@ static void stop(struct daemon *d)
 int daemon_run(struct settings *settings, bool by_the_clock)
 {
     struct daemon d = {.settings = settings, .summary_ms = clock_monotonic_ms()};
+    struct dataset_set *datasets = NULL;
     struct daemon_totals now;
     struct err err = {{0}};
     sigset_t signals;
@@ -276,9 +269,9 @@ int daemon_run(struct settings *settings, bool by_the_clock)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    status = learn_dataset_tags(settings, &err);
+    status = load_datasets(settings, &datasets, &err);
     if (status == STATUS_OK)
-        status = begin_generation(&d, &err);
+        status = begin_generation(&d, datasets, &err);
     if (status == STATUS_OK) {
         status = scheduler_start(
             &(struct scheduler_options){schedule, schedule_length, by_the_clock, d.settings->warm_users > 0},

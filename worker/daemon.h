@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 
+#include "jobs/dataset.h"
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
 
@@ -17,6 +18,7 @@ struct daemon_counters {
 struct generation {
     const struct settings *settings;
     struct cache *cache;
+    struct dataset_set *datasets; /* NULL: there are none */
     atomic_bool stop;
     int stop_fd;                       /* eventfd, readable once `stop` is set */
     atomic_int_fast64_t release_by_ms; /* monotonic: work that has not ended then is given back; INT64_MAX: none is */

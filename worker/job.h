@@ -41,6 +41,7 @@ struct job_run {
     struct db *db;
     struct cache *cache;
     struct redis *redis;
+    struct dataset_set *datasets;  /* NULL unless plan->compute stores */
     struct precompute *precompute; /* NULL unless plan->compute */
     struct progress progress;
     struct skipped_log skipped;
@@ -71,6 +72,8 @@ const atomic_bool *job_stop_flag(void);
 int job_carry_out(const struct job_plan *plan, struct settings *settings);
 /* job_carry_out() for a job without options of its own. */
 int job_carry_out_plain(const struct job_plan *plan, const char *usage, int argc, char *const *argv);
+/* The values of --user. STATUS_INVALID: one is no user id. */
+enum status job_check_users(const struct cli_list *users, struct err *err) MUST_CHECK;
 /* A log_result of jobs that compute users. */
 void job_log_users(const struct job_run *run, const char *message);
 

@@ -29,11 +29,7 @@ static enum status check_request(const struct job_request *request, struct err *
 {
     if ((request->users.n > 0) + request->active + request->all > 1)
         return err_fail(err, STATUS_INVALID, "job precompute takes one of --user ID, --active, --all");
-    for (size_t i = 0; i < request->users.n; i++)
-        if (!user_id_is_valid(request->users.values[i]))
-            return err_fail(err, STATUS_INVALID,
-                            "--user: an id must be 1 to %d bytes of UTF-8 without control characters", USER_ID_MAX);
-    return STATUS_OK;
+    return job_check_users(&request->users, err);
 }
 
 /* What is stored as of T expires at T + TTL, so it has done that already or would be served as current. */

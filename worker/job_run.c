@@ -6,6 +6,7 @@
 #include "lib/base/log.h"
 #include "lib/store/job_stats.h"
 #include "worker/connections.h"
+#include "worker/dataset_load.h"
 #include "worker/job.h"
 #include "worker/job_guard.h"
 
@@ -60,6 +61,18 @@ static void name_failed(void *context, const char *user_id, enum status status, 
               LOG_STR("reason", reason));
 }
 
+static void name_collection(void *context, const char *user_id, const struct dataset *dataset, enum collection_end end,
+                            size_t bytes, const char *reason)
+{
+    struct job_run *run = context;
+
+    (void)bytes;
+    if (end != COLLECTION_FAILED)
+        return;
+    progress_end(&run->progress);
+    log_failed_collection(user_id, dataset, reason);
+}
+
 static enum status make_precompute(struct job_run *run, struct err *err)
 {
     struct precompute_options options = *run->plan->compute;
@@ -71,12 +84,29 @@ static enum status make_precompute(struct job_run *run, struct err *err)
     options.on_progress = show_progress;
     options.on_skipped = name_skipped;
     options.on_failed = name_failed;
+    if (options.on_collection == NULL)
+        options.on_collection = name_collection;
     options.context = run;
     options.stop = &stop;
+    if (options.on_document == NULL) {
+        enum status status = load_datasets(run->settings, &run->datasets, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    options.datasets = run->datasets;
     if (run->plan->choose != NULL)
         run->plan->choose(run->settings, &options);
     options.count_users = options.count_users && run->progress.terminal;
     return precompute_new(&options, &run->precompute, err);
+}
+
+enum status job_check_users(const struct cli_list *users, struct err *err)
+{
+    for (size_t i = 0; i < users->n; i++)
+        if (!user_id_is_valid(users->values[i]))
+            return err_fail(err, STATUS_INVALID,
+                            "--user: an id must be 1 to %d bytes of UTF-8 without control characters", USER_ID_MAX);
+    return STATUS_OK;
 }
 
 void job_log_users(const struct job_run *run, const char *message)
@@ -88,6 +118,10 @@ void job_log_users(const struct job_run *run, const char *message)
              LOG_INT("failed", (int64_t)done->users_failed), LOG_INT("stored", (int64_t)done->documents_stored),
              LOG_INT("unchanged", (int64_t)done->documents_unchanged), LOG_INT("valid", (int64_t)done->documents_valid),
              LOG_INT("refused", (int64_t)done->documents_refused), LOG_INT("trades", (int64_t)done->trades),
+             LOG_INT("collections", (int64_t)done->collections.computed),
+             LOG_INT("collections_valid", (int64_t)done->collections.valid),
+             LOG_INT("collections_too_large", (int64_t)done->collections.too_large),
+             LOG_INT("collections_failed", (int64_t)done->collections.failed),
              LOG_INT("rows_left_out", (int64_t)done->skipped_rows),
              LOG_INT("requests_dropped", (int64_t)done->requests_dropped),
              LOG_INT("ms", progress_elapsed_ms(&run->progress)));
@@ -112,6 +146,7 @@ static enum status open_run(struct job_run *run, struct err *err)
 static void close_run(struct job_run *run)
 {
     precompute_free(&run->precompute);
+    dataset_set_release(&run->datasets);
     cache_free(&run->cache);
     redis_free(&run->redis);
     db_free(&run->db);

@@ -17,6 +17,7 @@ static const struct command commands[] = {
     {"compute", NULL, NULL, command_compute}, /* of `run`, for itself */
     {"import", "KIND FILE [OPTION]...", "load market data from CSV: bars, quotes, prices, earnings, symbols",
      command_import},
+    {"preload", "(--user ID)...", "have a user's analytics and whole lists ready, as at a login", command_preload},
     {"token", "--user ID [--role ROLE] [--ttl SECONDS]", "print a token for trying the API", command_token},
     {"settings", "[--example | --markdown | --man]", "print the settings in force, or their documentation",
      command_settings},

@@ -90,8 +90,8 @@ static enum status queue_job_if_needed(struct drain *d, const char *user_id, con
                                        struct err *err)
 {
     bool needed = true;
-    enum status status =
-        wanted_call_for_job(d->generation->cache, d->redis, d->generation->settings, user_id, tags, &needed, err);
+    enum status status = wanted_call_for_job(d->generation->cache, d->redis, d->generation->settings,
+                                             d->generation->datasets, user_id, tags, &needed, err);
 
     if (status == STATUS_UNAVAILABLE || status == STATUS_TIMEOUT)
         return status;

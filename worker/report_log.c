@@ -45,3 +45,9 @@ void skipped_log_end(const struct skipped_log *log)
         log_warn("more rows left out of the analytics than are named", LOG_INT("named", (int64_t)log->rows_named),
                  LOG_INT("not_named", (int64_t)log->rows_unnamed), LOG_INT("users", (int64_t)log->users_unnamed));
 }
+
+void log_failed_collection(const char *user_id, const struct dataset *dataset, const char *reason)
+{
+    log_warn("list not computed", LOG_STR("user", user_id), LOG_STR("dataset", dataset->name),
+             LOG_STR("reason", reason));
+}

@@ -3,6 +3,7 @@
 #define PNLCACHE_WORKER_REPORT_LOG_H
 
 #include "jobs/analytics/journal.h"
+#include "jobs/dataset.h"
 
 #define SKIPPED_ROWS_NAMED 10000 /* of one job: what a broken view may put into the log */
 
@@ -16,5 +17,7 @@ struct skipped_log {
 void skipped_log_user(struct skipped_log *log, const char *user_id, const struct journal *journal);
 /* After the last user: how many were not named, if any. */
 void skipped_log_end(const struct skipped_log *log);
+/* A user's whole list that could not be computed: its readers will, or fail themselves. */
+void log_failed_collection(const char *user_id, const struct dataset *dataset, const char *reason);
 
 #endif

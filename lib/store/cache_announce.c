@@ -7,14 +7,15 @@
 #include "lib/store/cache_internal.h"
 
 #define CHANNEL "pnlcache:updated"
-#define SECTIONS_MAX 32
+#define SECTIONS_MAX 64
+#define TAGS_MAX 32 /* of all stores together */
 
 /* What a message is about: the stores of one user that bring news. */
 struct news {
     const char *user_id;
     size_t n_tags, n_sections;
-    struct cache_tag tags[CACHE_MAX_TAGS];
-    uint64_t epochs[CACHE_MAX_TAGS];
+    struct cache_tag tags[TAGS_MAX];
+    uint64_t epochs[TAGS_MAX];
     const char *sections[SECTIONS_MAX];
 };
 
@@ -28,8 +29,6 @@ static void add_tag(struct news *news, const struct cache_tag *tag, uint64_t epo
     for (size_t i = 0; i < news->n_tags; i++)
         if (strcmp(news->tags[i].name, tag->name) == 0)
             return;
-    if (news->n_tags == CACHE_MAX_TAGS)
-        return;
     news->tags[news->n_tags] = *tag;
     news->epochs[news->n_tags++] = epoch;
 }
@@ -41,8 +40,12 @@ static void add_store(struct news *news, const struct cache_store *store)
     for (size_t i = 0; i < news->n_sections; i++)
         if (strcmp(news->sections[i], store->section) == 0)
             return;
-    if (news->n_sections < SECTIONS_MAX)
-        news->sections[news->n_sections++] = store->section;
+    news->sections[news->n_sections++] = store->section;
+}
+
+static bool has_room(const struct news *news, const struct cache_store *store)
+{
+    return news->n_tags + store->tags->n <= TAGS_MAX && news->n_sections < SECTIONS_MAX;
 }
 
 static void write_message(const struct news *news, struct buf *out)
@@ -96,7 +99,7 @@ void cache_append_announcements(const struct cache *cache, struct redis *redis, 
     for (size_t i = 0; i < n; i++) {
         if (!is_news(&stores[i]))
             continue;
-        if (news.user_id != NULL && strcmp(news.user_id, stores[i].user_id) != 0) {
+        if (news.user_id != NULL && (strcmp(news.user_id, stores[i].user_id) != 0 || !has_room(&news, &stores[i]))) {
             append_message(cache, redis, &news);
             news = (struct news){.user_id = NULL};
         }

@@ -194,7 +194,7 @@ static bool calls_for_job(struct redis_cache *f, const char *tag, bool shared)
     struct err err = {0};
     bool needed = false;
 
-    OK(wanted_call_for_job(f->cache, f->redis, &f->settings, "u", &tags, &needed, &err));
+    OK(wanted_call_for_job(f->cache, f->redis, &f->settings, NULL, "u", &tags, &needed, &err));
     return needed;
 }
 
@@ -218,6 +218,41 @@ static void test_wanted_call_for_job_when_a_document_depends(void **state)
     assert_true(calls_for_job(f, "tags", false));
     note(f, &positions);
     assert_false(calls_for_job(f, "prices", true));
+}
+
+/* --- whole lists ---------------------------------------------------------------------------------- */
+
+static void test_wanted_collections_are_read_beside_documents(void **state)
+{
+    struct redis_cache *f = *state;
+    static const char *const names[] = {"stocks", "trade-notes"};
+    struct wanted wanted = {0};
+    const char *user = "u";
+    struct err err = {{0}};
+
+    note(f, &playbooks);
+    OK(wanted_note_collections(f->cache, f->redis, &f->settings, "u", 2, names, &err));
+    OK(wanted_note_collections(f->cache, f->redis, &f->settings, "u", 1, names, &err));
+    OK(wanted_read(f->cache, f->redis, &f->settings, 1, &user, &wanted, &err));
+    assert_int_equal(wanted.n, 1);
+    assert_int_equal(wanted.n_dropped, 0);
+    assert_int_equal(wanted.n_collections, 2);
+    for (size_t i = 0; i < 2; i++) /* noted within one millisecond they may come either way */
+        assert_true(strcmp(wanted.collections[0], names[i]) == 0 || strcmp(wanted.collections[1], names[i]) == 0);
+    wanted_release(&wanted);
+}
+
+/* A record of another type is deleted, and the next note taken. */
+static void test_wanted_collections_replace_what_is_in_the_way(void **state)
+{
+    struct redis_cache *f = *state;
+    static const char *const names[] = {"stocks"};
+    struct err err = {{0}};
+
+    OK(redis_command(f->redis, &(const struct redis_reply *){NULL}, &err, "SET", "wt:wanted:{u}", "x", NULL));
+    OK(wanted_note_collections(f->cache, f->redis, &f->settings, "u", 1, names, &err));
+    OK(wanted_note_collections(f->cache, f->redis, &f->settings, "u", 1, names, &err));
+    assert_int_equal(redis_cache_integer(f, "ZCARD", "wt:wanted:{u}"), 1);
 }
 
 /* --- batches -------------------------------------------------------------------------------------- */
@@ -327,6 +362,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_wanted_read_drops_damaged_members_for_good, set_up, redis_cache_tear_down),
         cmocka_unit_test_setup_teardown(test_wanted_survives_another_type_under_its_key, set_up, redis_cache_tear_down),
         cmocka_unit_test_setup_teardown(test_wanted_forget_takes_one_off, set_up, redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_collections_are_read_beside_documents, set_up,
+                                        redis_cache_tear_down),
+        cmocka_unit_test_setup_teardown(test_wanted_collections_replace_what_is_in_the_way, set_up,
+                                        redis_cache_tear_down),
         cmocka_unit_test_setup_teardown(test_wanted_call_for_job_when_a_document_depends, set_up,
                                         redis_cache_tear_down),
         cmocka_unit_test_setup_teardown(test_document_batch_opens_the_epochs_of_each_users_tags, set_up,
