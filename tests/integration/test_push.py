@@ -71,6 +71,17 @@ def test_responder_announces_a_computed_miss_and_no_hit(servers, db, web, respon
     assert take()["sections"] == ["risk"]
 
 
+def test_what_is_not_there_is_announced_to_nobody(servers, db, web, responder, listen):
+    add_stock(db, "ann", 1)
+    take = listen()
+    for n in (77, 78):
+        assert "stored" in web.get(f"/api/analytics/trade?trade_id={n}&trade_type=stock", "ann").headers["Cache-Status"]
+    assert web.get("/api/analytics/trade?trade_id=1&trade_type=stock", "ann").status == 200
+    assert take()["sections"] == ["trade"]
+    assert web.get("/api/analytics/core", "ann").status == 200
+    assert take()["sections"] == ["core"]
+
+
 def test_renewed_documents_without_news_are_not_announced(servers, db, run_worker, listen):
     for user in ("ann", "bob"):
         add_stock(db, user, 1)

@@ -2,9 +2,11 @@
 import contextlib
 import re
 import socket
+import itertools
 import time
 
 import pytest
+from fastcgi_client import Client, bearer
 
 from harness import add_option, add_stock, token, wait_until
 from test_worker import DOCUMENTS
@@ -270,11 +272,12 @@ def test_an_hour_of_hits_is_noted_once(servers, web, db, journal, start_responde
     assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
 
 
-def ages(servers, key, seconds_left):
-    """Makes a stored value expire so soon, by rewriting the fixed-width field of its header."""
+def ages(servers, key, seconds_left, fields=(b" expires=",)):
+    """Makes a stored value expire so soon, by rewriting fixed-width fields of its header."""
     line = servers.redis("GET", key).split(b"\n", 1)[0]
-    at = line.index(b" expires=") + len(b" expires=")
-    servers.redis("SETRANGE", key, at, "%017d" % int((time.time() + seconds_left) * 1e6))
+    end = "%017d" % int((time.time() + seconds_left) * 1e6)
+    for field in fields:
+        servers.redis("SETRANGE", key, line.index(field) + len(field), end)
 
 
 @pytest.mark.parametrize("path", ["/api/analytics/core", SERIES])
@@ -313,6 +316,45 @@ def test_a_value_with_time_left_asks_for_nothing(servers, web, db, journal, star
     assert responder.stop() == 0
     responder.expected_end = True
     assert servers.redis("EXISTS", "jobs") == b"0"
+
+
+def test_a_value_that_ends_with_what_it_says_asks_for_nothing(servers, web, db, journal, start_responder):
+    """Computed again it would last no longer: at midnight everybody would ask, all through its last minutes."""
+    responder = start_responder()
+    key = ask(servers, web, SERIES)
+    ages(servers, key, 50, (b" expires=", b" until="))
+    assert is_hit(web.get(SERIES, "ann"))
+    assert responder.stop() == 0
+    responder.expected_end = True
+    assert servers.redis("EXISTS", "jobs") == b"0"
+
+
+def test_where_nothing_is_kept_fresh_nothing_is_asked_for(servers, web, db, journal, start_responder):
+    responder = start_responder(WANTED_DOCUMENTS="0")
+    key = ask(servers, web, SERIES)
+    ages(servers, key, 80)
+    assert is_hit(web.get(SERIES, "ann"))
+    assert responder.stop() == 0
+    responder.expected_end = True
+    assert servers.redis("EXISTS", "jobs", "wanted:{ann}") == b"0"
+
+
+def test_a_dataset_near_its_end_asks_for_no_document(servers, web, db, journal, start_responder):
+    responder = start_responder()
+    assert web.get("/api/stocks/count", "ann").status == 200
+    (key,) = servers.redis("KEYS", "data:stocks-count:*").decode().split()
+    ages(servers, key, 80)
+    assert is_hit(web.get("/api/stocks/count", "ann"))
+    assert responder.stop() == 0
+    responder.expected_end = True
+    assert servers.redis("EXISTS", "jobs", "wanted:{ann}") == b"0"
+
+
+def test_a_hit_of_a_symbol_is_noted_with_the_symbol(servers, web, db, journal, responder):
+    ask(servers, web, "/api/analytics/symbol?symbol=acme")
+    servers.redis("DEL", "wanted:{ann}")
+    assert is_hit(web.get("/api/analytics/symbol?symbol=Acme", "ann"))
+    wait_until(lambda: servers.redis("ZRANGE", "wanted:{ann}", 0, -1).endswith(b" symbol=ACME"), what="the hit noted")
 
 
 # --- what is not there ------------------------------------------------------------------------------------
@@ -362,6 +404,31 @@ def test_a_flood_of_unknown_ids_fills_nothing(servers, web, db, journal, respond
         assert web.get(f"/api/analytics/symbol?symbol=S{n}", "ann").status == 200
     assert 64 <= len(servers.redis("KEYS", "analytics:*").split()) <= 192  # a new period may have begun, even two
     assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
+
+
+def test_after_a_flood_unknown_ids_are_remembered_again(servers, db, journal, start_responder):
+    start_responder(CACHE_TTL_NOT_FOUND="8")
+    ids = itertools.count(1000)
+    with Client(servers.listen) as client:
+        def is_kept():
+            answer = client.ask("GET", f"/api/analytics/trade?trade_id={next(ids)}&trade_type=stock", bearer("ann"))
+            return "stored" in answer.headers["cache-status"]
+
+        while is_kept():
+            pass
+        wait_until(is_kept, what="the next period")
+
+
+def test_what_is_not_there_is_not_served_past_its_time(servers, web, db, journal, start_responder):
+    """CACHE_STALE_IF_ERROR is for answers: that something did not exist is no longer known."""
+    start_responder(CACHE_TTL_NOT_FOUND="1", CACHE_STALE_IF_ERROR="600")
+    assert web.get(UNKNOWN[0], "ann").status == 404
+    servers.stop("postgres")
+    try:
+        late = wait_until(lambda: not is_remembered(answer := web.get(UNKNOWN[0], "ann")) and answer, what="its end")
+        assert late.status == 503
+    finally:
+        servers.start("postgres")
 
 
 def test_nothing_is_remembered_when_the_ttl_is_zero(servers, web, db, journal, start_responder):
