@@ -22,6 +22,8 @@
 #include "lib/base/parse_number.h"
 #include "lib/store/job_stream.h"
 
+#define MAX_DRAINED (16 * 1024 * 1024) /* bytes of a body of unknown length */
+
 extern char **environ;
 
 struct cgi {
@@ -48,14 +50,18 @@ static void read_environment(struct request *r)
     }
 }
 
-/* Standard input need not end: as much is read as CONTENT_LENGTH says (RFC 3875, 4.2). */
+/* Standard input need not end: as much is read as CONTENT_LENGTH says (RFC 3875, 4.2). A body that came in chunks has none; its end
+ * is that of the input. What is too much of it is read and dropped, for a web server may give up on one that does not read. */
 static enum status read_body(struct request *r, size_t limit)
 {
     const char *text = request_param(r, PARAM_CONTENT_LENGTH);
-    int64_t left = 0;
+    bool announced = text && *text, chunked = !announced && getenv("HTTP_TRANSFER_ENCODING");
+    int64_t left = chunked ? MAX_DRAINED : 0;
     char piece[8192];
 
-    if (text && *text && (parse_int64(text, 0, INT64_MAX, &left) != STATUS_OK || (uint64_t)left > limit))
+    if (announced && parse_int64(text, 0, INT64_MAX, &left) != STATUS_OK)
+        return STATUS_OK; /* request_parse() says why */
+    if (announced && (uint64_t)left > limit)
         return STATUS_LIMIT;
     while (left > 0) {
         ssize_t n = read(STDIN_FILENO, piece, (uint64_t)left < sizeof(piece) ? (size_t)left : sizeof(piece));
@@ -63,10 +69,11 @@ static enum status read_body(struct request *r, size_t limit)
             continue;
         if (n <= 0)
             break; /* cut on its way: request_parse() compares */
-        buf_append(&r->body, piece, (size_t)n);
+        if (r->body.len <= limit)
+            buf_append(&r->body, piece, (size_t)n);
         left -= n;
     }
-    return STATUS_OK;
+    return r->body.len > limit ? STATUS_LIMIT : STATUS_OK;
 }
 
 /* --- the answer ----------------------------------------------------------------------------------- */

@@ -103,6 +103,8 @@ bool router_admit(struct exchange *x, unsigned methods, const char *type)
         refuse_method(x, methods);
     else if (!http_accepts_type(request_param(&x->request, PARAM_ACCEPT), type))
         (void)answer_problem(x, 406, "Accept does not allow the type of the answer");
+    else if ((x->request.method & READ) && x->request.body.len > 0) /* what it asks for would be left out silently */
+        (void)answer_problem(x, 400, "GET and HEAD have no body; parameters go into the query");
     else
         return true;
     return false;

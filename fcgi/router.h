@@ -29,7 +29,7 @@ struct route {
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x);
 /* Whether the path is in the table; else it may be a dataset's. */
 bool router_has(const char *path);
-/* What is alike for all paths: OPTIONS, 405 with Allow, and Accept against the type of the answer. `methods`: or-ed. False: it was answered. */
+/* What is alike for all paths: OPTIONS, 405 with Allow, Accept against the type of the answer, and a body where none can be. `methods`: or-ed. False: it was answered. */
 bool router_admit(struct exchange *x, unsigned methods, const char *type) MUST_CHECK;
 /* The label of an exchange's route in metrics: its path, "dataset:NAME", or "none". */
 void router_label(size_t route, char label[METER_LABEL_SIZE]);

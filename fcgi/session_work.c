@@ -212,15 +212,13 @@ static void log_out_everywhere(struct session_work *work, struct exchange *x)
 
 void session_work_serve(struct session_work *work, struct exchange *x)
 {
-    switch (x->work) {
-    case WORK_LOGIN: log_in(work, x); break;
-    case WORK_LOGOUT: log_out(work, x); break;
-    case WORK_LOGOUT_ALL: log_out_everywhere(work, x); break;
-    case WORK_DOCUMENT:
-    case WORK_WEBHOOK:
-    case WORK_PRELOAD:
-    case WORK_OPERATION: assert(!"no session's work");
-    }
+    assert(x->work == WORK_LOGIN || x->work == WORK_LOGOUT || x->work == WORK_LOGOUT_ALL);
+    if (x->work == WORK_LOGIN)
+        log_in(work, x);
+    else if (x->work == WORK_LOGOUT)
+        log_out(work, x);
+    else
+        log_out_everywhere(work, x);
 }
 
 /* --- using ---------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 
 #include "fcgi/record.h"
 #include "fcgi/request_reader.h"
+#include "fcgi/session_cookie.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,6 +41,25 @@ static void compare_plain(const uint8_t *data, size_t len, const struct request 
     request_release(&plain);
 }
 
+/* What the session's cookie is found to be lies within the header, begins where the cookie does, and fits an id's form only with an
+ * id's length. */
+static void check_cookie(const struct request *request)
+{
+    const char *cookies = request_param(request, PARAM_COOKIE), *value = NULL;
+    size_t len = 0;
+
+    if (!cookies || cookie_find(cookies, "s", &value, &len) != STATUS_OK)
+        return;
+    assert(value >= cookies + 2 && value + len <= cookies + strlen(cookies) && memcmp(value - 2, "s=", 2) == 0);
+    assert(!memchr(value, ';', len) && (value == cookies + 2 || strchr("; \t", value[-3])));
+    if (session_id_is_plausible(value, len)) {
+        char name[SESSION_NAME_SIZE];
+
+        session_name_of(value, name);
+        assert(len == SESSION_ID_LEN && strlen(name) == SESSION_NAME_LEN);
+    }
+}
+
 static void read_request(const uint8_t *data, size_t len, size_t body_len)
 {
     unsigned char *copy = malloc(len);
@@ -55,6 +75,7 @@ static void read_request(const uint8_t *data, size_t len, size_t body_len)
     assert(status == STATUS_OK);
     assert(request.body.len == body_len);
     compare_plain(data, len, &request);
+    check_cookie(&request);
     status = request_parse(&request, &err);
     assert(request.id[0] && (status != STATUS_OK || request_path(&request)[0] == '/'));
     request_release(&request);

@@ -123,9 +123,10 @@ def _started_by_apache(servers, name):
     libexec = servers.state / name
     libexec.mkdir()
     shutil.copy(BUILD / "pnlcache.fcgi", libexec)
+    shutil.copytree(ROOT / "sql/datasets", libexec / "datasets")  # where that user may read
     settings = libexec / "pnlcache.conf"
     settings.write_text("".join(f"{name}={value}\n" for name, value in servers.settings().items()
-                                if name.endswith(("_URL", "_SECRET", "_SECRETS", "_TIMEOUT"))) + "AUTH_MODE=jwt,session\n")
+                                if name.endswith(("_URL", "_SECRET", "_SECRETS", "_TIMEOUT"))) + f"AUTH_MODE=jwt,session\nDATASET_DIR={libexec}/datasets\n")
     return lambda text: text.replace("/usr/local/libexec/pnlcache", str(libexec)).replace("/etc/pnlcache/pnlcache.conf", str(settings))
 
 

@@ -1,9 +1,11 @@
 """HTTP as docs/api.md has it: methods, media types, headers, other origins. At the responder's socket, except where it says so."""
 import re
+import time
+from email.utils import formatdate
 
 import pytest
 from fastcgi_client import Client, bearer, problem
-from harness import ROOT, add_stock
+from harness import ROOT, add_stock, webhook_event
 
 CORE = "/api/analytics/core"
 ORIGIN = "https://journal.example"
@@ -69,6 +71,53 @@ def test_a_document_has_every_header_of_caching(client, db):
         for name in ("etag", "vary", "cache-control", "cache-status", "age"):  # RFC 9110, 15.4.5
             assert name in unchanged.headers
         assert "content-length" not in unchanged.headers
+
+
+def make_older(servers, key, seconds):
+    """The stored value as if it had been computed that much earlier."""
+    value = servers.redis("GET", key).partition(b"\n")[0].decode()
+    computed = int(re.search(r" computed=(\d{17}) ", value)[1])
+    servers.redis("SETRANGE", key, value.index(" computed=") + 10, f"{computed - seconds * 1_000_000:017}")
+    return computed / 1e6 - seconds
+
+
+def test_age_and_last_modified_tell_when_it_was_computed(start_responder, servers, db):
+    start_responder(CACHE_MAX_MEMORY_ENTRIES="0")  # which would not see the change
+    with Client(servers.listen) as client:
+        ask = lambda **headers: client.ask("GET", CORE, {**bearer("ann"), **headers})
+        ask()
+        computed = make_older(servers, "analytics:combined:{ann}:all_time:core", 500)
+        before = time.time()
+        answer = ask()
+        assert int(before - computed) <= int(answer.headers["age"]) <= int(time.time() - computed)
+        date = answer.headers["last-modified"]
+        assert date == formatdate(int(computed), usegmt=True)
+        for since, status in ((date, 304), (formatdate(int(computed) + 1, usegmt=True), 304), (formatdate(int(computed) - 1, usegmt=True), 200),
+                              ("", 200), ("nonsense", 200), (date.replace("GMT", "UTC"), 200), (date + "x", 200), (date[:-4], 200)):
+            answer = ask(**{"If-Modified-Since": since})
+            assert answer.status == status, (since, answer)
+            assert answer.headers["last-modified"] == date and (answer.body == b"") == (status == 304)
+        # If-None-Match outranks it (RFC 9110, 13.2.2); no condition holds for a POST.
+        assert ask(**{"If-Modified-Since": date, "If-None-Match": '"other"'}).status == 200
+        assert client.ask("POST", CORE, {**bearer("ann"), "If-Modified-Since": date, "If-None-Match": "*"}).status == 200
+        assert client.ask("HEAD", CORE, {**bearer("ann"), "If-Modified-Since": date}).status == 304
+
+
+def test_a_browser_may_keep_a_users_answer_when_configured_so(start_responder, servers, db):
+    start_responder(HTTP_MAX_AGE_PRIVATE="30")
+    with Client(servers.listen) as client:
+        for _ in range(2):  # computed, found
+            answer = client.ask("GET", CORE, bearer("ann"))
+            assert (answer.status, answer.headers["cache-control"]) == (200, "private, max-age=30")
+        unchanged = client.ask("GET", CORE, {**bearer("ann"), "If-None-Match": answer.headers["etag"]})
+        assert (unchanged.status, unchanged.headers["cache-control"]) == (304, "private, max-age=30")
+
+
+def test_nobody_keeps_a_change_or_a_refusal(client):
+    assert client.webhook(webhook_event()).headers["cache-control"] == "no-store"
+    for answer in (client.ask("GET", "/healthz"), client.ask("GET", "/readyz"), client.ask("OPTIONS", CORE), client.ask("GET", CORE),
+                   client.ask("GET", "/nowhere", bearer("ann")), client.ask("PUT", CORE, bearer("ann")), client.ask("GET", "/api/analytics/trade?trade_id=1&trade_type=stock", bearer("ann"))):
+        assert answer.headers["cache-control"] == "no-store", answer
 
 
 @pytest.mark.parametrize("accept,status", [

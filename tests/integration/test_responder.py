@@ -3,6 +3,7 @@ import base64
 import gzip
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -503,6 +504,30 @@ def test_out_of_descriptors_pauses_and_recovers(servers, start_responder):
         assert c.ask("GET", "/healthz").status == 200
         c.close()
     assert "accepting pauses" in responder.log()
+
+
+def test_without_descriptors_what_needs_none_is_answered(servers, start_responder, db):
+    """A connection that waits is accepted when there is one again; what needs a server's connection is 503 until then."""
+    add_stock(db, "alice", 1)
+    responder = start_responder(AUTH_MODE="jwt,session", RATE_LIMIT_LOGINS="off", MISS_THREADS="1", THREADS="1")
+    with Client(servers.listen) as client:
+        assert client.ask("GET", CORE, bearer()).status == 200  # the loop's and the miss thread's connections are made
+        wait_until(lambda: client.ask("GET", CORE, bearer()).headers["cache-status"].endswith("l1"), what="a hit in L1")
+        usual = resource.prlimit(responder.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(responder.pid, resource.RLIMIT_NOFILE, (max(map(int, os.listdir(f"/proc/{responder.pid}/fd"))) + 1, usual[1]))
+        waiting = [Client(servers.listen) for _ in range(30)]  # lower numbers that are free are used up first
+        for c in waiting:
+            c.send(request("GET", CORE, bearer()))
+        wait_until(lambda: "Too many open files" in responder.log(), what="the end of the descriptors")
+        for _ in range(10):
+            assert client.ask("GET", CORE, bearer()).status == 200
+        refused = client.ask("POST", "/api/session", bearer())  # whose thread has no connection yet
+        assert problem(refused, 503) and refused.headers["retry-after"] == "1"
+        resource.prlimit(responder.pid, resource.RLIMIT_NOFILE, usual)
+        for c in waiting:
+            assert c.read_answer().status == 200
+            c.close()
+        wait_until(lambda: client.ask("POST", "/api/session", bearer()).status == 201, what="a login")
 
 
 # --- starting and stopping ----------------------------------------------------------------------

@@ -339,6 +339,22 @@ def test_a_logout_counts_at_every_responder(start, servers):
     wait_until(lambda: second.status(client=here) == 401, what="the other responder's refusal")
 
 
+def test_a_logout_does_not_wait_for_the_message_of_it(start, servers, redis_proxy):
+    """At the responder that answered it. The messages hang; what proves that they arrive is young enough for a moment."""
+    client = start(REDIS_URL=redis_proxy.url)
+    wait_until(lambda: l1_state(client) == "on", what="L1")
+    ann, bob = Browser(client), Browser(client)
+    for _ in range(5):  # both threads know both
+        assert [b.status() for b in (ann, bob)] == [200, 200]
+    redis_proxy.hold("__redis__:invalidate", "down")
+    redis_proxy.wait_sprung()
+    assert ended(ann.log_out()) == 1
+    assert ann.status() == 401
+    assert ended(bob.log_out(uri=SESSIONS)) == 1
+    assert bob.status() == 401
+    redis_proxy.let_pass()
+
+
 def test_where_messages_do_not_arrive_a_logout_counts_within_the_proof(start, servers, redis_proxy):
     """Everything Redis sends to that responder hangs, so it hears of nothing: soon it trusts its memory no more."""
     other = str(servers.run_dir / "other.sock")

@@ -238,6 +238,32 @@ static void test_of_more_tags_than_there_is_room_for_the_last_are_known(void **s
     }
 }
 
+static void test_a_name_stands_until_it_is_forgotten_or_not_proven(void **state)
+{
+    struct epoch_cache *e = *state;
+    uint64_t number = epoch_cache_begin_name(e, "\1one"), again;
+
+    assert_true(number > 0);
+    assert_true(epoch_cache_stands(e, "\1one", number, MAX_AGE, MAX_AGE));
+    assert_false(epoch_cache_stands(e, "\1one", number, MAX_AGE + 1, MAX_AGE)); /* without young proof */
+    assert_false(epoch_cache_stands(e, "\1two", number, 0, MAX_AGE));
+    assert_false(epoch_cache_stands(e, "\1one", 0, 0, MAX_AGE));
+    assert_int_equal(epoch_cache_begin_name(e, "\1one"), number); /* another reader's is as good */
+    epoch_cache_forget(e, "\1one");
+    assert_false(epoch_cache_stands(e, "\1one", number, 0, MAX_AGE));
+    again = epoch_cache_begin_name(e, "\1one"); /* what was read before does not come back with it */
+    assert_false(epoch_cache_stands(e, "\1one", number, 0, MAX_AGE));
+    assert_true(epoch_cache_stands(e, "\1one", again, 0, MAX_AGE));
+    epoch_cache_forget_all(e);
+    assert_false(epoch_cache_stands(e, "\1one", again, 0, MAX_AGE));
+    again = epoch_cache_begin_name(e, "\1one");
+    epoch_cache_doubt(e);
+    assert_false(epoch_cache_stands(e, "\1one", again, 0, MAX_AGE));
+    assert_int_equal(epoch_cache_begin_name(e, "\1one"), 0);
+    epoch_cache_begin_session(e, INSTANCE, 0);
+    assert_false(epoch_cache_stands(e, "\1one", again, 0, MAX_AGE));
+}
+
 static void test_a_local_session_makes_its_epochs_and_needs_no_proof(void **state)
 {
     struct cache_epochs first, again, got;
@@ -526,6 +552,7 @@ int main(void)
         TEST(test_only_the_tags_that_were_read_are_known),
         TEST(test_the_user_read_longest_ago_is_forgotten_first),
         TEST(test_of_more_tags_than_there_is_room_for_the_last_are_known),
+        TEST(test_a_name_stands_until_it_is_forgotten_or_not_proven),
         TEST(test_a_local_session_makes_its_epochs_and_needs_no_proof),
         TEST(test_a_session_with_redis_opens_nothing_locally),
         cmocka_unit_test(test_any_history_keeps_the_promises),
