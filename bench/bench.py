@@ -2,10 +2,10 @@
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
     bench.py [engine] [json] [l1] [hits] [hit_cost] [half_peak] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]
-             [slow_db] [degraded] [recovery]        no name: all of them
+             [replay] [slow_db] [degraded] [recovery]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),
-WEBHOOKS (10000), WHALE_TRADES (1000000), EVENTS (200).
+WEBHOOKS (10000), WHALE_TRADES (1000000), EVENTS (200), REPLAY_USERS (1000).
 The last lines are `bench: NAME = VALUE`. docs/benchmarks.md says what each figure means.
 """
 import importlib
