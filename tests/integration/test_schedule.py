@@ -535,7 +535,7 @@ class SocketOwner:
         os.unlink(self.servers.listen)
 
 
-def test_no_request_fails_while_an_activated_responder_restarts(servers, db, run_worker, web, tmp_path):
+def restart_under_load(servers, db, run_worker, web, tmp_path, restarts):
     add_stock(db, "ann", 1)
     run_worker("job", "precompute", "--user", "ann")
     owner = SocketOwner(servers, tmp_path / "responder.log")
@@ -549,7 +549,7 @@ def test_no_request_fails_while_an_activated_responder_restarts(servers, db, run
     try:
         for client in clients:
             client.start()
-        for restarts_left in reversed(range(20)):
+        for restarts_left in reversed(range(restarts)):
             responder, before = owner.start(), len(statuses)
             wait_until(lambda before=before: len(statuses) > before + 20, what="answers of the new responder")
             if not restarts_left:
@@ -561,4 +561,13 @@ def test_no_request_fails_while_an_activated_responder_restarts(servers, db, run
     finally:
         over.set()
         owner.close()
-    assert len(statuses) > 400 and set(statuses) == {200}
+    assert len(statuses) > 20 * restarts and set(statuses) == {200}
+
+
+def test_no_request_fails_while_an_activated_responder_restarts(servers, db, run_worker, web, tmp_path):
+    restart_under_load(servers, db, run_worker, web, tmp_path, 20)
+
+
+@pytest.mark.long
+def test_no_request_fails_while_an_activated_responder_restarts_often(servers, db, run_worker, web, tmp_path):
+    restart_under_load(servers, db, run_worker, web, tmp_path, int(os.environ.get("RESTARTS", 100)))
