@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "fcgi/request_reader.h"
 
 #define MAX_VECTORS 64
+#define FLAT_MAX 4096     /* bytes of an answer that are copied together: for the kernel, four pieces are dearer */
 #define HEAVY_SPOOL 16384 /* bytes; a usual request has about 1,000 */
 
 void connection_init(struct connection *c, int fd, int64_t now_ms)
@@ -201,6 +203,7 @@ struct frames {
     unsigned char headers[MAX_VECTORS / 2][RECORD_HEADER_SIZE];
     unsigned char tail[RECORD_HEADER_SIZE + RECORD_END_SIZE];
     int n_vectors, n_headers;
+    size_t len; /* of all of them */
 };
 
 static void add_vector(struct frames *f, const void *bytes, size_t len)
@@ -210,6 +213,7 @@ static void add_vector(struct frames *f, const void *bytes, size_t len)
     f->vectors[f->n_vectors].iov_base = (void *)(uintptr_t)bytes;
     f->vectors[f->n_vectors].iov_len = len;
     f->n_vectors++;
+    f->len += len;
 }
 
 static void add_record_header(struct frames *f, uint16_t id, size_t content_len)
@@ -225,6 +229,7 @@ static void gather(struct frames *f, uint16_t id, const struct response *r, size
     size_t total = r->head.len + r->body_len;
 
     f->n_vectors = f->n_headers = 0;
+    f->len = 0;
     while (*position < total && f->n_vectors + 4 <= MAX_VECTORS) {
         size_t len = total - *position < RECORD_MAX_CONTENT ? total - *position : RECORD_MAX_CONTENT;
         size_t in_head = *position < r->head.len ? r->head.len - *position : 0;
@@ -259,13 +264,31 @@ static void keep_rest(struct connection *c, const struct frames *f, size_t sent)
     }
 }
 
-static bool send_frames(struct connection *c, struct frames *f)
+static ssize_t send_flat(int fd, const struct frames *f)
+{
+    char bytes[FLAT_MAX];
+    size_t len = 0;
+
+    for (int i = 0; i < f->n_vectors; i++) {
+        memcpy(bytes + len, f->vectors[i].iov_base, f->vectors[i].iov_len);
+        len += f->vectors[i].iov_len;
+    }
+    return send(fd, bytes, len, MSG_NOSIGNAL);
+}
+
+static ssize_t send_gathered(int fd, struct frames *f)
 {
     struct msghdr message = {.msg_iov = f->vectors, .msg_iovlen = (size_t)f->n_vectors};
+
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
+static bool send_frames(struct connection *c, struct frames *f)
+{
     ssize_t sent = 0;
 
     if (connection_is_flushed(c)) {
-        sent = sendmsg(c->fd, &message, MSG_NOSIGNAL);
+        sent = f->len <= FLAT_MAX ? send_flat(c->fd, f) : send_gathered(c->fd, f);
         if (sent < 0 && !is_full())
             return false;
     }

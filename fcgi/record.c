@@ -209,6 +209,14 @@ static void feed_length(struct record_screen *s, unsigned char byte)
         length_done(s);
 }
 
+/* The bytes of the pair at hand when it lies there whole and its lengths are short, as nearly all do; else 0. */
+static size_t short_pair(const unsigned char *bytes, size_t len)
+{
+    size_t size = len >= 2 ? 2 + (size_t)bytes[0] + bytes[1] : len + 1;
+
+    return size <= len && ((bytes[0] | bytes[1]) & 0x80) == 0 ? size : 0;
+}
+
 /* Follows the pairs; libfcgi allocates what a length claims, so a claim over the limit ends the connection. */
 static bool feed_params(struct record_screen *s, const unsigned char *bytes, size_t len, size_t max_params)
 {
@@ -222,6 +230,9 @@ static bool feed_params(struct record_screen *s, const unsigned char *bytes, siz
                 return true;
             s->pair.at = PAIR_NAME_LENGTH;
         }
+        if (s->pair.at == PAIR_NAME_LENGTH && s->pair.digits_left == 0)
+            for (size_t size; (size = short_pair(bytes + i, len - i)) > 0; i += size)
+                s->n_params++;
         if (i == len)
             return true;
         feed_length(s, bytes[i++]);
