@@ -134,16 +134,15 @@ static enum status read_body(const struct reading *r, const struct buf *body, st
     return status;
 }
 
-enum status dataset_query_read(struct exchange *x, bool path_too, struct dataset_user *ret_user,
+enum status dataset_query_read(struct exchange *x, bool path_too, struct dataset_user *user,
                                struct problem_fields *problems, struct err *err)
 {
-    const struct reading r = {x, path_too, ret_user, problems};
+    const struct reading r = {x, path_too, user, problems};
     const struct request *request = &x->request;
     const char *field;
     struct err why;
     enum status status = STATUS_OK;
 
-    ret_user->named = false;
     for (size_t i = 0; i < request->n_query; i++)
         take(&r, request_query_name(request, i), request_query_value(request, i));
     if (request->body.len > 0 && request->method != METHOD_GET && request->method != METHOD_HEAD)

@@ -33,7 +33,7 @@ static bool take_path(struct exchange *x, const char *pattern)
 static bool read_request(struct exchange *x, bool path_too, const struct claims *claims)
 {
     struct problem_fields problems = {.n = 0};
-    struct dataset_user user;
+    struct dataset_user user = {.named = false};
     struct err err;
     enum status status;
     int refusal = 0;

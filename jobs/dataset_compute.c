@@ -145,7 +145,7 @@ static enum status write_body(const struct dataset_request *r, const struct db_r
 {
     size_t start = out->len;
     char text[INSTANT_TEXT_SIZE];
-    int64_t count;
+    int64_t count = 0;
     enum status status;
 
     buf_append_string(out, "{\"success\":true,\"data\":");

@@ -158,6 +158,15 @@ static void write_rows(const struct bar *bars, const struct indicator_row *rows,
     json_array_end(&w);
 }
 
+static enum status take_bars(const struct dataset_request *r, const struct db_result *result, struct bar *bars,
+                             struct err *err)
+{
+    for (size_t i = 0; i < db_result_rows(result); i++)
+        if (!take_bar(result, i, &bars[i]))
+            return err_fail(err, STATUS_INVALID, "dataset %s: row %zu is no daily bar", r->dataset->name, i + 1);
+    return STATUS_OK;
+}
+
 enum status dataset_indicators_write(const struct dataset_request *r, const struct db_result *result, struct buf *out,
                                      int64_t *ret_count, struct err *err)
 {
@@ -165,11 +174,14 @@ enum status dataset_indicators_write(const struct dataset_request *r, const stru
     size_t n = db_result_rows(result), days = (size_t)value_of(r, DAYS);
     struct bar *bars = calloc(n + 1, sizeof *bars);
     struct indicator_row *rows = calloc(n + 1, sizeof *rows);
-    enum status status = bars && rows ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    enum status status;
 
-    for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        if (!take_bar(result, i, &bars[i]))
-            status = err_fail(err, STATUS_INVALID, "dataset %s: row %zu is no daily bar", r->dataset->name, i + 1);
+    if (bars == NULL || rows == NULL) {
+        free(bars);
+        free(rows);
+        return err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    }
+    status = take_bars(r, result, bars, err);
     if (status == STATUS_OK) {
         indicators_compute(bars, n, &periods, rows);
         write_rows(bars, rows, n > days ? n - days : 0, n, out);

@@ -5,175 +5,10 @@
 
 #include "jobs/dataset_value.h"
 #include "lib/base/csv.h"
-#include "lib/base/money.h"
 #include "lib/store/db_copy.h"
 #include "lib/store/db_field.h"
 
 #define BATCH_LINES 5000
-#define MAX_COLUMNS 8
-#define E8_MAX 999999999999999999
-
-/* --- the kinds ------------------------------------------------------------------------------- */
-
-enum need { OPTIONAL, NEEDED, TIME /* optional; the import's own time where there is none */ };
-
-struct column {
-    const char *name;
-    enum need need;
-    struct dataset_param value; /* what a cell may be; not looked at for TIME */
-};
-
-/* A unique index of the table: its columns, its predicate, and which lines are about it (both NULL: all). */
-struct target {
-    const char *keys, *predicate, *lines;
-};
-
-struct import_kind {
-    const char *name, *table;
-    struct cache_tags tags;
-    struct column columns[MAX_COLUMNS];
-    struct target targets[2];
-    const char *newer; /* an older row is not written over a newer one by this column; NULL: the file is right */
-    /* What cells may not be together; NULL: they are good. The values are canonical, "" where there is none. */
-    const char *(*judge)(const char *const values[MAX_COLUMNS]);
-};
-
-static char sessions[] = "before_open|during|after_close", option_types[] = "Call|Put";
-
-#define SYMBOL                                                                                                         \
-    {                                                                                                                  \
-        .type = DATASET_SYMBOL, .max = INT64_MAX                                                                       \
-    }
-#define DATE                                                                                                           \
-    {                                                                                                                  \
-        .type = DATASET_DATE                                                                                           \
-    }
-#define TEXT                                                                                                           \
-    {                                                                                                                  \
-        .type = DATASET_TEXT, .max = 200                                                                               \
-    }
-#define POSITIVE                                                                                                       \
-    {                                                                                                                  \
-        .type = DATASET_DECIMAL, .min = 1, .max = E8_MAX                                                               \
-    }
-#define PRICE                                                                                                          \
-    {                                                                                                                  \
-        .type = DATASET_DECIMAL, .min = 0, .max = E8_MAX                                                               \
-    }
-#define SIGNED                                                                                                         \
-    {                                                                                                                  \
-        .type = DATASET_DECIMAL, .min = -E8_MAX, .max = E8_MAX                                                         \
-    }
-#define COUNT                                                                                                          \
-    {                                                                                                                  \
-        .type = DATASET_INTEGER, .min = 0, .max = INT64_MAX                                                            \
-    }
-#define WHOLE                                                                                                          \
-    {                                                                                                                  \
-        .type = DATASET_INTEGER, .min = INT64_MIN, .max = INT64_MAX                                                    \
-    }
-#define CHOICE(list)                                                                                                   \
-    {                                                                                                                  \
-        .type = DATASET_CHOICE, .choices = (list)                                                                      \
-    }
-
-static const char *judge_bar(const char *const values[MAX_COLUMNS])
-{
-    int64_t high = 0, low = 0;
-
-    if (money_parse(values[3], &high) == STATUS_OK && money_parse(values[4], &low) == STATUS_OK && low > high)
-        return "low is above high";
-    return NULL;
-}
-
-static const char *judge_price(const char *const values[MAX_COLUMNS])
-{
-    int given = (*values[1] != '\0') + (*values[2] != '\0') + (*values[3] != '\0');
-
-    return given == 0 || given == 3
-               ? NULL
-               : "an option has expiration_date, option_type and strike_price, a share none of them";
-}
-
-static const char *judge_symbol(const char *const values[MAX_COLUMNS])
-{
-    const char *currency = values[4];
-
-    if (*currency == '\0' || (strlen(currency) == 3 && strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 3))
-        return NULL;
-    return "currency must be three capital letters, as USD";
-}
-
-static const struct import_kind kinds[] = {
-    {.name = "bars",
-     .table = "public.daily_bars",
-     .tags = {1, {{"prices", true}}},
-     .columns = {{"symbol", NEEDED, SYMBOL},
-                 {"date", NEEDED, DATE},
-                 {"open", OPTIONAL, POSITIVE},
-                 {"high", OPTIONAL, POSITIVE},
-                 {"low", OPTIONAL, POSITIVE},
-                 {"close", NEEDED, POSITIVE},
-                 {"volume", OPTIONAL, COUNT}},
-     .targets = {{.keys = "symbol, date"}},
-     .judge = judge_bar},
-    {.name = "quotes",
-     .table = "public.latest_price",
-     .tags = {1, {{"prices", true}}},
-     .columns = {{"symbol", NEEDED, SYMBOL}, {"price", NEEDED, PRICE}, {.name = "observed_at", .need = TIME}},
-     .targets = {{.keys = "symbol", .predicate = "expiration_date IS NULL"}},
-     .newer = "observed_at"},
-    {.name = "prices",
-     .table = "public.latest_price",
-     .tags = {1, {{"prices", true}}},
-     .columns = {{"symbol", NEEDED, SYMBOL},
-                 {"expiration_date", OPTIONAL, DATE},
-                 {"option_type", OPTIONAL, CHOICE(option_types)},
-                 {"strike_price", OPTIONAL, POSITIVE},
-                 {"price", NEEDED, PRICE},
-                 {.name = "observed_at", .need = TIME}},
-     .targets = {{"symbol", "expiration_date IS NULL", "expiration_date IS NULL"},
-                 {"symbol, expiration_date, option_type, strike_price", NULL, "expiration_date IS NOT NULL"}},
-     .newer = "observed_at",
-     .judge = judge_price},
-    {.name = "earnings",
-     .table = "public.earnings",
-     .tags = {1, {{"earnings", true}}},
-     .columns = {{"symbol", NEEDED, SYMBOL},
-                 {"date", NEEDED, DATE},
-                 {"session", OPTIONAL, CHOICE(sessions)},
-                 {"fiscal_period", OPTIONAL, TEXT},
-                 {"eps_estimate", OPTIONAL, SIGNED},
-                 {"eps_actual", OPTIONAL, SIGNED},
-                 {"revenue_estimate", OPTIONAL, WHOLE},
-                 {"revenue_actual", OPTIONAL, WHOLE}},
-     .targets = {{.keys = "symbol, date"}}},
-    {.name = "symbols",
-     .table = "public.symbols",
-     .tags = {1, {{"symbols", true}}},
-     .columns = {{"symbol", NEEDED, SYMBOL},
-                 {"name", OPTIONAL, TEXT},
-                 {"kind", OPTIONAL, TEXT},
-                 {"exchange", OPTIONAL, TEXT},
-                 {"currency", OPTIONAL, TEXT},
-                 {"sector", OPTIONAL, TEXT},
-                 {"industry", OPTIONAL, TEXT}},
-     .targets = {{.keys = "symbol"}},
-     .judge = judge_symbol},
-};
-
-const struct import_kind *import_kind_find(const char *name)
-{
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strcmp(kinds[i].name, name) == 0)
-            return &kinds[i];
-    return NULL;
-}
-
-const struct cache_tags *import_kind_tags(const struct import_kind *kind)
-{
-    return &kind->tags;
-}
 
 /* --- a run ----------------------------------------------------------------------------------- */
 
@@ -183,7 +18,7 @@ struct run {
     size_t n_columns;                     /* of the kind */
     size_t n_cells;                       /* of the header */
     size_t column_of_cell[CSV_MAX_CELLS]; /* index into the kind's columns */
-    bool present[MAX_COLUMNS];            /* the header has it, or it is a TIME */
+    bool present[IMPORT_MAX_COLUMNS];     /* the header has it, or it is an IMPORT_TIME */
     char now[INSTANT_TEXT_SIZE];
     struct buf values; /* of the line at hand, each with its NUL */
     struct buf rows;   /* of the batch, for COPY */
@@ -213,7 +48,7 @@ static enum status fail_unknown(const struct run *r, const char *name, struct er
 
 static enum status take_heading(struct run *r, size_t cell, struct err *err)
 {
-    const struct column *columns = r->m->kind->columns;
+    const struct import_column *columns = r->m->kind->columns;
 
     for (size_t i = 0; i < r->n_columns; i++) {
         if (strcasecmp(columns[i].name, r->csv.cells[cell]) != 0)
@@ -230,7 +65,7 @@ static enum status take_heading(struct run *r, size_t cell, struct err *err)
 
 static enum status read_header(struct run *r, struct err *err)
 {
-    const struct column *columns = r->m->kind->columns;
+    const struct import_column *columns = r->m->kind->columns;
     enum status status = csv_next(&r->csv, err);
 
     if (status == STATUS_NOT_FOUND)
@@ -241,17 +76,17 @@ static enum status read_header(struct run *r, struct err *err)
     for (size_t i = 0; i < r->n_cells && status == STATUS_OK; i++)
         status = take_heading(r, i, err);
     for (size_t i = 0; i < r->n_columns && status == STATUS_OK; i++) {
-        if (columns[i].need == NEEDED && !r->present[i])
+        if (columns[i].need == IMPORT_NEEDED && !r->present[i])
             status = err_fail(err, STATUS_INVALID, "line %lld: column '%s' is missing", (long long)r->csv.line,
                               columns[i].name);
-        r->present[i] = r->present[i] || columns[i].need == TIME;
+        r->present[i] = r->present[i] || columns[i].need == IMPORT_TIME;
     }
     return status;
 }
 
 /* --- statements ------------------------------------------------------------------------------ */
 
-static bool is_key(const struct target *target, const char *name)
+static bool is_key(const struct import_target *target, const char *name)
 {
     size_t len = strlen(name);
 
@@ -262,7 +97,8 @@ static bool is_key(const struct target *target, const char *name)
 }
 
 /* The columns the file has, each with `prefix`, by commas; without `without`'s keys. */
-static size_t append_columns(const struct run *r, const char *prefix, const struct target *without, struct buf *sql)
+static size_t append_columns(const struct run *r, const char *prefix, const struct import_target *without,
+                             struct buf *sql)
 {
     size_t n = 0;
 
@@ -275,7 +111,7 @@ static size_t append_columns(const struct run *r, const char *prefix, const stru
 }
 
 /* Of several lines with one key the newest counts, or the last. */
-static void append_upsert(const struct run *r, const struct target *target, struct buf *sql)
+static void append_upsert(const struct run *r, const struct import_target *target, struct buf *sql)
 {
     const struct import_kind *kind = r->m->kind;
     struct buf names = BUF_INIT;
@@ -405,17 +241,17 @@ static enum status commit_batch(struct run *r, struct err *err)
 
 static enum status take_value(struct run *r, size_t column, const char *cell, struct err *err)
 {
-    const struct column *c = &r->m->kind->columns[column];
+    const struct import_column *c = &r->m->kind->columns[column];
     char text[INSTANT_TEXT_SIZE];
     struct instant t;
     struct err why;
     enum status status = STATUS_OK;
 
-    if (*cell == '\0' && c->need == NEEDED)
+    if (*cell == '\0' && c->need == IMPORT_NEEDED)
         return err_fail(err, STATUS_INVALID, "%s is empty", c->name);
-    if (c->need == TIME && *cell == '\0') {
+    if (c->need == IMPORT_TIME && *cell == '\0') {
         buf_append_string(&r->values, r->now);
-    } else if (c->need == TIME) {
+    } else if (c->need == IMPORT_TIME) {
         if (instant_parse(cell, &t) != STATUS_OK)
             return err_fail(err, STATUS_INVALID, "%s must be a time, YYYY-MM-DDTHH:MM:SS with Z or an offset", c->name);
         instant_format(t, text);
@@ -430,16 +266,16 @@ static enum status take_value(struct run *r, size_t column, const char *cell, st
 }
 
 /* All columns of the kind in their order, "" for what the line does not have. */
-static enum status take_values(struct run *r, const char *ret_values[MAX_COLUMNS], struct err *err)
+static enum status take_values(struct run *r, const char *ret_values[IMPORT_MAX_COLUMNS], struct err *err)
 {
-    const char *cells[MAX_COLUMNS];
-    size_t at[MAX_COLUMNS];
+    const char *cells[IMPORT_MAX_COLUMNS];
+    size_t at[IMPORT_MAX_COLUMNS] = {0};
     enum status status = STATUS_OK;
 
+    for (size_t i = 0; i < IMPORT_MAX_COLUMNS; i++)
+        cells[i] = ret_values[i] = "";
     if (r->csv.n_cells != r->n_cells)
         return err_fail(err, STATUS_INVALID, "it has %zu cells, the header %zu", r->csv.n_cells, r->n_cells);
-    for (size_t i = 0; i < r->n_columns; i++)
-        cells[i] = "";
     for (size_t i = 0; i < r->n_cells; i++)
         cells[r->column_of_cell[i]] = r->csv.cells[i];
     buf_clear(&r->values);
@@ -457,7 +293,7 @@ static enum status take_values(struct run *r, const char *ret_values[MAX_COLUMNS
 static enum status take_line(struct run *r, struct err *err)
 {
     const struct import_kind *kind = r->m->kind;
-    const char *values[MAX_COLUMNS], *reason;
+    const char *values[IMPORT_MAX_COLUMNS], *reason;
     enum status status = take_values(r, values, err);
 
     if (status != STATUS_OK)
@@ -518,19 +354,10 @@ static enum status read_lines(struct run *r, struct err *err)
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static size_t count_columns(const struct import_kind *kind)
-{
-    size_t n = 0;
-
-    while (n < MAX_COLUMNS && kind->columns[n].name)
-        n++;
-    return n;
-}
-
 enum status market_import_run(struct market_import *m, struct err *err)
 {
     struct run r = {.m = m,
-                    .n_columns = count_columns(m->kind),
+                    .n_columns = import_kind_columns(m->kind),
                     .values = BUF_INIT,
                     .rows = BUF_INIT,
                     .create = BUF_INIT,

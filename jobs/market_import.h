@@ -7,15 +7,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "lib/store/cache.h"
+#include "jobs/import_kind.h"
 #include "lib/store/db.h"
-
-struct import_kind;
-
-/* "bars", "quotes", "prices", "earnings", "symbols"; NULL: there is no such kind. */
-const struct import_kind *import_kind_find(const char *name);
-/* The tag that the kind's rows stand behind. */
-const struct cache_tags *import_kind_tags(const struct import_kind *kind);
 
 struct market_import {
     /* in */

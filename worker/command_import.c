@@ -56,7 +56,7 @@ static void name_bad_line(void *context, int64_t line, const char *reason)
 static enum status tell(struct job_run *run, struct err *err)
 {
     const struct request *request = run->plan->context;
-    const struct cache_tags *tags = import_kind_tags(request->import.kind);
+    const struct cache_tags *tags = &request->import.kind->tags;
     struct outbox_note note = {.user_id = NULL, .tag = tags->tags[0].name};
     struct err why = {""};
 

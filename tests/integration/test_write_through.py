@@ -1,5 +1,6 @@
 """PUT /api/cache/dataset/NAME: what a service has written is invalidated and computed before the answer."""
 import json
+import re
 
 import pytest
 
@@ -129,25 +130,50 @@ def test_without_redis_and_database_it_is_refused(web, servers, db, responder):
     assert "Retry-After" in answer.headers
 
 
-def test_those_who_come_while_one_is_computed_share_the_next_computation(servers, tmp_path, start_responder, postgres_proxy):
-    (tmp_path / "slow.sql").write_text("-- name: slow\n-- path: /api/slow\n-- scope: shared\n-- ttl: 60\n-- tags: slow\n\n"
-                                       "SELECT clock_timestamp() AS at\n")
+@pytest.fixture
+def held(servers, tmp_path, start_responder, postgres_proxy):
+    """Computations of /api/slow are held back from the first one on, until held.let_pass(); /api/other has the same tag."""
+    for name, select in (("slow", "SELECT clock_timestamp() AS at"), ("other", "SELECT 1 AS one")):
+        (tmp_path / f"{name}.sql").write_text(f"-- name: {name}\n-- path: /api/{name}\n-- scope: shared\n-- ttl: 60\n-- tags: slow\n\n{select}\n")
     start_responder(DATASET_DIR=tmp_path, THREADS="1", DATABASE_TIMEOUT="60000", REQUEST_TIMEOUT="60000", DATABASE_URL=postgres_proxy.url)
-    clients = [Client(servers.listen) for _ in range(12)]
+    postgres_proxy.hold("clock_timestamp() AS at")
+    return postgres_proxy
+
+
+AS_SERVICE = {"Authorization": "Bearer " + SERVICE}
+
+
+def ask_all(servers, held, requests):
+    """Sends each on a connection of its own, the others once the first one's computation has begun; their answers."""
+    clients = [Client(servers.listen) for _ in requests]
     for client in clients:
         assert client.ask("GET", "/healthz").status == 200
-    postgres_proxy.hold("clock_timestamp() AS at")
-    for client in clients:
-        client.send(request("PUT", "/api/cache/dataset/slow", {"Authorization": "Bearer " + SERVICE}))
-        postgres_proxy.wait_sprung()  # the first one's computation has begun
+    for client, one in zip(clients, requests):
+        client.send(one)
+        held.wait_sprung()
     with Client(servers.listen) as last:  # the one thread takes requests in the order they came
-        wait_until(lambda: b'pnlcache_queue_length{queue="misses"} 2' in last.ask("GET", "/metrics").body, what="one computation and one that waits")
-    postgres_proxy.let_pass()
+        wait_until(lambda: re.search(rb'pnlcache_queue_length{queue="misses"} [2-9]', last.ask("GET", "/metrics").body), what="a computation that waits")
+    held.let_pass()
     answers = [client.read_answer() for client in clients]
     for client in clients:
         client.close()
+    return answers
+
+
+def test_those_who_come_while_one_is_computed_share_the_next_computation(servers, held):
+    answers = ask_all(servers, held, [request("PUT", "/api/cache/dataset/slow", AS_SERVICE)] * 12)
     assert [answer.status for answer in answers] == [200] * 12
     assert len({answer.body for answer in answers}) == 2
+
+
+def test_a_change_is_not_lost_among_those_who_only_ask_for_a_computation(web, servers, held):
+    for _ in range(2):
+        other = web.get("/api/other")
+    assert state(other) == "hit"
+    fresh = request("GET", "/api/slow", {**AS_SERVICE, "Cache-Control": "no-cache"})
+    answers = ask_all(servers, held, [fresh, fresh, request("PUT", "/api/cache/dataset/slow", AS_SERVICE)])
+    assert [answer.status for answer in answers] == [200] * 3
+    assert state(web.get("/api/other")) == "fwd=miss"
 
 
 def test_a_reader_meanwhile_gets_the_fresh_value_or_waits(web, db, responder):
