@@ -70,6 +70,16 @@ struct job_plan {
 const atomic_bool *job_stop_flag(void);
 /* Opens, works under the lock, logs, closes; gives the exit status. EXIT_BUSY: another run holds the lock. */
 int job_carry_out(const struct job_plan *plan, struct settings *settings);
+/* A job with options of its own: parses them into `request`, checks it, loads the settings, runs. */
+struct job_command {
+    const char *command, *usage; /* as of command_parse() */
+    const struct cli_option *options;
+    size_t n_options;
+    void *request;
+    enum status (*check)(void *request, struct err *err);
+    int (*run)(void *request, struct settings *settings); /* gives the exit status */
+};
+int job_command_run(const struct job_command *command, int argc, char *const *argv);
 /* job_carry_out() for a job without options of its own. */
 int job_carry_out_plain(const struct job_plan *plan, const char *usage, int argc, char *const *argv);
 /* The values of --user. STATUS_INVALID: one is no user id. */

@@ -31,8 +31,10 @@ struct audit_request {
     struct audit_counts counts;
 };
 
-static enum status check_request(struct audit_request *request, struct err *err)
+static enum status check_request(void *context, struct err *err)
 {
+    struct audit_request *request = context;
+
     request->sample = DEFAULT_SAMPLE;
     request->seed = clock_now().us;
     if (request->sample_text != NULL && parse_int64(request->sample_text, 1, MAX_SAMPLE, &request->sample) != STATUS_OK)
@@ -40,11 +42,7 @@ static enum status check_request(struct audit_request *request, struct err *err)
                         MAX_SAMPLE);
     if (request->seed_text != NULL && parse_int64(request->seed_text, 0, INT64_MAX, &request->seed) != STATUS_OK)
         return err_fail(err, STATUS_INVALID, "--seed '%s' is not a whole number", request->seed_text);
-    for (size_t i = 0; i < request->users.n; i++)
-        if (!user_id_is_valid(request->users.values[i]))
-            return err_fail(err, STATUS_INVALID,
-                            "--user: an id must be 1 to %d bytes of UTF-8 without control characters", USER_ID_MAX);
-    return STATUS_OK;
+    return job_check_users(&request->users, err);
 }
 
 static void show_progress(void *context, size_t done, size_t total)
@@ -134,8 +132,9 @@ static void log_result(const struct job_run *run, const char *message)
              LOG_INT("ms", progress_elapsed_ms(&run->progress)));
 }
 
-static int run_audit(struct audit_request *request, struct settings *settings)
+static int run_audit(void *context, struct settings *settings)
 {
+    struct audit_request *request = context;
     struct job_plan plan = {.name = "audit",
                             .noun = "documents",
                             .work = work,
@@ -157,22 +156,15 @@ int job_audit(int argc, char *const *argv)
         {"--seed", CLI_TEXT, {.text = &request.seed_text}},
         {"--print", CLI_FLAG, {.flag = &request.print}},
     };
-    struct settings *settings = NULL;
-    struct err err = {{0}};
-    int exit_status;
+    const struct job_command command = {.command = "pnlcache-worker audit",
+                                        .usage = usage,
+                                        .options = options,
+                                        .n_options = sizeof options / sizeof options[0],
+                                        .request = &request,
+                                        .check = check_request,
+                                        .run = run_audit};
+    int exit_status = job_command_run(&command, argc, argv);
 
-    if (!command_parse("pnlcache-worker audit", usage, argc, argv, options, sizeof options / sizeof options[0],
-                       &exit_status))
-        goto out;
-    if (check_request(&request, &err) != STATUS_OK) {
-        exit_status = command_misused("%s", err.text);
-        goto out;
-    }
-    if (!command_load_settings(&settings, &exit_status))
-        goto out;
-    exit_status = run_audit(&request, settings);
-    settings_free(&settings);
-out:
     cli_list_release(&request.users);
     return exit_status;
 }

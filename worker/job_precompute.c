@@ -25,8 +25,10 @@ struct job_request {
     const char *as_of;
 };
 
-static enum status check_request(const struct job_request *request, struct err *err)
+static enum status check_request(void *context, struct err *err)
 {
+    const struct job_request *request = context;
+
     if ((request->users.n > 0) + request->active + request->all > 1)
         return err_fail(err, STATUS_INVALID, "job precompute takes one of --user ID, --active, --all");
     return job_check_users(&request->users, err);
@@ -74,8 +76,9 @@ static enum status carry_out(struct job_run *run, struct err *err)
     return precompute_active(run->precompute, err);
 }
 
-static int run_precompute(struct job_request *request, struct settings *settings)
+static int run_precompute(void *context, struct settings *settings)
 {
+    struct job_request *request = context;
     struct precompute_options options = {
         .on_document = request->print ? print_document : NULL,
         .count_users = request->all,
@@ -92,7 +95,10 @@ static int run_precompute(struct job_request *request, struct settings *settings
         .counted = request->users.n == 0 && !request->print,
         .compute = &options,
     };
+    struct err err = {{0}};
 
+    if (turn_clock(request, settings, &err) != STATUS_OK)
+        return command_misused("%s", err.text);
     if (request->as_of != NULL && !request->print)
         log_info("documents of a past time are stored, but never served as current", LOG_STR("as_of", request->as_of));
     return job_carry_out(&plan, settings);
@@ -106,25 +112,15 @@ int job_precompute(int argc, char *const *argv)
         {"--all", CLI_FLAG, {.flag = &request.all}},     {"--as-of", CLI_TEXT, {.text = &request.as_of}},
         {"--print", CLI_FLAG, {.flag = &request.print}},
     };
-    struct settings *settings = NULL;
-    struct err err = {{0}};
-    int exit_status;
+    const struct job_command command = {.command = "pnlcache-worker job precompute",
+                                        .usage = usage,
+                                        .options = options,
+                                        .n_options = sizeof options / sizeof options[0],
+                                        .request = &request,
+                                        .check = check_request,
+                                        .run = run_precompute};
+    int exit_status = job_command_run(&command, argc, argv);
 
-    if (!command_parse("pnlcache-worker job precompute", usage, argc, argv, options, sizeof options / sizeof options[0],
-                       &exit_status))
-        goto out;
-    if (check_request(&request, &err) != STATUS_OK) {
-        exit_status = command_misused("%s", err.text);
-        goto out;
-    }
-    if (!command_load_settings(&settings, &exit_status))
-        goto out;
-    if (turn_clock(&request, settings, &err) == STATUS_OK)
-        exit_status = run_precompute(&request, settings);
-    else
-        exit_status = command_misused("%s", err.text);
-    settings_free(&settings);
-out:
     cli_list_release(&request.users);
     return exit_status;
 }

@@ -219,6 +219,24 @@ int job_carry_out(const struct job_plan *plan, struct settings *settings)
     return run.busy ? EXIT_BUSY : exit_status;
 }
 
+int job_command_run(const struct job_command *command, int argc, char *const *argv)
+{
+    struct settings *settings = NULL;
+    struct err err = {{0}};
+    int exit_status;
+
+    if (!command_parse(command->command, command->usage, argc, argv, command->options, command->n_options,
+                       &exit_status))
+        return exit_status;
+    if (command->check(command->request, &err) != STATUS_OK)
+        return command_misused("%s", err.text);
+    if (!command_load_settings(&settings, &exit_status))
+        return exit_status;
+    exit_status = command->run(command->request, settings);
+    settings_free(&settings);
+    return exit_status;
+}
+
 int job_carry_out_plain(const struct job_plan *plan, const char *usage, int argc, char *const *argv)
 {
     struct settings *settings = NULL;
