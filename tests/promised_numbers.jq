@@ -10,7 +10,7 @@
 def rule(condition; text): text | split("\\s+"; null) | map(select(. != "") | {(.): condition}) | add;
 
 # By name: what must be true of the counts around it for the value to be promised.
-(rule("always"; "total_trades winning_trades losing_trades break_even_trades total_pnl net_profit_loss pnl_before_costs gross_profit
+(rule("always"; "total_trades winning_trades losing_trades break_even_trades total_pnl net_profit_loss gross_profit
     gross_loss max_consecutive_wins max_consecutive_losses current_streak total_commissions total_fees total_costs observations
     return_basis maximum_drawdown maximum_drawdown_duration_days current_drawdown current_drawdown_duration_days risk_trade_count
     positive_r_multiple_count negative_r_multiple_count r_trade_count r_distribution trading_days winning_days losing_days
@@ -20,6 +20,7 @@ def rule(condition; text): text | split("\\s+"; null) | map(select(. != "") | {(
     open_long_count open_short_count cost_basis priced_count unpriced_count quantity entry_price days_held stock_trades
     option_trades month_profit profit missed_trades total_trades_with_compliance_data fully_compliant_trades
     partially_compliant_trades non_compliant_trades position_size max_value closed stocks options open risk_free_rate")
++ rule("closed"; "pnl_before_costs net_pnl hold_time_days")
 + rule("trades"; "win_rate loss_rate average_position_size average_commission_per_trade trade_expectancy median_trade
     average_hold_time_days median_hold_time_days monthly_win_rate quarterly_win_rate daily_win_rate average_daily_pnl best_day
     worst_day average_trades_per_day trades_per_week average_premium average_dte_at_entry expired_rate assigned_rate
@@ -39,14 +40,14 @@ def rule(condition; text): text | split("\\s+"; null) | map(select(. != "") | {(
 | def holds(condition):
     {"always": true, "trades": (.trades > 0), "wins": (.wins > 0), "losses": (.losses > 0), "both": (.wins > 0 and .losses > 0),
      "two trades": (.trades > 1), "two days": (.trades > 0 and .days > 1), "equity": (.trades > 0 and .basis == "equity"),
-     "drawdown": (.drawdown > 0), "risks": (.risks > 0), "priced": (.priced > 0)}[condition];
+     "drawdown": (.drawdown > 0), "risks": (.risks > 0), "priced": (.priced > 0), "closed": (.status != "open")}[condition];
 
 # An object's own counts, and those of the sections in it, in place of the ones around it.
 def counts_of($around):
     [., .core_metrics?, .risk_metrics?, .performance_metrics?] | map(objects) | add
     | $around + ({
         trades: (.total_trades // .trade_count), wins: .winning_trades, losses: .losing_trades, days: .observations,
-        drawdown: .maximum_drawdown, risks: (.r_trade_count // .risk_trade_count), basis: .return_basis,
+        drawdown: .maximum_drawdown, risks: (.r_trade_count // .risk_trade_count), basis: .return_basis, status: .status,
         priced: (if has("latest_price") then (if .latest_price == null then 0 else 1 end) else .priced_count end)
     } | with_entries(select(.value | type == "number" or type == "string")));
 

@@ -248,7 +248,7 @@ def test_the_check_sees_a_null_in_place_of_a_number(sample, web, responder):
     assert seen - unconditional == {"average_win_percentage", "average_loss_percentage"}, "free options may be among the trades"
 
 
-def test_the_check_is_the_jq_program(sample, run_worker, tmp_path):
+def test_the_check_is_the_jq_program(sample, web, responder, db, run_worker):
     """tests/promised_numbers.jq, for who has documents and no pytest: silent on good ones, it names a planted null."""
     lines = run_worker("job", "precompute", "--print", "--user", "active").stdout.splitlines()
     documents = [line.split("\t", 1)[1] for line in lines]
@@ -262,3 +262,8 @@ def test_the_check_is_the_jq_program(sample, run_worker, tmp_path):
     assert named([documents[0].replace('"total_trades":', '"total_trades":null,"x":', 1)]) != []
     core = next(d for line, d in zip(lines, documents) if ":all_time:core" in line)
     assert named([core.replace('"win_rate":', '"win_rate":null,"x":', 1)]) == ["data.win_rate"]
+    # What needs an exit is null in an open trade's document, and only there.
+    trades = [web.get(f"/api/analytics/trade?trade_id={id}&trade_type={kind}", "active").body.decode() for kind, id in some_trades(db, "active")]
+    is_open = ['"status":"open"' in trade for trade in trades]
+    assert any(is_open) and not all(is_open) and named(trades) == []
+    assert named([trades[is_open.index(False)].replace('"pnl_before_costs":', '"pnl_before_costs":null,"x":', 1)]) == ["data.pnl_before_costs"]
