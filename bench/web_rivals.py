@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import redis
+from fastcgi_client import Client
 from harness import BUILD, ROOT, Daemon, Web, free_port, token, wait_until
 
 from common import HIT_PATH, HIT_USER
@@ -20,7 +21,7 @@ LUA = """
             local connection = redis:new()
             assert(connection:connect("unix:%s"))
             local body = assert(connection:get("bench-body"))
-            assert(connection:set_keepalive(60000, 64))
+            assert(connection:set_keepalive(60000, 512))
             ngx.header.content_type = "application/json"
             ngx.header.content_encoding = "gzip"
             ngx.header.content_length = #body
@@ -61,8 +62,9 @@ class Rivals:
         (web / "body.json").write_bytes(self.body)
         self.responder = self._start_responder("responder")
         self._start_responder("redis-hits", CACHE_MAX_MEMORY_ENTRIES=0, LISTEN=self._socket("redis"))
-        self.servers.spawn("echo", BUILD / "bench/fastcgi_echo", self._socket("echo"), str(THREADS), str(len(self.body)))
-        ports = {name: free_port() for name in ("l1", "redis", "echo", "webdis")}
+        self._start_echo("echo", b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(self.body) + self.body)
+        self._start_echo("same", self._whole_answer())
+        ports = {name: free_port() for name in ("l1", "redis", "echo", "same", "webdis")}
         self._start_webdis(ports["webdis"])
         (self.servers.state / "nginx.conf").write_text(self._nginx_conf(ports))
         self.servers.start("nginx", PORT=str(ports["l1"]))
@@ -76,6 +78,22 @@ class Rivals:
         daemon = Daemon([BUILD / "pnlcache.fcgi"], self.servers.settings(THREADS=THREADS, **settings), self.servers.state / f"{name}.log")
         self.daemons.append(daemon)
         return daemon
+
+    def _start_echo(self, name, answer):
+        path = self.servers.state / f"{name}.answer"
+        path.write_bytes(answer)
+        self.servers.spawn(name, "bash", "-c", 'exec "$0" "$1" "$2" <"$3"', BUILD / "bench/fastcgi_echo", self._socket(name), str(THREADS), path)
+
+    def _whole_answer(self):
+        """What the responder says of a hit, header lines included."""
+        def hit():
+            with Client(self.servers.listen) as client:
+                answer = client.ask("GET", HIT_PATH, {"Authorization": f"Bearer {token(HIT_USER)}", "Accept-Encoding": "gzip"})
+            return answer if "detail=l1" in answer.headers["cache-status"] else None
+
+        wait_until(lambda: "msg=ready" in self.responder.log(), what="the responder")
+        answer = wait_until(hit, what="a hit from L1")
+        return "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()).encode() + b"\r\n" + answer.body
 
     def _start_webdis(self, port):
         conf = self.servers.state / "webdis.json"
@@ -95,13 +113,13 @@ class Rivals:
         return block
 
     def _nginx_conf(self, ports):
-        """The shipped configuration, three times, and the rivals that speak no FastCGI beside it."""
+        """The shipped configuration, four times, and the rivals that speak no FastCGI beside it."""
         conf = subprocess.run([ROOT / "tools/nginx_conf.sh", self.servers.run_dir, str(ports["l1"]), self.servers.state / "web"],
                               capture_output=True, text=True, check=True).stdout
         rivals = f"""
     lua_package_path "{LUA_PACKAGES}";
     open_file_cache max=10;
-    upstream webdis {{ server 127.0.0.1:{ports["webdis"]}; keepalive 32; }}
+    upstream webdis {{ server 127.0.0.1:{ports["webdis"]}; keepalive 512; }}
     """
         locations = f"""
         location = /body.json {{ add_header Content-Encoding gzip; }}
@@ -109,7 +127,7 @@ class Rivals:
         location /GET/ {{ proxy_pass http://webdis; proxy_http_version 1.1; proxy_set_header Connection ""; }}
     """
         end = conf.rindex("}")
-        more = "".join(self._upstream(conf, name, ports[name], ports["l1"]) for name in ("redis", "echo"))
+        more = "".join(self._upstream(conf, name, ports[name], ports["l1"]) for name in ("redis", "echo", "same"))
         conf = conf[:end] + more + conf[end:]
         conf = conf.replace("server {", rivals + "server {" + locations, 1)
         return f"load_module {MODULES}/ndk_http_module.so;\nload_module {MODULES}/ngx_http_lua_module.so;\n{conf}"
@@ -127,6 +145,7 @@ class Rivals:
             "not_modified": rival(urls["l1"] + HIT_PATH, gzip, f"If-None-Match: {self.etag}"),
             "identity": rival(urls["l1"] + HIT_PATH),
             "echo": rival(urls["echo"] + HIT_PATH, gzip),
+            "same": rival(urls["same"] + HIT_PATH, gzip),
             "static": rival(urls["l1"] + "/body.json"),
             "lua": rival(urls["l1"] + "/lua"),
             "webdis": rival(urls["l1"] + "/GET/bench-body.txt"),
@@ -151,11 +170,11 @@ class Rivals:
         wait_until(lambda: hits("redis", "detail=redis"), what="a hit from Redis")
         wait_until(lambda: status("l1", "/GET/bench-body.txt") == 200, what="webdis")
         assert status("l1", HIT_PATH, Accept_Encoding="gzip", If_None_Match=self.etag) == 304
-        assert len(get("echo", HIT_PATH).body) == len(self.body)
+        assert get("echo", HIT_PATH).body == get("same", HIT_PATH).body == self.body
         for path in "/body.json", "/lua", "/GET/bench-body.txt":
             assert get("l1", path).body == self.body, (path, get("l1", path))
 
     def close(self):
         for daemon in self.daemons:
             daemon.stop()
-        self.servers.stop("nginx", "echo", "webdis")
+        self.servers.stop("nginx", "echo", "same", "webdis")

@@ -31,6 +31,7 @@ def bench_hits(servers):
         rivals.close()
     for rival in "echo", "static", "lua", "webdis":
         figure(f"hit_l1_vs_{rival}", few["l1"] / few[rival])
+    figure("hit_l1_vs_same_bytes", few["l1"] / few["same"])
     figure("hit_redis_vs_echo", few["redis"] / few["echo"])
     figure("hit_redis_vs_webdis", few["redis"] / few["webdis"])
     figure("not_modified_vs_echo", few["not_modified"] / few["echo"])
