@@ -31,7 +31,8 @@ static int drop_views(void **state)
 {
     (void)state;
     end_reading();
-    database_run("DROP VIEW IF EXISTS pnlcache.stock_trades, pnlcache.option_trades, pnlcache.account_settings");
+    database_run(
+        "DROP VIEW IF EXISTS pnlcache.stock_trades, pnlcache.option_trades, pnlcache.account_settings CASCADE");
     return 0;
 }
 
@@ -247,7 +248,7 @@ static void test_foreign_view_values_are_judged_not_fatal(void **state)
 
     (void)state;
     database_run(
-        "DROP VIEW pnlcache.stock_trades; CREATE VIEW pnlcache.stock_trades AS SELECT user_id::varchar(20), id, "
+        "DROP VIEW pnlcache.stock_trades CASCADE; CREATE VIEW pnlcache.stock_trades AS SELECT user_id::varchar(20), id, "
         "symbol::varchar(9), trade_type::varchar(4), number_shares::float8, entry_price, exit_price, "
         "timestamp '2025-03-03 15:00:00' AS entry_date, exit_date, 0::float4 AS commissions, NULL::numeric AS fees, "
         "NULL::numeric AS stop_loss, NULL::numeric AS initial_risk, NULL::int AS take_profit, NULL::numeric AS "
@@ -344,8 +345,9 @@ static void test_unusable_settings_name_the_user_and_the_others_go_on(void **sta
 
     (void)state;
     buf_append_string(
-        &sql, "DROP VIEW pnlcache.account_settings; CREATE VIEW pnlcache.account_settings AS SELECT * FROM (VALUES "
-              "('z', NULL, NULL::numeric, NULL, NULL::numeric, NULL::numeric, NULL::date[], NULL)");
+        &sql,
+        "DROP VIEW pnlcache.account_settings CASCADE; CREATE VIEW pnlcache.account_settings AS SELECT * FROM (VALUES "
+        "('z', NULL, NULL::numeric, NULL, NULL::numeric, NULL::numeric, NULL::date[], NULL)");
     for (size_t i = 0; i < n; i++) {
         buf_append_format(&sql, ", ('%s', %s)", cases[i].user_id, cases[i].values);
         ids[2 + i] = cases[i].user_id;
@@ -420,7 +422,7 @@ static void test_view_that_fails_in_the_middle_is_internal(void **state)
     for (int i = 1; i <= 3; i++)
         add_stock("u1", i, "2025-03-05T15:00:00Z");
     database_run(
-        "DROP VIEW pnlcache.stock_trades; CREATE VIEW pnlcache.stock_trades AS SELECT user_id, id, symbol, trade_type, "
+        "DROP VIEW pnlcache.stock_trades CASCADE; CREATE VIEW pnlcache.stock_trades AS SELECT user_id, id, symbol, trade_type, "
         "1 / (3 - id) AS number_shares, entry_price, exit_price, entry_date, exit_date, commissions, fees, stop_loss, "
         "initial_risk, take_profit, profit_target, intended_entry_price, mistakes, brokerage_name FROM public.stocks; "
         "GRANT SELECT ON pnlcache.stock_trades TO pnlcache");
@@ -439,7 +441,7 @@ static void test_missing_view_is_said_at_once(void **state)
     struct instant as_of;
 
     (void)state;
-    database_run("DROP VIEW pnlcache.option_trades");
+    database_run("DROP VIEW pnlcache.option_trades CASCADE");
     assert_status(db_begin_snapshot(db, &as_of, &err), STATUS_OK, &err);
     assert_status(trade_reader_open(db, 1, ids, as_of, &reader, &err), STATUS_INVALID, &err);
     assert_non_null(strstr(err.text, "option_trades"));
