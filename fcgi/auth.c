@@ -209,7 +209,7 @@ enum status auth_identify(const struct jwt_verifier *verifier, struct token_cach
                           unsigned accepted, struct instant now, const struct claims **ret_claims, struct err *err)
 {
     unsigned modes = cache->modes & accepted;
-    const char *id;
+    const char *id = "";
 
     if ((modes & AUTH_JWT) && bearer_token(&x->request))
         return auth_identify_login(verifier, cache, &x->request, now, ret_claims, err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fcgi/cache_operations.h"
+#include "fcgi/envelope.h"
 #include "jobs/event.h"
 #include "lib/base/log.h"
 #include "lib/store/outbox.h"
@@ -125,7 +126,7 @@ static void answer(struct clearing *c, bool in_effect)
     struct exchange *x = c->x;
     struct json_writer w;
 
-    operation_answer_begin(x, &w);
+    envelope_begin(x, &w);
     json_key(&w, "tags");
     json_array_begin(&w);
     for (size_t i = 0; i < c->n_tags; i++)
@@ -133,7 +134,7 @@ static void answer(struct clearing *c, bool in_effect)
     json_array_end(&w);
     json_key(&w, "in_effect");
     json_bool(&w, in_effect);
-    operation_answer_end(x, &w, in_effect ? 200 : 202);
+    envelope_end(x, &w, in_effect ? 200 : 202, NULL);
 }
 
 static void fail(struct clearing *c)

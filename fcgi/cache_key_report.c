@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "fcgi/cache_operations.h"
+#include "fcgi/envelope.h"
 #include "lib/base/log.h"
 #include "lib/base/text.h"
 #include "lib/store/cache_inspect.h"
@@ -110,7 +111,7 @@ void cache_show_key(struct operation_context *o, struct exchange *x)
         response_problem(&x->response, &x->request, 503, "Redis does not answer", NULL, NULL);
         return;
     }
-    operation_answer_begin(x, &w);
+    envelope_begin(x, &w);
     write_entry(&w, x->key.data, &entry, redis_instance(o->redis));
-    operation_answer_end(x, &w, 200);
+    envelope_end(x, &w, 200, NULL);
 }

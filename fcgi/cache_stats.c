@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "fcgi/cache_operations.h"
+#include "fcgi/envelope.h"
 #include "fcgi/meter.h"
 #include "fcgi/router.h"
 #include "jobs/key_census.h"
@@ -234,7 +235,7 @@ void cache_show_stats(struct operation_context *o, struct exchange *x)
     char since[INSTANT_TEXT_SIZE];
     struct json_writer w;
 
-    operation_answer_begin(x, &w);
+    envelope_begin(x, &w);
     json_key(&w, "since");
     instant_format((struct instant){o->started_s * US_PER_SECOND}, since);
     json_string(&w, since);
@@ -243,5 +244,5 @@ void cache_show_stats(struct operation_context *o, struct exchange *x)
     write_memory(&w, r->local);
     write_values(&w, r->cache);
     write_redis(o, &w);
-    operation_answer_end(x, &w, 200);
+    envelope_end(x, &w, 200, NULL);
 }

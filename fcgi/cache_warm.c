@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "fcgi/cache_operations.h"
+#include "fcgi/envelope.h"
 #include "fcgi/warmer.h"
 #include "jobs/dataset_refresh.h"
 #include "lib/base/log.h"
@@ -18,10 +19,10 @@ static void answer(struct exchange *x, size_t queued)
 {
     struct json_writer w;
 
-    operation_answer_begin(x, &w);
+    envelope_begin(x, &w);
     json_key(&w, "queued");
     json_int(&w, (int64_t)queued);
-    operation_answer_end(x, &w, 202);
+    envelope_end(x, &w, 202, NULL);
 }
 
 void cache_warm_user(struct operation_context *o, struct exchange *x)

@@ -32,33 +32,6 @@ enum status operations_submit(struct operations *o, struct exchange *x)
     return status;
 }
 
-void operation_answer_begin(struct exchange *x, struct json_writer *w)
-{
-    buf_clear(&x->body);
-    json_init(w, &x->body);
-    json_object_begin(w);
-    json_key(w, "success");
-    json_bool(w, true);
-    json_key(w, "data");
-    json_object_begin(w);
-}
-
-void operation_answer_end(struct exchange *x, struct json_writer *w, int http_status)
-{
-    json_object_end(w);
-    json_key(w, "meta");
-    json_object_begin(w);
-    json_object_end(w);
-    json_object_end(w);
-    if (buf_status(&x->body) != STATUS_OK) {
-        response_problem(&x->response, &x->request, 503, NULL, NULL, NULL);
-        return;
-    }
-    response_begin(&x->response, &x->request, http_status);
-    response_header(&x->response, "Cache-Control", "no-store");
-    response_finish(&x->response, "application/json", x->body.data, x->body.len, x->request.method != METHOD_HEAD);
-}
-
 /* NULL: stopped, and nothing waits. */
 static struct exchange *take(struct operations *o)
 {

@@ -26,8 +26,4 @@ void operations_stop(struct operations **operations);
 /* Hands the exchange over until on_done; its operate() answers it. STATUS_LIMIT: too many wait. */
 enum status operations_submit(struct operations *operations, struct exchange *x) MUST_CHECK;
 
-/* Begins an answer, {"success": true, "data": {, and ends it. Nobody may keep it. */
-void operation_answer_begin(struct exchange *x, struct json_writer *w);
-void operation_answer_end(struct exchange *x, struct json_writer *w, int http_status);
-
 #endif

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/envelope.h"
 #include "fcgi/handlers.h"
 #include "jobs/precompute.h"
 #include "lib/base/log.h"
-#include "lib/json/json_writer.h"
 #include "lib/store/job_stream.h"
 
 /* With the prefix that locks have in front it is the key of the user's turn (worker/user_turn.c). */
@@ -96,16 +96,11 @@ static void write_collections(const struct preload *p, struct json_writer *w)
     json_object_end(w);
 }
 
-static void write_report(const struct preload *p, struct buf *out)
+static void respond(const struct preload *p, struct exchange *x, int http_status)
 {
     struct json_writer w;
 
-    json_init(&w, out);
-    json_object_begin(&w);
-    json_key(&w, "success");
-    json_bool(&w, true);
-    json_key(&w, "data");
-    json_object_begin(&w);
+    envelope_begin(x, &w);
     json_key(&w, "done");
     json_bool(&w, is_done(p));
     json_key(&w, "analytics");
@@ -116,24 +111,7 @@ static void write_report(const struct preload *p, struct buf *out)
     json_int(&w, (int64_t)p->warm);
     json_object_end(&w);
     write_collections(p, &w);
-    json_object_end(&w);
-    json_key(&w, "meta");
-    json_object_begin(&w);
-    json_object_end(&w);
-    json_object_end(&w);
-}
-
-static void respond(const struct preload *p, struct exchange *x, int http_status)
-{
-    buf_clear(&x->body);
-    write_report(p, &x->body);
-    if (buf_status(&x->body) != STATUS_OK) {
-        (void)answer_problem(x, 503, NULL);
-        return;
-    }
-    response_begin(&x->response, &x->request, http_status);
-    response_header(&x->response, "Cache-Control", "no-store");
-    response_finish(&x->response, "application/json", x->body.data, x->body.len, true);
+    envelope_end(x, &w, http_status, NULL);
 }
 
 static void respond_all(const struct preload *p, const struct flight *f, int http_status)

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "fcgi/caller.h"
+#include "fcgi/envelope.h"
 #include "fcgi/handlers.h"
 #include "fcgi/session_cookie.h"
 #include "lib/base/log.h"
@@ -36,36 +37,6 @@ static void write_time(struct json_writer *w, const char *name, int64_t unix_s)
     json_string(w, text);
 }
 
-static void begin_document(struct exchange *x, struct json_writer *w)
-{
-    buf_clear(&x->body);
-    json_init(w, &x->body);
-    json_object_begin(w);
-    json_key(w, "success");
-    json_bool(w, true);
-    json_key(w, "data");
-    json_object_begin(w);
-}
-
-/* Secrets are in it: no cache keeps it. */
-static void finish_document(struct exchange *x, struct json_writer *w, int http_status, const char *headers)
-{
-    json_object_end(w);
-    json_key(w, "meta");
-    json_object_begin(w);
-    json_object_end(w);
-    json_object_end(w);
-    if (buf_status(&x->body) != STATUS_OK) {
-        (void)answer_problem(x, 503, NULL);
-        return;
-    }
-    response_begin(&x->response, &x->request, http_status);
-    response_header(&x->response, "Cache-Control", "no-store");
-    if (headers)
-        buf_append_string(&x->response.head, headers);
-    response_finish(&x->response, "application/json", x->body.data, x->body.len, x->request.method != METHOD_HEAD);
-}
-
 void session_respond(struct exchange *x, int http_status, const char *id, const struct claims *claims,
                      const char *headers)
 {
@@ -77,7 +48,7 @@ void session_respond(struct exchange *x, int http_status, const char *id, const 
         (void)answer_problem(x, 503, NULL);
         return;
     }
-    begin_document(x, &w);
+    envelope_begin(x, &w);
     json_key(&w, "user_id");
     json_string(&w, claims->user_id);
     json_key(&w, "role");
@@ -86,7 +57,7 @@ void session_respond(struct exchange *x, int http_status, const char *id, const 
     write_time(&w, "expires_at", claims->expires_s);
     json_key(&w, "csrf_token");
     json_string(&w, token.data);
-    finish_document(x, &w, http_status, headers);
+    envelope_end(x, &w, http_status, headers);
     buf_release(&token);
 }
 
@@ -94,10 +65,10 @@ static void respond_ended(struct exchange *x, size_t n, const char *headers)
 {
     struct json_writer w;
 
-    begin_document(x, &w);
+    envelope_begin(x, &w);
     json_key(&w, "ended");
     json_int(&w, (int64_t)n);
-    finish_document(x, &w, 200, headers);
+    envelope_end(x, &w, 200, headers);
 }
 
 static void fail(struct exchange *x, enum status status, const struct err *err)

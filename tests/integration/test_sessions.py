@@ -7,7 +7,7 @@ import time
 
 import pytest
 from fastcgi_client import PARAMS, STDIN, Client, bearer, begin, pairs, problem, stream
-from harness import BUILD, add_stock, token, wait_until, webhook_event
+from harness import BUILD, ROOT, add_stock, token, wait_until, webhook_event
 
 CORE = "/api/analytics/core"
 SESSION, SESSIONS = "/api/session", "/api/sessions"
@@ -143,6 +143,25 @@ def test_a_change_needs_the_token_of_its_own_session(client):
         assert ann.status(method) == 200
     assert ended(ann.log_out()) == 1
     assert (ann.status(), other.status(), bob.status()) == (401, 200, 200)
+
+
+def changing_routes():
+    """[(method, path)] of the router's table, of what changes something."""
+    found = re.findall(r'^    \{"(/[^"]*)", (\w+),', (ROOT / "fcgi/router.c").read_text(), re.M)
+    methods = {"READ_POST_DELETE": ["DELETE"], "METHOD_POST": ["POST"], "METHOD_PUT": ["PUT"], "METHOD_DELETE": ["DELETE"]}  # POST begins a session
+    return [(method, path) for path, named in found for method in methods.get(named, []) if path != "/api/webhooks/trades"]
+
+
+def test_every_route_that_changes_something_asks_a_session_for_the_token(client):
+    """Whatever route comes to the table: that is decided where the caller is identified."""
+    admin = Browser(client, "root", role="admin")
+    assert len(changing_routes()) >= 5
+    for method, path in changing_routes():
+        answer = admin.ask(method, path.replace("{name}", "stocks"), {"Content-Type": "application/json"}, body=b"{}")
+        assert "X-CSRF-Token" in problem(answer, 403)["detail"], (method, path)
+    cleared = admin.ask("POST", "/api/cache/clear", {"Content-Type": "application/json"}, csrf=admin.csrf, body=b'{"user_id": "ann"}')
+    assert cleared.status in (200, 202), cleared
+    assert client.ask("POST", "/api/cache/clear", {**bearer("root", role="admin"), "Content-Type": "application/json"}, b'{"user_id": "ann"}').status in (200, 202)
 
 
 def test_all_sessions_of_a_user_end_together(client, servers):
