@@ -290,15 +290,36 @@ def test_trigger_with_a_tag_of_a_dataset_reaches_it(web, servers, db, directory,
         execute(db, "DROP TABLE guides")
 
 
-def test_statement_over_its_time_is_ended(web, directory, start_responder):
+def test_statement_over_its_time_is_ended(web, servers, db, directory, start_responder):
+    """By the database, which then does something else; a request may wait for longer than a statement may take."""
     write(directory, "slow", """path: /api/slow
         scope: shared
         ttl: 60
         tags: slow""", "SELECT pg_sleep(60)::text AS slept")
-    start_responder(DATASET_DIR=directory, DATABASE_TIMEOUT="300")
+    responder = start_responder(DATASET_DIR=directory, DATABASE_TIMEOUT="300", REQUEST_TIMEOUT="60000")
     answer = web.get("/api/slow")
-    assert answer.status in (503, 504), answer
-    assert "pg_sleep" not in answer.body.decode()
+    assert answer.status == 503, answer
+    assert "pg_sleep" not in answer.body.decode() and "SQLSTATE" not in answer.body.decode()
+    assert "SQLSTATE 57014" in responder.log()
+    with db.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()")
+        assert cursor.fetchone() == (0,)
+    assert servers.redis("KEYS", "data:slow*") == b""
+
+
+def test_parameter_used_twice_in_a_statement_has_one_value(web, directory, start_responder):
+    write(directory, "twice", """path: /api/twice
+        scope: shared
+        ttl: 60
+        tags: twice
+        params:
+        + word text 100 = a
+        + day date
+        + ids list 5 integer = 1""", "SELECT :word AS one, :word || :word AS two, :day AS day, :day + 1 AS next, cardinality(:ids) AS n, :ids AS ids")
+    start_responder(DATASET_DIR=directory)
+    assert web.get("/api/twice?word=x%27x&day=2025-01-31&ids=3,2").json()["data"] == [
+        {"one": "x'x", "two": "x'xx'x", "day": "2025-01-31", "next": "2025-02-01", "n": 2, "ids": [2, 3]}]
+    assert web.get("/api/twice").json()["data"] == [{"one": "a", "two": "aa", "day": None, "next": None, "n": 1, "ids": [1]}]
 
 
 def test_reload_takes_new_files_and_keeps_the_old_set_on_an_error(web, directory, start_responder):

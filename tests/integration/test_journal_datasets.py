@@ -389,3 +389,27 @@ def test_deleting_a_trade_takes_its_note_and_images_along(web, db, journal, work
     assert ids(web, "/api/images") == [4]
     execute(db, "DELETE FROM stocks")
     wait_until(lambda: data(web, "/api/images") == [] and data(web, "/api/trade-notes") == [], what="the end of note and image")
+
+
+# --- an exchange's calendar as the account's own ------------------------------------------------------
+
+
+def test_account_that_keeps_to_a_countrys_calendar_has_its_market_holidays(web, db, worker, responder):
+    execute(db, "SELECT pnlcache.renew_market_calendars()")
+    execute(db, "INSERT INTO account_settings (user_id, holiday_country, starting_equity) VALUES ('ann', 'US', 10000)")
+    execute(db, "INSERT INTO account_settings (user_id, market_holidays, starting_equity)"
+                " SELECT 'bob', array_agg(date), 10000 FROM pnlcache.holidays WHERE country = 'US' AND kind = 'market'")
+    execute(db, "INSERT INTO account_settings (user_id, starting_equity) VALUES ('eve', 10000)")
+    for user in ("ann", "bob", "eve"):
+        for id, day in enumerate(("2025-07-01", "2025-07-02", "2025-07-10"), 1):
+            add_stock(db, user, id, entry=f"'{day}T14:00Z'", exit=f"'{day}T18:00Z'", exit_price=10 + id)
+    of = {user: data(web, "/api/analytics/risk?asset=stocks", user) for user in ("ann", "bob", "eve")}
+    assert of["ann"] == of["bob"] != of["eve"]  # 4 July lies between
+    assert data(web, "/api/user/profile")["market_holidays"] == sorted(data(web, "/api/user/profile", "bob")["market_holidays"])
+
+    execute(db, "UPDATE account_settings SET holiday_country = 'NO', market_holidays = '{2025-01-02}' WHERE user_id = 'ann'")
+    wait_until(lambda: data(web, "/api/user/profile")["market_holidays"] == ["2025-01-02"], what="another country, which has none yet")
+    execute(db, "INSERT INTO holidays (country, date, name, kind) VALUES ('NO', '2025-05-17', 'Grunnlovsdagen', 'market')")
+    wait_until(lambda: data(web, "/api/user/profile")["market_holidays"] == ["2025-01-02", "2025-05-17"], what="the new holiday")
+    execute(db, "DELETE FROM holidays")
+    wait_until(lambda: data(web, "/api/user/profile")["market_holidays"] == ["2025-01-02"], what="its end")
