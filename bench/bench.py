@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """make bench: speed, measured side by side with a yardstick in the same run, reported as ratios.
 
-    bench.py [engine] [json] [l1] [hits] [hit_cost] [half_peak] [precompute] [webhooks] [whale] [events] [timeline] [outbox] [warm]
+    bench.py [engine] [json] [l1] [hits] [hit_cost] [half_peak] [dataset_hit] [precompute] [webhooks] [whale] [collection]
+             [preload] [events] [timeline] [outbox] [warm]
              [replay] [slow_db] [degraded] [recovery]        no name: all of them
 
 Environment: BUILD_DIR (default build/release), ROUNDS (5), SECONDS (3) a measurement, USERS (1000), TRADES (2000), SQL_USERS (20),

@@ -25,10 +25,10 @@ def precompute(servers):
 
 
 class Responder:
-    """pnlcache.fcgi, perhaps under a tool, on a socket of its own; ready when the document at HIT_PATH comes from `tier`."""
+    """pnlcache.fcgi, perhaps under a tool, on a socket of its own; ready when what is at `path` comes from `tier`."""
 
-    def __init__(self, servers, tier, tool=(), **settings):
-        self.listen = f"{servers.run_dir}/cost.sock"
+    def __init__(self, servers, tier, tool=(), path=HIT_PATH, **settings):
+        self.listen, self.path = f"{servers.run_dir}/cost.sock", path
         self.tier, self.headers = f"detail={tier}", hit_headers()
         if tier == "redis":
             settings["CACHE_MAX_MEMORY_ENTRIES"] = 0
@@ -46,22 +46,22 @@ class Responder:
         self.daemon.stop()
 
     def hits(self, client):
-        return self.tier in client.ask("GET", HIT_PATH, self.headers).headers["cache-status"]
+        return self.tier in client.ask("GET", self.path, self.headers).headers["cache-status"]
 
     def load(self, connections, requests, rate=None):
         """What fastcgi_load says."""
         command = [LOAD, self.listen, "200", str(connections), str(requests), *([str(rate)] if rate else [])]
-        done = subprocess.run(command, input=request("GET", HIT_PATH, self.headers), capture_output=True, check=True)
+        done = subprocess.run(command, input=request("GET", self.path, self.headers), capture_output=True, check=True)
         return {name: float(value) for name, value in (word.split("=") for word in done.stdout.decode().split())}
 
 
-def valgrind_count(servers, tool, pattern, tier):
+def valgrind_count(servers, tool, pattern, tier, path=HIT_PATH):
     """What valgrind counts for one hit: the life of a responder that serves REQUESTS more of them than another's."""
     counts = []
     for n in 100, 100 + REQUESTS:
         log = servers.state / f"{tool}.log"
         options = ["--callgrind-out-file=/dev/null"] if tool == "callgrind" else ["--leak-check=no"]
-        with Responder(servers, tier, ["valgrind", f"--tool={tool}", f"--log-file={log}", *options], THREADS=1, MISS_THREADS=1) as responder:
+        with Responder(servers, tier, ["valgrind", f"--tool={tool}", f"--log-file={log}", *options], path, THREADS=1, MISS_THREADS=1) as responder:
             with Client(responder.listen) as client:
                 assert all(responder.hits(client) for _ in range(n))
         counts.append(int(re.search(pattern, log.read_text()).group(1).replace(",", "")))
