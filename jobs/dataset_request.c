@@ -135,24 +135,28 @@ bool dataset_request_is_collection(const struct dataset_request *r)
 {
     const struct dataset *d = r->dataset;
 
+    if (d->collection == NULL)
+        return false;
     for (size_t i = 0; i < d->n_params; i++) {
         const char *value = dataset_request_value(r, i),
                    *whole = d->params[i].or_all ? DATASET_ALL : d->params[i].fallback;
         if ((value == NULL) != (whole == NULL) || (value != NULL && strcmp(value, whole) != 0))
             return false;
     }
-    return d->collection != NULL;
+    return true;
 }
 
 /* --- canonical text, key --------------------------------------------------------------------- */
 
 void dataset_request_append_text(const struct dataset_request *r, struct buf *out)
 {
-    buf_append_format(out, "%s\n", r->dataset->name);
+    buf_append_string(out, r->dataset->name);
+    buf_append_char(out, '\n');
     for (size_t i = 0; i < r->dataset->n_params; i++) {
         if (r->at[i] == 0)
             continue;
-        buf_append_format(out, "%s=", r->dataset->params[i].name);
+        buf_append_string(out, r->dataset->params[i].name);
+        buf_append_char(out, '=');
         if (r->dataset->params[i].of_cursor) /* any bytes */
             cache_append_user(out, dataset_request_value(r, i));
         else
@@ -206,16 +210,21 @@ enum status dataset_request_parse_text(struct dataset_request *r, const struct d
     return same ? STATUS_OK : STATUS_INVALID;
 }
 
-/* Of the file too: another version of it may answer otherwise. */
+/* Of the file too: another version of it may answer otherwise. The text is made at the end of the key, which has the room, and gives
+ * way to its hash. */
 static void append_hash(const struct dataset_request *r, struct buf *key)
 {
-    struct buf text = BUF_INIT;
+    size_t start = key->len, end;
 
-    buf_append_format(&text, "%s\n", r->dataset->version);
-    dataset_request_append_text(r, &text);
-    cache_append_hash(key, text.data, text.len);
-    key->failed = key->failed || text.failed;
-    buf_release(&text);
+    buf_append_string(key, r->dataset->version);
+    buf_append_char(key, '\n');
+    dataset_request_append_text(r, key);
+    end = key->len;
+    cache_append_hash(key, key->data + start, end - start);
+    if (key->failed)
+        return;
+    memmove(key->data + start, key->data + end, key->len - end);
+    buf_truncate(key, start + key->len - end);
 }
 
 static void append_pattern(const struct dataset_request *r, const char *pattern, const char *user_id, struct buf *key)
@@ -245,9 +254,11 @@ static void append_pattern(const struct dataset_request *r, const char *pattern,
 void dataset_request_append_key(const struct cache *cache, const struct dataset_request *r, const char *user_id,
                                 struct buf *key)
 {
+    const char *pattern = dataset_request_is_collection(r) ? r->dataset->collection : r->dataset->key;
+
     cache_append_prefix(cache, key);
-    if (dataset_request_is_collection(r) || r->dataset->key != NULL) {
-        append_pattern(r, dataset_request_is_collection(r) ? r->dataset->collection : r->dataset->key, user_id, key);
+    if (pattern != NULL) {
+        append_pattern(r, pattern, user_id, key);
         return;
     }
     buf_append_format(key, "data:%s:", r->dataset->name);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "jobs/dataset.h"
+#include "jobs/dataset_route.h"
 #include "jobs/event.h"
 #include "lib/base/file.h"
 #include "lib/base/parse_number.h"
@@ -17,6 +18,7 @@ struct dataset_set {
     _Atomic int references;
     size_t n;
     struct dataset **datasets;
+    struct dataset_routes routes;
 };
 
 void dataset_set_hold(struct dataset_set *set)
@@ -33,6 +35,7 @@ void dataset_set_release(struct dataset_set **set)
         return;
     for (size_t i = 0; i < s->n; i++)
         dataset_free(&s->datasets[i]);
+    dataset_routes_release(&s->routes);
     free(s->datasets);
     free(s);
 }
@@ -60,49 +63,9 @@ const struct dataset *dataset_set_find(const struct dataset_set *set, const char
     return find(set, name);
 }
 
-/* --- paths ----------------------------------------------------------------------------------- */
-
-bool dataset_paths_overlap(const char *a, const char *b)
-{
-    while (*a && *b) {
-        size_t la = strcspn(++a, "/"), lb = strcspn(++b, "/");
-        if (*a != '{' && *b != '{' && (la != lb || memcmp(a, b, la) != 0))
-            return false;
-        if (la == 0 || lb == 0)
-            return la == lb;
-        a += la;
-        b += lb;
-    }
-    return *a == *b;
-}
-
-static size_t count_params(const char *pattern)
-{
-    size_t n = 0;
-
-    for (; *pattern; pattern++)
-        n += *pattern == '{';
-    return n;
-}
-
 const struct dataset *dataset_set_route(const struct dataset_set *set, const char *path, const char **ret_pattern)
 {
-    const struct dataset *best = NULL;
-    size_t fewest = SIZE_MAX;
-
-    if (*path != '/' || strchr(path, '{') != NULL)
-        return NULL;
-    for (size_t i = 0; i < set->n; i++)
-        for (size_t k = 0; k < set->datasets[i]->n_paths; k++) {
-            const char *pattern = set->datasets[i]->paths[k];
-            size_t n = count_params(pattern);
-            if (n < fewest && dataset_paths_overlap(pattern, path)) {
-                best = set->datasets[i];
-                *ret_pattern = pattern;
-                fewest = n;
-            }
-        }
-    return best;
+    return dataset_routes_find(&set->routes, path, ret_pattern);
 }
 
 /* --- what must hold between files -------------------------------------------------------------- */
@@ -119,7 +82,7 @@ static bool paths_collide(const struct dataset *a, const struct dataset *b, cons
 {
     for (size_t i = 0; i < a->n_paths; i++)
         for (size_t k = 0; k < b->n_paths; k++)
-            if (count_params(a->paths[i]) == count_params(b->paths[k]) &&
+            if (dataset_path_params(a->paths[i]) == dataset_path_params(b->paths[k]) &&
                 dataset_paths_overlap(a->paths[i], b->paths[k])) {
                 *ret_path = a->paths[i];
                 return true;
@@ -434,8 +397,12 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
         qsort(set->datasets, set->n, sizeof(struct dataset *), compare_names);
     for (size_t i = 0; i < set->n; i++)
         set->datasets[i]->number = dataset_number_of(set->datasets[i]->name);
-    *ret_set = set;
-    return STATUS_OK;
+    status = dataset_routes_init(&set->routes, set->n, (const struct dataset *const *)set->datasets, err);
+    if (status == STATUS_OK)
+        *ret_set = set;
+    else
+        dataset_set_release(&set);
+    return status;
 }
 
 /* --- the database's word --------------------------------------------------------------------- */

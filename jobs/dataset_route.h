@@ -1,0 +1,29 @@
+/* Which dataset answers at a path. Most paths are literal and found by halving; only those with parameters are tried one by
+ * one. */
+#ifndef PNLCACHE_JOBS_DATASET_ROUTE_H
+#define PNLCACHE_JOBS_DATASET_ROUTE_H
+
+#include "jobs/dataset.h"
+
+struct dataset_route {
+    const char *pattern; /* the dataset's */
+    const struct dataset *dataset;
+};
+
+struct dataset_routes {
+    size_t n_literal, n_patterns;
+    struct dataset_route *literal;  /* ascending by path */
+    struct dataset_route *patterns; /* those with fewer parameters first */
+};
+
+/* The datasets are borrowed. Zeroed is fine for release, which is repeatable. */
+enum status dataset_routes_init(struct dataset_routes *routes, size_t n, const struct dataset *const *datasets,
+                                struct err *err) MUST_CHECK;
+void dataset_routes_release(struct dataset_routes *routes);
+/* The one with the fewest parameters; NULL: none. */
+const struct dataset *dataset_routes_find(const struct dataset_routes *routes, const char *path,
+                                          const char **ret_pattern);
+/* How many segments are parameters. */
+size_t dataset_path_params(const char *pattern);
+
+#endif
