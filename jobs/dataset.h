@@ -75,6 +75,7 @@ struct dataset {
     /* Of the statement: it is bound by position; DATASET_USER stands for the user. */
     char *sql;                    /* as it is sent */
     size_t select_at, select_len; /* the file's SELECT in it */
+    int select_line;              /* where it begins in the file */
     size_t n_bound;
     int bound[DATASET_MAX_VALUES + 1];
     char version[33]; /* hash of the file */

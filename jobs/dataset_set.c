@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -407,18 +408,38 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
 
 /* --- the database's word --------------------------------------------------------------------- */
 
+/* The file's line at a byte of the statement that was sent. What is wrong behind the SELECT shows at its end. */
+static int line_at(const struct dataset *d, size_t offset)
+{
+    const char *select = d->sql + d->select_at;
+    size_t len = d->select_len;
+    int line = d->select_line;
+
+    while (len > 0 && isspace((unsigned char)select[len - 1]))
+        len--;
+    for (size_t i = 0; i < len && d->select_at + i < offset; i++)
+        line += select[i] == '\n';
+    return line;
+}
+
 static enum status check_statement(const struct dataset *d, struct db *db, struct err *err)
 {
+    static const char explain[] = "EXPLAIN ";
     const char *params[DATASET_MAX_VALUES + 1] = {NULL};
     struct db_result *result = NULL;
     struct buf sql = BUF_INIT;
+    size_t offset;
     enum status status;
 
-    buf_append_format(&sql, "EXPLAIN %s", d->sql);
+    buf_append_format(&sql, "%s%s", explain, d->sql);
     status = buf_status(&sql) == STATUS_OK ? db_query(db, "", sql.data, d->n_bound, params, &result, err)
                                            : err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    if (status == STATUS_INVALID)
+    if ((status == STATUS_INVALID || status == STATUS_INTERNAL) && db_find_fault(db, sql.data, &offset)) {
+        err_prefix(err, "%s:%d", d->file, line_at(d, offset - strlen(explain)));
+        status = STATUS_INVALID; /* also what is not supported, as changing data in a WITH */
+    } else if (status == STATUS_INVALID) {
         err_prefix(err, "%s", d->file);
+    }
     db_result_free(&result);
     buf_release(&sql);
     return status;

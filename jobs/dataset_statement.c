@@ -294,7 +294,7 @@ enum status dataset_compile(struct dataset *d, const char *select, size_t len, i
     struct scanner s = {.d = d, .at = select, .end = select + len, .line = first_line, .out = BUF_INIT, .err = err};
     enum status status = scan(&s);
 
-    s.line = first_line;
+    s.line = d->select_line = first_line;
     if (status == STATUS_OK)
         status = buf_status(&s.out) == STATUS_OK ? judge(&s) : err_fail(err, STATUS_NO_MEMORY, "out of memory");
     if (status == STATUS_OK)

@@ -61,6 +61,8 @@ struct db_result;
  * else STATUS_INTERNAL. */
 enum status db_query(struct db *db, const char *name, const char *sql, size_t n_params, const char *const *params,
                      struct db_result **ret_result, struct err *err) MUST_CHECK;
+/* The byte of `sql` at which PostgreSQL found what was wrong with it, when this was the statement that failed last; false: it does not say. */
+bool db_find_fault(const struct db *db, const char *sql, size_t *ret_offset);
 /* One or more statements without parameters or results (simple protocol); statuses as db_query(). */
 enum status db_execute(struct db *db, const char *sql, struct err *err) MUST_CHECK;
 void db_result_free(struct db_result **result);

@@ -1,6 +1,7 @@
 /* What went wrong: libpq's texts and PostgreSQL's SQLSTATEs as ours, and whether the connection survives it. */
 #include "lib/store/db_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The first entry that is a prefix of the SQLSTATE counts. */
@@ -76,7 +77,7 @@ static bool ends_session(const char *sqlstate)
 
 enum status db_judge(struct db *db, const PGresult *result, struct err *err)
 {
-    const char *sqlstate, *text;
+    const char *sqlstate, *text, *position;
     enum status status;
 
     switch (PQresultStatus(result)) {
@@ -93,10 +94,25 @@ enum status db_judge(struct db *db, const PGresult *result, struct err *err)
     }
     sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    position = PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION);
+    db->fault_at = position != NULL ? strtoul(position, NULL, 10) : 0;
     strncpy(db->sqlstate, sqlstate != NULL ? sqlstate : "", sizeof db->sqlstate - 1);
     status = db_fail_with_text(err, db_sqlstate_status(sqlstate), text != NULL ? text : PQresultErrorMessage(result),
                                sqlstate);
     if (sqlstate == NULL || ends_session(sqlstate))
         db_disconnect(db);
     return status;
+}
+
+bool db_find_fault(const struct db *db, const char *sql, size_t *ret_offset)
+{
+    size_t left = db->fault_at, offset = 0;
+
+    if (left == 0)
+        return false;
+    for (; sql[offset] != '\0'; offset++)
+        if (((unsigned char)sql[offset] & 0xC0) != 0x80 && --left == 0) /* not inside a character */
+            break;
+    *ret_offset = offset;
+    return true;
 }

@@ -26,6 +26,7 @@ struct db {
     bool missed_notifications;        /* connected anew since the last db_take_notifications() */
 
     char sqlstate[6]; /* of the last failure the server reported */
+    size_t fault_at;  /* where in the statement it was, in characters from 1; 0: nowhere */
 
     struct breaker *breaker, *own_breaker; /* own_breaker: NULL when it is shared */
     bool probes;

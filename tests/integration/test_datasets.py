@@ -469,8 +469,30 @@ def test_datasets_lists_checks_and_explains(db, directory, run_worker):
     assert run_worker("datasets", "--check", SHIPPED).stdout.endswith(" datasets are good\n")
     write(directory, "guides", GUIDES, "SELECT nothing FROM nowhere")
     done = run_worker("datasets", "--check", directory, check=False)
-    assert (done.returncode, done.stderr) == (1, 'pnlcache-worker: guides.sql: PostgreSQL: relation "nowhere" does not exist (SQLSTATE 42P01)\n')
+    assert (done.returncode, done.stderr) == (1, 'pnlcache-worker: guides.sql:7: PostgreSQL: relation "nowhere" does not exist (SQLSTATE 42P01)\n')
     assert run_worker("datasets", "--explain", "none", check=False).returncode == 2
+
+
+def test_a_statement_that_would_change_data_stops_the_start(servers, db, directory):
+    write(directory, "guides", GUIDES, "WITH gone AS (DELETE FROM pnlcache.change_log RETURNING id)\nSELECT id FROM gone")
+    done = subprocess.run([BUILD / "pnlcache.fcgi", "--check"], env=servers.settings(DATASET_DIR=directory), capture_output=True, text=True, check=False)
+    assert (done.returncode, "guides.sql:7: PostgreSQL: WITH clause containing a data-modifying statement" in done.stderr) == (78, True), done
+
+
+@pytest.mark.parametrize("select, line, complaint", [
+    ("SELECT 1 AS one,\n  FROM pnlcache.daily_bars", 8, 'syntax error at or near "FROM"'),
+    ("SELECT 'Zürich — 東京' AS city,\n  nothing\nFROM pnlcache.daily_bars", 8, 'column "nothing" does not exist'),
+    ("-- a comment\n\nSELECT 1 AS one\nFROM", 10, 'syntax error at or near ")"'),
+    ("SELECT :a + 1 AS next,\n\n  :a || true AS text", 9, "operator does not exist: bigint || boolean"),
+    ("SELECT 1 AS one\nUNION SELECT 2, 3", 8, "each UNION query must have the same number of columns"),
+    ("WITH gone AS (DELETE FROM pnlcache.change_log RETURNING id)\nSELECT id FROM gone", 7, "WITH clause containing a data-modifying statement must be at the top level"),
+])
+def test_what_the_database_finds_wrong_is_named_with_its_line(db, directory, run_worker, select, line, complaint):
+    uses_a = ":a" in select
+    write(directory, "guides", GUIDES + ("\nparams:\n+ a integer" if uses_a else ""), select)
+    done = run_worker("datasets", "--check", directory, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"pnlcache-worker: guides.sql:{line + 2 * uses_a}: PostgreSQL: {complaint}"), done.stderr
 
 
 def test_explain_warns_of_reading_a_big_table(db, directory, run_worker):
