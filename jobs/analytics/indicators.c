@@ -63,25 +63,37 @@ static void compute_means(const struct bar *bars, size_t n, const struct indicat
     }
 }
 
-/* Each window anew, in two passes: a running sum of squares would lose the small deviations of large prices. */
+/* Squared distances of the k closes up to bars[last] from their mean, in 10^-8. Each window anew: a running sum of squares would lose the small
+ * deviations of large prices. */
+static double window_squares(const struct bar *bars, size_t last, size_t k, double mean_e8)
+{
+    double squares = 0;
+
+    for (size_t j = last + 1 - k; j <= last; j++) {
+        double distance = (double)bars[j].close_e8 - mean_e8;
+        squares += distance * distance;
+    }
+    return squares;
+}
+
 static void compute_bands(const struct bar *bars, size_t n, const struct indicator_periods *p,
                           struct indicator_row *rows)
 {
     size_t k = p->bollinger;
+    wide_int sum = 0;
 
     for (size_t i = 0; i < n; i++) {
-        double mean = 0, squares = 0;
+        sum += bars[i].close_e8;
+        if (i >= k)
+            sum -= bars[i - k].close_e8;
         rows[i].bollinger_middle = rows[i].bollinger_upper = rows[i].bollinger_lower = NAN;
         if (i + 1 < k)
             continue;
-        for (size_t j = i + 1 - k; j <= i; j++)
-            mean += close_of(&bars[j]) / (double)k;
-        for (size_t j = i + 1 - k; j <= i; j++)
-            squares += (close_of(&bars[j]) - mean) * (close_of(&bars[j]) - mean);
-        double deviation = sqrt(squares / (double)k);
-        rows[i].bollinger_middle = mean;
-        rows[i].bollinger_upper = mean + p->bollinger_width * deviation;
-        rows[i].bollinger_lower = mean - p->bollinger_width * deviation;
+        double mean_e8 = (double)sum / (double)k;
+        double deviation_e8 = sqrt(window_squares(bars, i, k, mean_e8) / (double)k);
+        rows[i].bollinger_middle = mean_e8 / MONEY_SCALE;
+        rows[i].bollinger_upper = (mean_e8 + p->bollinger_width * deviation_e8) / MONEY_SCALE;
+        rows[i].bollinger_lower = (mean_e8 - p->bollinger_width * deviation_e8) / MONEY_SCALE;
     }
 }
 
@@ -149,9 +161,10 @@ static void compute_volatility(const struct bar *bars, size_t n, const struct in
     for (size_t i = 1; i < n; i++)
         rows[i].volatility = log(close_of(&bars[i]) / close_of(&bars[i - 1]));
     for (size_t i = n; i-- > 0;) {
-        double mean = 0, squares = 0;
+        double sum = 0, squares = 0;
         for (size_t j = i; i >= k && j > i - k; j--)
-            mean += rows[j].volatility / (double)k;
+            sum += rows[j].volatility;
+        double mean = sum / (double)k;
         for (size_t j = i; i >= k && j > i - k; j--)
             squares += (rows[j].volatility - mean) * (rows[j].volatility - mean);
         rows[i].volatility = i >= k ? 100 * sample_deviation(squares, k) * sqrt(SESSIONS_A_YEAR) : NAN;

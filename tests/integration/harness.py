@@ -255,6 +255,17 @@ class Daemon:
         assert not SANITIZER_REPORT.search(self.log()), self.log()[-8000:]
 
 
+def cache_state(answer):
+    """What Cache-Status says first: "hit", "fwd=miss", "fwd=bypass", ..."""
+    return answer.headers["Cache-Status"].split(";")[1].strip()
+
+
+def execute(db, sql, *arguments):
+    """Runs SQL; arguments take the places of %s in it."""
+    with db.cursor() as cursor:
+        cursor.execute(sql, arguments or None)
+
+
 # --- the journal --------------------------------------------------------------------------------------
 
 

@@ -4,18 +4,9 @@ import subprocess
 
 import pytest
 
-from harness import BUILD, ROOT, add_stock, token, wait_until
+from harness import BUILD, ROOT, add_stock, cache_state, execute, token, wait_until
 
 SHIPPED = ROOT / "sql/datasets"
-
-
-def execute(db, sql, *arguments):
-    with db.cursor() as cursor:
-        cursor.execute(sql, arguments)
-
-
-def state(answer):
-    return answer.headers["Cache-Status"].split(";")[1].strip()
 
 
 def add_bars(db, symbol, *closes, first="2025-01-01"):
@@ -60,7 +51,7 @@ def test_shared_dataset_needs_no_token_and_may_be_kept_by_any_cache(web, db, res
     assert (kind, stale) == ("public", "stale-while-revalidate=60")
     assert 200 < int(age.removeprefix("max-age=")) <= 300
     again = web.get("/api/market/price/ACME")
-    assert state(again) == "hit"
+    assert cache_state(again) == "hit"
     assert again.body == first.body
     assert web.get("/api/market/price/acme", headers={"If-None-Match": first.headers["ETag"]}).status == 304
 
@@ -85,7 +76,7 @@ def test_bad_token_is_refused_where_none_is_needed(web, responder):
 
 def test_unknown_symbol_is_404_and_known_as_soon_as_it_has_a_bar(web, db, worker, responder):
     assert web.get("/api/market/price/NEW").status == 404
-    assert state(web.get("/api/market/price/NEW")) == "hit"
+    assert cache_state(web.get("/api/market/price/NEW")) == "hit"
     add_bars(db, "NEW", 5)
     wait_until(lambda: web.get("/api/market/price/NEW").status == 200, what="the new symbol")
 
@@ -119,7 +110,7 @@ def test_prices_changed_event_invalidates_shared_datasets(web, db, responder):
     execute(db, "UPDATE daily_bars SET close = 12 WHERE close = 11")
     assert web.webhook({"type": "prices.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {}}).status == 202
     answer = web.get("/api/market/price/ACME")
-    assert state(answer) == "fwd=miss"
+    assert cache_state(answer) == "fwd=miss"
     assert answer.json()["data"]["price"] == 12
 
 
@@ -180,9 +171,9 @@ def test_trigger_and_event_invalidate_lists(web, db, worker, responder):
     assert web.get("/api/stocks/count", "ann").json()["data"] == {"count": 1}
     add_stock(db, "ann", 2)
     wait_until(lambda: web.get("/api/stocks/count", "ann").json()["data"] == {"count": 2}, what="the second trade")
-    wait_until(lambda: state(web.get("/api/stocks/count", "ann")) == "hit", what="no more invalidation")
+    wait_until(lambda: cache_state(web.get("/api/stocks/count", "ann")) == "hit", what="no more invalidation")
     assert web.trade_event("ann").status == 202
-    assert state(web.get("/api/stocks/count", "ann")) == "fwd=miss"
+    assert cache_state(web.get("/api/stocks/count", "ann")) == "fwd=miss"
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -262,7 +253,7 @@ def test_data_changed_invalidates_a_tag_of_a_dataset_and_what_depends_on_it(web,
     paths = ["/api/guides", "/api/templates", "/api/tours"]
 
     def states():
-        return [state(web.get(path)) for path in paths]
+        return [cache_state(web.get(path)) for path in paths]
 
     def change(tag):
         return web.webhook({"type": "data.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {"tag": tag}})
@@ -433,7 +424,7 @@ def test_job_market_renews_what_was_asked_for_and_what_is_held(web, servers, db,
     run_worker("job", "market")
     for path, expected in (("/api/market/price/ASKED", "hit"), ("/api/market/price/HELD", "hit"), ("/api/market/historical?symbol=HELD", "hit"),
                            ("/api/market/gainers", "hit"), ("/api/market/price/OTHER", "fwd=miss"), ("/api/market/symbols", "fwd=miss")):
-        assert state(web.get(path)) == expected, path
+        assert cache_state(web.get(path)) == expected, path
     again = run_worker("job", "market").stderr
     assert "stored=0 " in again and "valid=0 " not in again
 
@@ -441,9 +432,9 @@ def test_job_market_renews_what_was_asked_for_and_what_is_held(web, servers, db,
 def test_job_reference_renews_reference_data(web, db, responder, run_worker):
     add_bars(db, "ACME", 1)
     run_worker("job", "reference")
-    assert state(web.get("/api/market/symbols")) == "hit"
-    assert state(web.get("/api/notebook/holidays")) == "hit"
-    assert state(web.get("/api/market/gainers")) == "fwd=miss"
+    assert cache_state(web.get("/api/market/symbols")) == "hit"
+    assert cache_state(web.get("/api/notebook/holidays")) == "hit"
+    assert cache_state(web.get("/api/market/gainers")) == "fwd=miss"
 
 
 def test_job_names_a_dataset_that_cannot_be_computed_and_does_the_others(web, directory, start_responder, run_worker):
@@ -457,7 +448,7 @@ def test_job_names_a_dataset_that_cannot_be_computed_and_does_the_others(web, di
     done = run_worker("job", "reference", check=False, DATASET_DIR=directory)
     assert done.returncode == 1
     assert "dataset=bad" in done.stderr
-    assert state(web.get("/api/guides")) == "hit"
+    assert cache_state(web.get("/api/guides")) == "hit"
 
 
 # --- the command ----------------------------------------------------------------------------------------

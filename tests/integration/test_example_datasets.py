@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from harness import ROOT, token, wait_until
+from harness import ROOT, cache_state, execute, token, wait_until
 
 TRAVEL = ROOT / "docs/examples/travel"
 
@@ -17,15 +17,6 @@ INSERT INTO travel.templates VALUES (70, 7, 1, 1, 'Fjords', 3, 300), (71, 7, 1, 
 INSERT INTO travel.template_tags VALUES (70, 1), (71, 2), (80, 2), (80, 3);
 INSERT INTO travel.occurrences VALUES (700, 70, '2030-06-01', 5), (701, 70, '2030-07-01', 8), (800, 80, '2030-06-01', 2);
 """
-
-
-def execute(db, sql):
-    with db.cursor() as cursor:
-        cursor.execute(sql)
-
-
-def state(answer):
-    return answer.headers["Cache-Status"].split(";")[1].strip()
 
 
 @pytest.fixture
@@ -51,11 +42,11 @@ def read(web, *paths):
     """Reads until all are hits."""
     for path in paths:
         assert web.get(path).status == 200, path
-        assert state(web.get(path)) == "hit", path
+        assert cache_state(web.get(path)) == "hit", path
 
 
 def missed(web, *paths):
-    return [path for path in paths if state(web.get(path)) != "hit"]
+    return [path for path in paths if cache_state(web.get(path)) != "hit"]
 
 
 def recommend(web, body):
@@ -153,12 +144,12 @@ def test_recommendations_by_the_members_of_a_body(site, servers):
     assert [(row["id"], row["matches"]) for row in answer.json()["data"]] == [(80, 2), (71, 1)]
     same = [{"limit": 2, "max_price": "200.50", "tags": ["art", "food", "art"]}, {"tags": "food,art", "max_price": 200.5, "limit": "2", "locations": None}]
     for body in same:
-        assert state(recommend(site, body)) == "hit", body
-    assert state(site.get("/api/recommendations?limit=2&max_price=200.5&tags=art,food")) == "hit"
+        assert cache_state(recommend(site, body)) == "hit", body
+    assert cache_state(site.get("/api/recommendations?limit=2&max_price=200.5&tags=art,food")) == "hit"
     assert len(servers.redis("KEYS", "data:recommendations:*").split()) == 1
     assert [row["id"] for row in recommend(site, {"locations": [1], "max_days": 1}).json()["data"]] == [71]
     change(site, "templates", id=80)
-    assert state(recommend(site, same[0])) == "fwd=miss"
+    assert cache_state(recommend(site, same[0])) == "fwd=miss"
 
 
 @pytest.mark.parametrize("body, field, message", [
@@ -196,7 +187,7 @@ def test_write_through_of_one_row(site, travel):
     execute(travel, "UPDATE travel.guides SET name = 'Eva' WHERE id = 7")
     answer = site.request("PUT", "/api/cache/dataset/guide", token_=service, body=b'{"id": 7}', headers={"Content-Type": "application/json"})
     assert (answer.status, answer.json()["data"]["name"]) == (200, "Eva"), answer
-    assert state(site.get("/api/guides/7")) == "hit"
+    assert cache_state(site.get("/api/guides/7")) == "hit"
     assert site.get("/api/guides/7").body == answer.body
     assert missed(site, "/api/guides/8") == []
     assert site.get("/api/guides/7/templates").json()["data"][0]["guide"] == "Eva"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import BUILD, add_stock, wait_until
+from harness import BUILD, add_stock, cache_state, wait_until
 
 HEAD = "symbol,date,open,high,low,close,volume\n"
 
@@ -24,10 +24,6 @@ def rows(db, sql):
 
 def bars(db):
     return rows(db, "SELECT symbol, date::text, open, high, low, close, volume FROM daily_bars ORDER BY symbol, date")
-
-
-def state(answer):
-    return answer.headers["Cache-Status"].split(";")[1].strip()
 
 
 @pytest.fixture
@@ -240,10 +236,10 @@ def test_prices_reach_readers_and_positions_without_a_worker(web, db, responder,
     paths = [("/api/market/price/ACME", None), ("/api/analytics/positions", "ann")]
     for path, user in paths:
         assert web.get(path, user).status == 200
-        assert state(web.get(path, user)) == "hit"
+        assert cache_state(web.get(path, user)) == "hit"
     load("quotes", "symbol,price\nACME,12\n")
     answers = [web.get(path, user) for path, user in paths]
-    assert [state(answer) for answer in answers] == ["fwd=miss", "fwd=miss"]
+    assert [cache_state(answer) for answer in answers] == ["fwd=miss", "fwd=miss"]
     assert answers[0].json()["data"]["price"] == 12
     assert answers[1].json()["data"]["unrealized_pnl"] == 200
 
@@ -255,7 +251,7 @@ def test_each_kind_invalidates_what_reads_it(web, db, responder, load):
              "prices": "symbol,price,expiration_date,option_type,strike_price\nACME,1,2025-02-21,Put,5\n"}
     for kind, path in paths.items():
         before = web.get(path)
-        assert state(web.get(path)) == "hit"
+        assert cache_state(web.get(path)) == "hit"
         load(kind, texts[kind])
         assert web.get(path).json()["data"] != before.json()["data"], kind
 

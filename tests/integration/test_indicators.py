@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import wait_until
+from harness import cache_state, wait_until
 
 DEFAULTS = {"sma": 20, "ema": 20, "rsi": 14, "macd_fast": 12, "macd_slow": 26, "macd_signal": 9, "bollinger": 20, "bollinger_width": "2",
             "atr": 14, "volatility": 20}
@@ -18,10 +18,6 @@ def load(db, symbol, bars):
         for day, (high, low, close) in enumerate(bars):
             date = datetime.date(2020, 1, 1) + datetime.timedelta(day + day // 5 * 2)  # five days a week
             cursor.execute("INSERT INTO daily_bars (symbol, date, high, low, close) VALUES (%s, %s, %s, %s, %s)", (symbol, date, high, low, close))
-
-
-def state(answer):
-    return answer.headers["Cache-Status"].split(";")[1].strip()
 
 
 # --- the definitions, each value from the whole series before it -----------------------------------------
@@ -153,7 +149,7 @@ def test_symbol_without_bars_has_no_rows(web, responder):
 def test_equivalent_requests_share_a_key_and_bars_invalidate(web, servers, db, worker, responder):
     load(db, "ACME", [(2, 1, Decimal(1))])
     paths = ["/api/market/indicators?symbol=ACME", "/api/market/indicators?bollinger_width=2.00&rsi=014&symbol=acme"]
-    assert [state(web.get(path)) for path in paths] == ["fwd=miss", "hit"]
+    assert [cache_state(web.get(path)) for path in paths] == ["fwd=miss", "hit"]
     assert len(servers.redis("KEYS", "data:market-indicators:*").split()) == 1
     with db.cursor() as cursor:
         cursor.execute("UPDATE daily_bars SET close = 1.5")
@@ -176,4 +172,4 @@ def test_job_market_computes_them_ahead(web, db, responder, run_worker):
     event = {"type": "prices.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {}}
     assert web.webhook(event).status == 202
     run_worker("job", "market")
-    assert state(web.get(path)) == "hit"
+    assert cache_state(web.get(path)) == "hit"

@@ -1,21 +1,12 @@
 """Market data: the shared datasets that come with pnlcache, through nginx."""
 import datetime
 
-from harness import add_stock, wait_until
-
-
-def execute(db, sql, *arguments):
-    with db.cursor() as cursor:
-        cursor.execute(sql, arguments)
+from harness import add_stock, cache_state, execute, wait_until
 
 
 def add_bar(db, symbol, date, close, open=None, high=None, low=None, volume=None):
     execute(db, "INSERT INTO daily_bars (symbol, date, open, high, low, close, volume) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             symbol, date, open, high, low, close, volume)
-
-
-def state(answer):
-    return answer.headers["Cache-Status"].split(";")[1].strip()
 
 
 def data(web, path):
@@ -112,4 +103,4 @@ def test_job_market_keeps_what_was_asked_for_ready(web, servers, db, responder, 
         assert web.webhook(event).status == 202
     run_worker("job", "market")
     for path in [*asked, "/api/market/symbols/HELD", "/api/market/historical/weekly?symbol=held"]:
-        assert state(web.get(path)) == "hit", path
+        assert cache_state(web.get(path)) == "hit", path

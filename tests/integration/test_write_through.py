@@ -5,23 +5,14 @@ import re
 import pytest
 
 from fastcgi_client import Client, request
-from harness import add_stock, token, wait_until
+from harness import add_stock, cache_state, execute, token, wait_until
 
 SERVICE = token("svc", role="service_role")
 PRICE = "/api/market/price/ACME"
 
 
-def execute(db, sql, *arguments):
-    with db.cursor() as cursor:
-        cursor.execute(sql, arguments)
-
-
 def add_bar(db, symbol, date, close):
     execute(db, "INSERT INTO daily_bars (symbol, date, close) VALUES (%s, %s, %s)", symbol, date, close)
-
-
-def state(answer):
-    return answer.headers["Cache-Status"].split(";")[1].strip()
 
 
 def put(web, name, query="", token_=SERVICE, **body):
@@ -35,10 +26,10 @@ def test_the_answer_is_the_fresh_value_as_readers_get_it(web, db, responder):
     assert web.get(PRICE).json()["data"]["price"] == 10
     execute(db, "UPDATE daily_bars SET close = 11")
     answer = put(web, "market-price", symbol="acme")
-    assert (answer.status, answer.json()["data"]["price"], state(answer)) == (200, 11, "fwd=miss"), answer
+    assert (answer.status, answer.json()["data"]["price"], cache_state(answer)) == (200, 11, "fwd=miss"), answer
     assert answer.headers["Cache-Control"] == "no-store"
     reader = web.get(PRICE)
-    assert (state(reader), reader.body, reader.headers["ETag"]) == ("hit", answer.body, answer.headers["ETag"])
+    assert (cache_state(reader), reader.body, reader.headers["ETag"]) == ("hit", answer.body, answer.headers["ETag"])
 
 
 def test_other_answers_of_the_same_rows_are_invalid_too(web, db, responder):
@@ -46,7 +37,7 @@ def test_other_answers_of_the_same_rows_are_invalid_too(web, db, responder):
     for path in (PRICE, "/api/market/historical?symbol=ACME"):
         assert web.get(path).status == 200
     assert put(web, "market-price", "?symbol=ACME").status == 200
-    assert state(web.get("/api/market/historical?symbol=ACME")) == "fwd=miss"
+    assert cache_state(web.get("/api/market/historical?symbol=ACME")) == "fwd=miss"
 
 
 def test_another_responder_serves_nothing_older(web, servers, db, responder, start_responder):
@@ -67,7 +58,7 @@ def test_rows_of_a_user(web, db, responder):
     add_stock(db, "ann", 2)
     for answer in (put(web, "stocks-count", user_id="ann"), put(web, "stocks-count", "?user_id=ann")):
         assert (answer.status, answer.json()["data"]) == (200, {"count": 2}), answer
-    assert state(web.get("/api/stocks/count", "ann")) == "hit"
+    assert cache_state(web.get("/api/stocks/count", "ann")) == "hit"
     assert web.get("/api/analytics/core", "ann").json()["data"]["total_trades"] == 2
     assert put(web, "stock", user_id="ann", id=2).json()["data"]["id"] == 2
 
@@ -111,13 +102,13 @@ def test_without_redis_the_change_goes_to_the_outbox_and_the_answer_comes_from_t
     execute(db, "DELETE FROM pnlcache.change_log")
     servers.stop("redis")
     answer = put(web, "market-price", symbol="ACME")
-    assert (answer.status, answer.json()["data"]["price"], state(answer)) == (200, 11, "fwd=bypass"), answer
+    assert (answer.status, answer.json()["data"]["price"], cache_state(answer)) == (200, 11, "fwd=bypass"), answer
     with db.cursor() as cursor:
         cursor.execute("SELECT user_id, tag FROM pnlcache.change_log")
         assert cursor.fetchall() == [(None, "prices")]
     assert web.get(PRICE).json()["data"]["price"] == 11
     servers.start("redis")
-    wait_until(lambda: state(web.get(PRICE)) == "hit", what="the cache to be used again")
+    wait_until(lambda: cache_state(web.get(PRICE)) == "hit", what="the cache to be used again")
     assert web.get(PRICE).json()["data"]["price"] == 11
 
 
@@ -169,11 +160,11 @@ def test_those_who_come_while_one_is_computed_share_the_next_computation(servers
 def test_a_change_is_not_lost_among_those_who_only_ask_for_a_computation(web, servers, held):
     for _ in range(2):
         other = web.get("/api/other")
-    assert state(other) == "hit"
+    assert cache_state(other) == "hit"
     fresh = request("GET", "/api/slow", {**AS_SERVICE, "Cache-Control": "no-cache"})
     answers = ask_all(servers, held, [fresh, fresh, request("PUT", "/api/cache/dataset/slow", AS_SERVICE)])
     assert [answer.status for answer in answers] == [200] * 3
-    assert state(web.get("/api/other")) == "fwd=miss"
+    assert cache_state(web.get("/api/other")) == "fwd=miss"
 
 
 def test_a_reader_meanwhile_gets_the_fresh_value_or_waits(web, db, responder):
