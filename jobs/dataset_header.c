@@ -378,14 +378,19 @@ static enum status check_cursor(struct parser *p)
 /* A row is told by a value that every request has, and that has one spelling. */
 static enum status check_tags(struct parser *p)
 {
+    static const bool can_tell[DATASET_TYPES] = {[DATASET_INTEGER] = true,
+                                                 [DATASET_DATE] = true,
+                                                 [DATASET_TEXT] = true,
+                                                 [DATASET_CHOICE] = true,
+                                                 [DATASET_SYMBOL] = true};
+
     for (size_t i = 0; i < p->d->n_own_tags; i++) {
         const char *name = p->d->own_tags[i].param;
         int at = *name != '\0' ? dataset_param_find(p->d, name, strlen(name)) : -1;
         const struct dataset_param *param = at >= 0 ? &p->d->params[at] : NULL;
-        if (*name == '\0' || (param != NULL && param->required && param->list_max == 0 &&
-                              param->type != DATASET_DECIMAL && param->type != DATASET_BOOLEAN))
+        if (*name == '\0' || (param != NULL && param->required && param->list_max == 0 && can_tell[param->type]))
             continue;
-        return FAIL(p, "tag '%s:$%s': '%s' is no required parameter, or one of a list, decimal or boolean",
+        return FAIL(p, "tag '%s:$%s': '%s' must be a required integer, date, text, choice or symbol",
                     p->d->own_tags[i].name, name, name);
     }
     return STATUS_OK;

@@ -181,11 +181,15 @@ bool event_tag_rows(const char *name, struct cache_tag *ret_tag)
 static size_t part_of(const char *id)
 {
     char folded[64];
+    const char *digits = id + (*id == '+' || *id == '-');
     size_t len = 0;
 
-    id += *id == '+';
-    if (id[strspn(id, "0123456789")] == '\0')
-        id += strspn(id, "0");
+    if (digits[strspn(digits, "0123456789")] == '\0') { /* a whole number */
+        digits += strspn(digits, "0");
+        if (*id == '-' && *digits != '\0')
+            folded[len++] = '-';
+        id = digits;
+    }
     for (; *id != '\0' && len < sizeof folded; id++)
         folded[len++] = *id >= 'A' && *id <= 'Z' ? (char)(*id - 'A' + 'a') : *id;
     return (size_t)(text_hash(folded, len) % EVENT_TAG_PARTS);

@@ -140,8 +140,9 @@ static void test_event_tag_part_of_an_id_is_the_same_for_ever(void **state)
 {
     static const struct {
         const char *id, *part;
-    } cases[] = {{"7", "guides.22"},   {"007", "guides.22"},  {"+7", "guides.22"},   {"0", "guides.37"},
-                 {"000", "guides.37"}, {"ACME", "guides.15"}, {"acme", "guides.15"}, {"-7", "guides.29"}};
+    } cases[] = {{"7", "guides.22"},  {"007", "guides.22"}, {"+7", "guides.22"},   {"0", "guides.37"},
+                 {"-0", "guides.37"}, {"000", "guides.37"}, {"ACME", "guides.15"}, {"acme", "guides.15"},
+                 {"-7", "guides.29"}, {"-007", "guides.29"}};
     struct cache_tag tag;
     struct err err;
 
