@@ -41,6 +41,8 @@ static inline void buf_append(struct buf *b, const void *bytes, size_t len)
 {
     if (len == 0 || ((b->failed || b->cap - b->len <= len) && !buf_reserve(b, len)))
         return;
+    if (b->data == NULL)
+        __builtin_unreachable(); /* the analyser cannot know */
     memcpy(b->data + b->len, bytes, len);
     b->len += len;
     b->data[b->len] = '\0';
