@@ -222,6 +222,25 @@ def test_without_redis_a_clearing_is_durable_and_holds_at_once(site, servers, db
     servers.start("redis")
 
 
+def test_what_redis_refuses_is_bypassed_until_redis_takes_it(site, servers, db):
+    """Redis answers reads with values that look valid, and takes no HDEL."""
+    add_stock(db, "ann", 1)
+    site.get(CORE)
+    assert site.is_hit(CORE)
+    execute(db, "UPDATE stocks SET exit_price = 13 WHERE user_id = 'ann'")
+    servers.redis("CONFIG", "SET", "min-replicas-to-write", 1)
+    try:
+        assert site.clear({"user_id": "ann"}, 202)["in_effect"] is False
+        assert json.loads(site.get("/readyz").body)["pending_invalidations"] >= 1
+        answer = site.get(CORE)
+        assert "fwd=bypass" in answer.headers["cache-status"] and json.loads(answer.body)["data"]["total_pnl"] == 300
+    finally:
+        servers.redis("CONFIG", "SET", "min-replicas-to-write", 0)
+    wait_until(lambda: json.loads(site.get("/readyz").body)["pending_invalidations"] == 0, what="the invalidation")
+    wait_until(lambda: site.is_hit(CORE), what="a value of the new number")
+    assert json.loads(site.get(CORE).body)["data"]["total_pnl"] == 300
+
+
 def test_with_neither_server_nothing_is_claimed(servers, start_responder, db):
     start_responder(REDIS_ENABLED="false", DATABASE_URL=f"host={servers.run_dir}/nowhere dbname=none user=none")
     site = Site(servers.listen)
