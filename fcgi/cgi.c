@@ -193,6 +193,17 @@ static void finish_webhook(struct cgi *cgi)
         response_problem(&x->response, &x->request, 503, "Redis does not acknowledge; send it again", NULL, NULL);
 }
 
+/* Reading all files would be most of a hit's work. Events, orders and preloads name datasets, or the tags that these bring along. */
+static bool needs_datasets(const char *path)
+{
+    static const char *const others[] = {"/api/cache/", "/api/user/", "/api/webhooks/"};
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (strncmp(path, others[i], strlen(others[i])) == 0)
+            return true;
+    return !router_has(path);
+}
+
 static void serve(struct cgi *cgi)
 {
     struct exchange *x = cgi->x;
@@ -201,8 +212,7 @@ static void serve(struct cgi *cgi)
 
     if (strcmp(request_path(&x->request), "/readyz") == 0)
         look_at_servers(cgi);
-    /* Reading all files of datasets would be most of a hit's work. */
-    if ((!router_has(request_path(&x->request)) || strcmp(request_path(&x->request), "/api/user/initialize") == 0) &&
+    if (needs_datasets(request_path(&x->request)) &&
         responder_take_datasets(&cgi->responder, cgi->responder.settings, NULL, &err) != STATUS_OK)
         log_error("datasets not read", LOG_STR("error", err.text));
     enum next_step next = router_dispatch(&cgi->context, x);

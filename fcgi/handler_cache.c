@@ -169,23 +169,6 @@ static enum next_step clear(struct exchange *x, const struct claims *claims, con
     return carry_out(x, order, claims, "cache is cleared", &operations);
 }
 
-enum next_step handle_cache_clear(struct handler_context *context, struct exchange *x, const struct route *route)
-{
-    struct dataset_set *datasets;
-    const struct claims *claims;
-    struct cache_order order;
-    enum next_step next;
-
-    (void)route;
-    if (!identify(context, x, &claims, &next))
-        return next;
-    datasets = responder_hold_datasets(context->responder);
-    next = clear(x, claims, datasets, &order);
-    cache_order_release(&order);
-    dataset_set_release(&datasets);
-    return next;
-}
-
 /* What cannot be warmed by its name alone. */
 static void judge_dataset(const struct dataset *d, struct problem_fields *problems)
 {
@@ -221,21 +204,34 @@ static enum next_step warm(struct exchange *x, const struct claims *claims, cons
     return carry_out(x, order, claims, "cache is warmed", &operations);
 }
 
-enum next_step handle_cache_warm(struct handler_context *context, struct exchange *x, const struct route *route)
+static enum next_step take_order(struct handler_context *context, struct exchange *x, bool of_admins,
+                                 enum next_step (*judge)(struct exchange *x, const struct claims *claims,
+                                                         const struct dataset_set *datasets, struct cache_order *order))
 {
     struct dataset_set *datasets;
     const struct claims *claims;
     struct cache_order order;
     enum next_step next;
 
-    (void)route;
     if (!identify(context, x, &claims, &next))
         return next;
-    if (claims->role != ROLE_ADMIN)
+    if (of_admins && claims->role != ROLE_ADMIN)
         return answer_problem(x, 403, "this needs the role admin");
     datasets = responder_hold_datasets(context->responder);
-    next = warm(x, claims, datasets, &order);
+    next = judge(x, claims, datasets, &order);
     cache_order_release(&order);
     dataset_set_release(&datasets);
     return next;
+}
+
+enum next_step handle_cache_clear(struct handler_context *context, struct exchange *x, const struct route *route)
+{
+    (void)route;
+    return take_order(context, x, false, clear);
+}
+
+enum next_step handle_cache_warm(struct handler_context *context, struct exchange *x, const struct route *route)
+{
+    (void)route;
+    return take_order(context, x, true, warm);
 }

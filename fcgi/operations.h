@@ -5,7 +5,6 @@
 
 #include "fcgi/exchange.h"
 #include "fcgi/responder.h"
-#include "lib/json/json_writer.h"
 
 /* What an operation works with. */
 struct operation_context {

@@ -1,4 +1,5 @@
 """Plain CGI: one process, one request. Through Apache the same program is in test_web_servers.py."""
+import json
 import subprocess
 
 import pytest
@@ -129,3 +130,25 @@ def test_wrong_settings_are_told_in_the_log_alone(ask):
     assert answer.status == 500 and answer.headers["content-type"] == "text/plain"
     assert "JWT_SECRET" in answer.errors and b"JWT" not in answer.body and answer.returncode == 1
     assert ask("GET", "/healthz", MISS_QUEUE="many").status == 500
+
+
+def test_the_cache_is_looked_into_and_cleared(ask, db):
+    """Also the tags that only datasets bring along."""
+    datasets, admin = {"DATASET_DIR": ROOT / "sql/datasets"}, bearer("root", role="admin")
+    add_stock(db, "ann", 1)
+    for uri in (CORE, "/api/stocks/count"):
+        assert [ask("GET", uri, bearer("ann"), **datasets).headers["cache-status"].split("; ")[1] for _ in range(2)] == ["fwd=miss", "hit"]
+    found = json.loads(ask("GET", "/api/cache/key?name=analytics:combined:%7Bann%7D:all_time:core", admin).body)
+    assert found["data"]["valid"] is True
+    answer = ask("POST", "/api/cache/clear", admin, b'{"user_id": "ann"}', **datasets)
+    assert answer.status == 200 and set(json.loads(answer.body)["data"]["tags"]) > {"stocks", "profile"}, answer
+    for uri in (CORE, "/api/stocks/count"):
+        assert ask("GET", uri, bearer("ann"), **datasets).headers["cache-status"].split("; ")[1] == "fwd=miss"
+    assert ask("POST", "/api/cache/clear", admin, b'{"dataset": "market-gainers"}', **datasets).status == 200
+    assert json.loads(ask("GET", "/api/cache/stats", admin).body)["data"]["redis"]["role"] == "master"
+    problem(ask("POST", "/api/cache/warm", admin, b'{"dataset": "market-gainers"}', **datasets), 503)  # no thread that could
+
+
+def test_an_event_may_name_a_tag_of_a_dataset(ask, db):
+    body = webhook_event("data.changed", "ann", tag="profile")
+    assert ask("POST", "/api/webhooks/trades", sign_webhook(body), body, DATASET_DIR=ROOT / "sql/datasets").status == 202
