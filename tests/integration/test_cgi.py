@@ -120,6 +120,15 @@ def test_a_dataset_is_served(ask, db):
     problem(ask("GET", "/nowhere", bearer("ann"), **datasets), 404)
 
 
+def test_a_login_prepares_what_the_next_processes_answer_from(ask, db):
+    add_stock(db, "ann", 1)
+    done = ask("POST", "/api/user/initialize?wait=1", bearer("ann"))
+    data = json.loads(done.body)["data"]
+    assert done.status == 200 and data["done"] is True and data["collections"]["stocks"] == "warm"
+    for path in (CORE, "/api/stocks?limit=all"):
+        assert ask("GET", path, bearer("ann")).headers["cache-status"].endswith("detail=redis"), path
+
+
 def test_readers_are_noted_as_active(ask, db, servers):
     ask("GET", CORE, bearer("ann"))
     wait_until(lambda: servers.redis("ZSCORE", "active:users", "ann"), what="the note")

@@ -133,6 +133,13 @@ def test_list_that_fails_or_is_too_large_keeps_nobody_from_the_rest(web, journal
     assert run_worker("preload", "--user", "anna", DATASET_DIR=directory).returncode == 0
 
 
+def test_documents_of_a_past_time_leave_lists_alone(web, journal, responder, run_worker):
+    assert web.get("/api/stocks?limit=all", "ann").status == 200
+    done = run_worker("job", "precompute", "--user", "ann", "--as-of", "2025-01-02T00:00:00Z")
+    assert "collections=0 collections_valid=0 " in done.stderr
+    assert is_hit(web.get("/api/stocks?limit=all", "ann"))
+
+
 def test_preload_wants_a_user(run_worker):
     assert run_worker("preload", check=False).returncode == 2
     assert run_worker("preload", "--user", "a\x01", check=False).returncode == 2
