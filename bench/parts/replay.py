@@ -68,9 +68,11 @@ class Site:
         finally:
             os.environ.clear()
             os.environ.update(before)
-        owner_sql(self.servers, "ALTER SYSTEM SET shared_preload_libraries = pg_stat_statements")
-        self.servers.stop("postgres")
-        self.servers.start("postgres")
+        # One after the other: a setting of a library is known when that is loaded.
+        for setting in ("shared_preload_libraries = pg_stat_statements", "pg_stat_statements.max = 100000"):
+            owner_sql(self.servers, f"ALTER SYSTEM SET {setting}")
+            self.servers.stop("postgres")
+            self.servers.start("postgres")
         self.servers.apply_schema()
         owner_sql(self.servers, "CREATE EXTENSION pg_stat_statements")
         fill(self.servers, [name(user) for user in range(USERS)], TRADES)
@@ -215,6 +217,7 @@ def replay(site, happenings, before, cached):
         site.sql("SELECT pg_stat_statements_reset()")
         run.run([h for h in happenings if h.t >= tuesday], due() if cached else ())
         queries, seconds = site.sql(QUERIES)
+        assert site.sql("SELECT dealloc FROM pg_stat_statements_info") == (0,), "statements were dropped, so the sum is too small"
         reads = run.results()
         reads.subtract(at_midnight)
         return reads, int(queries), float(seconds), run
