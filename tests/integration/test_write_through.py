@@ -7,7 +7,9 @@ import pytest
 from fastcgi_client import Client, request
 from harness import add_stock, cache_state, execute, token, wait_until
 
-SERVICE = token("svc", role="service_role")
+# Tokens made while the tests are collected have to last until they run.
+DAY_S = 86400
+SERVICE = token("svc", role="service_role", ttl=DAY_S)
 PRICE = "/api/market/price/ACME"
 
 
@@ -63,7 +65,8 @@ def test_rows_of_a_user(web, db, responder):
     assert put(web, "stock", user_id="ann", id=2).json()["data"]["id"] == 2
 
 
-@pytest.mark.parametrize("token_, status", [(None, 401), ("nonsense", 401), (token("ann"), 403), (token("root", role="admin"), 200)])
+@pytest.mark.parametrize("token_, status", [(None, 401), ("nonsense", 401), (token("ann", ttl=DAY_S), 403),
+                                            (token("root", role="admin", ttl=DAY_S), 200)], ids=["none", "nonsense", "user", "admin"])
 def test_only_services_and_admins_may(web, db, responder, token_, status):
     assert put(web, "market-gainers", token_=token_).status == status
 
