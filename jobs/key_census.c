@@ -33,11 +33,11 @@ void key_census_count(struct key_census *c, const char *name, size_t len)
 {
     const char *colon = memchr(name, ':', len);
     size_t family_len = colon ? (size_t)(colon - name) : len;
+    bool plain = family_len < KEY_FAMILY_SIZE;
 
-    for (size_t i = 0; i < family_len; i++) /* a foreign key; what is shown is plain text */
-        if (name[i] <= ' ' || name[i] > '~')
-            family_len = KEY_FAMILY_SIZE;
-    if (family_len >= KEY_FAMILY_SIZE)
+    for (size_t i = 0; i < family_len && plain; i++)
+        plain = name[i] > ' ' && name[i] <= '~';
+    if (!plain) /* a foreign key; what is shown is plain text */
         name = "other", family_len = 5;
     c->families[place_of(c, name, family_len)].keys++;
 }
