@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "jobs/key_census.h"
+#include "lib/base/log.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
 #include "lib/store/activity_hours.h"
@@ -246,6 +247,15 @@ static void count(const struct redis_reply *keys, size_t prefix_len, struct key_
     }
 }
 
+/* A full Redis takes no census; pruning it matters more. */
+static void keep_census(struct pruning *p, const struct key_census *census, bool begins, bool is_over)
+{
+    struct err err;
+
+    if (key_census_add(p->options->cache, p->options->redis, census, begins, is_over, &err) != STATUS_OK)
+        log_warn("the keys of this walk are not counted", LOG_STR("reason", err.text));
+}
+
 static enum status walk(struct pruning *p, const char *pattern, size_t prefix_len, const char *cursor_key,
                         struct err *err)
 {
@@ -266,7 +276,7 @@ static enum status walk(struct pruning *p, const char *pattern, size_t prefix_le
             break;
     }
     if (status == STATUS_OK)
-        status = key_census_add(p->options->cache, redis, &census, begins, key_walk_is_over(cursor), err);
+        keep_census(p, &census, begins, key_walk_is_over(cursor));
     return status == STATUS_OK ? write_cursor(redis, cursor_key, cursor, err) : status;
 }
 
