@@ -85,7 +85,8 @@ for suite in "$@"; do
     before=$((passed + failed))
     case $suite in
     unit | store | checks) "run_$suite" ;;
-    integration) run_pytest tests/integration -m 'not long' ;;
+    # Two at a time, each with servers of its own, file by file: they wait for most of their time.
+    integration) run_pytest tests/integration -m 'not long' -n 2 --dist loadfile ;;
     long) run_pytest tests/integration -m long ;;
     *) echo "run.sh: there is no suite '$suite'" && exit 2 ;;
     esac

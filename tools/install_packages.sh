@@ -18,7 +18,7 @@ packages_of() {
             libxxhash-dev libjs-chart.js postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl python3
         ;;
     test)
-        echo libcmocka-dev python3-pytest python3-psycopg2 python3-redis python3-websockets python3-jsonschema python3-yaml pgbouncer apache2-bin libapache2-mod-fcgid \
+        echo libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 python3-redis python3-websockets python3-jsonschema python3-yaml pgbouncer apache2-bin libapache2-mod-fcgid \
             lighttpd caddy jq locales nodejs openssl prometheus shellcheck systemd "$(browser_packages)"
         ;;
     bench) echo wrk webdis libnginx-mod-http-lua lua-nginx-redis python3-psycopg2 python3-redis strace valgrind ;;
