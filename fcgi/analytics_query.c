@@ -167,10 +167,10 @@ static void read_object(const struct reading *r, const struct json_value *object
 enum status analytics_query_read(struct analytics_query *q, const struct request *request, enum section section,
                                  enum asset route_asset, struct problem_fields *problems, struct err *err)
 {
+    *q = (struct analytics_query){.body = NULL};
     struct reading r = {q, problems, section, route_asset};
     enum status status;
 
-    *q = (struct analytics_query){.body = NULL};
     for (size_t i = 0; i < request->n_query; i++) {
         enum analytics_parameter parameter = find_parameter(&r, request_query_name(request, i));
         if (parameter != ANALYTICS_PARAMETERS)
