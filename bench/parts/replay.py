@@ -73,6 +73,8 @@ class Site:
             owner_sql(self.servers, f"ALTER SYSTEM SET {setting}")
             self.servers.stop("postgres")
             self.servers.start("postgres")
+        # Its allocator's thread waits by the wall clock, and would spin beside one that stands still.
+        self.servers.redis("CONFIG", "SET", "jemalloc-bg-thread", "no")
         self.servers.apply_schema()
         owner_sql(self.servers, "CREATE EXTENSION pg_stat_statements")
         fill(self.servers, [name(user) for user in range(USERS)], TRADES)

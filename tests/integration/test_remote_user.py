@@ -118,7 +118,7 @@ def test_nginx_with_auth_basic_as_the_manual_has_it(servers, web_dir, start_web_
     start_responder(AUTH_MODE="remote_user", JWT_SECRET=None)
     port = free_port()
     text = subprocess.run([ROOT / "tools/nginx_conf.sh", servers.run_dir, str(port), web_dir], capture_output=True, text=True, check=True).stdout
-    opening = "    location /api/ {\n"
+    opening = "    location ^~ /api/ {\n"
     place = text[text.index(opening):text.index("    # Operations")]
     secured = place.replace(opening, f'{opening}auth_basic "journal";\nauth_basic_user_file {password_file};\n'
                                      "fastcgi_param REMOTE_USER $remote_user if_not_empty;\n")
