@@ -94,6 +94,16 @@ static enum status write_columns(struct json_writer *w, struct db *db, const str
     return status;
 }
 
+static void write_methods(struct json_writer *w, const struct dataset *d)
+{
+    json_key(w, "methods");
+    json_array_begin(w);
+    json_string(w, "get");
+    if (d->takes_post)
+        json_string(w, "post");
+    json_array_end(w);
+}
+
 static enum status write_dataset(struct json_writer *w, struct db *db, const struct dataset *d, struct err *err)
 {
     enum status status;
@@ -108,6 +118,7 @@ static enum status write_dataset(struct json_writer *w, struct db *db, const str
     for (size_t i = 0; i < d->n_paths; i++)
         json_string(w, d->paths[i]);
     json_array_end(w);
+    write_methods(w, d);
     json_key(w, "tags");
     json_array_begin(w);
     for (size_t i = 0; i < d->tags.n; i++)

@@ -1,4 +1,4 @@
-/* Datasets as JSON, for programs: their parameters, and the columns of their rows. */
+/* Datasets as JSON, for programs: their methods and parameters, and the columns of their rows. */
 #ifndef PNLCACHE_WORKER_DATASET_JSON_H
 #define PNLCACHE_WORKER_DATASET_JSON_H
 

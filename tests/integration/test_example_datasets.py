@@ -59,6 +59,12 @@ def test_every_file_is_good(travel, run_worker):
     assert "@guides:$guide, @templates" in run_worker("datasets", DATASET_DIR=TRAVEL / "datasets").stdout
 
 
+def test_the_list_for_programs_says_which_datasets_take_a_body(travel, run_worker):
+    listed = json.loads(run_worker("datasets", "--json", DATASET_DIR=TRAVEL / "datasets").stdout)
+    assert len(listed) == 11
+    assert {d["name"]: d["methods"] for d in listed} == {d["name"]: ["get"] for d in listed} | {"recommendations": ["get", "post"]}
+
+
 def test_every_endpoint_answers(site):
     expected = {
         "/api/locations": ["Athens", "Bergen"], "/api/trip-types": ["city", "hike"], "/api/tags": ["art", "fjord", "food"],
