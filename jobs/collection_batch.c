@@ -80,7 +80,7 @@ static enum status compute_one(struct collection_batch *c, const struct collecti
         buf_truncate(out, start);
         return fail_one(c, one->dataset, user_id, status, err);
     }
-    if (body.too_large) {
+    if (body.too_large || !cache_takes_size(c->cache, &one->dataset->tags, &body)) {
         buf_truncate(out, start);
         c->counts.too_large++;
         tell(c, user_id, one->dataset, COLLECTION_TOO_LARGE, 0, NULL);

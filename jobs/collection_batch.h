@@ -7,6 +7,7 @@
 #include "jobs/document_batch.h"
 #include "jobs/document_writer.h"
 
+/* Too large: over COLLECTION_MAX_ROWS or CACHE_MAX_VALUE. */
 enum collection_end { COLLECTION_VALID, COLLECTION_COMPUTED, COLLECTION_TOO_LARGE, COLLECTION_FAILED };
 
 struct collection_counts {

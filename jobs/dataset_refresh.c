@@ -248,7 +248,9 @@ static enum status store(struct dataset_refresh *f, const struct dataset_request
     status = cache_store_many(f->cache, f->redis, &one, 1, err);
     if (status != STATUS_OK)
         return status;
-    f->refused += one.status != STATUS_OK && one.status != STATUS_CONFLICT;
+    if (one.status == STATUS_LIMIT && f->on_too_large != NULL)
+        f->on_too_large(f->context, r->dataset);
+    f->refused += one.status != STATUS_OK && one.status != STATUS_CONFLICT && one.status != STATUS_LIMIT;
     f->stored += one.status == STATUS_OK;
     f->unchanged += one.status == STATUS_OK && one.unchanged;
     return STATUS_OK;

@@ -8,7 +8,7 @@
 struct document_writer;
 
 struct document_writer_counts {
-    size_t stored, unchanged, refused; /* refused: Redis or a size limit; the documents are misses */
+    size_t stored, unchanged, refused; /* refused by Redis, or over CACHE_MAX_VALUE; the documents are misses */
 };
 
 /* settings, cache: borrowed. redis: borrowed, used by the caller's thread; NULL: a thread and a

@@ -5,6 +5,7 @@
 
 #include "jobs/document_batch.h"
 #include "jobs/document_body.h"
+#include "jobs/document_text.h"
 #include "jobs/document_writer.h"
 #include "jobs/trade_reader.h"
 #include "lib/base/text.h"
@@ -109,6 +110,16 @@ static enum status judge_users(struct precompute *p, struct document_batch *b, b
 
 /* --- computing ---------------------------------------------------------------------------------- */
 
+/* So large by configuration, which is no failure: its readers are answered, uncached. */
+static void leave_out(struct precompute *p, const char *user_id, const struct document_request *request,
+                      const struct cache_body *body, struct buf *bodies)
+{
+    buf_truncate(bodies, bodies->len - body->len);
+    p->progress.documents_too_large++;
+    if (p->options.on_too_large != NULL)
+        p->options.on_too_large(p->options.context, user_id, document_section_name(request->section));
+}
+
 static enum status deliver(struct precompute *p, const struct user_documents *user,
                            const struct document_request *request, const struct cache_body *body, struct buf *bodies,
                            struct err *err)
@@ -118,6 +129,10 @@ static enum status deliver(struct precompute *p, const struct user_documents *us
     enum status status;
 
     if (p->options.on_document == NULL) {
+        if (!cache_takes_size(p->options.cache, document_tags(request), body)) {
+            leave_out(p, user->user_id, request, body, bodies);
+            return STATUS_OK;
+        }
         epochs = document_pick_epochs(request, user->tags, &user->epochs);
         return document_writer_add(p->writer, request, user->user_id, &epochs, body, err);
     }

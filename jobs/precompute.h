@@ -19,9 +19,10 @@ struct precompute_progress {
     size_t users_done, users_total; /* total 0: not known */
     size_t users_failed;            /* of those done: without documents, see on_failed */
     size_t documents_stored, documents_unchanged, documents_refused;
-    size_t documents_valid;    /* left alone (only_invalid) */
-    size_t requests_dropped;   /* foreign or damaged members of wanted records */
-    size_t requests_forgotten; /* wanted documents of what is no longer there */
+    size_t documents_too_large; /* over CACHE_MAX_VALUE, so they stay misses */
+    size_t documents_valid;     /* left alone (only_invalid) */
+    size_t requests_dropped;    /* foreign or damaged members of wanted records */
+    size_t requests_forgotten;  /* wanted documents of what is no longer there */
     size_t trades, skipped_rows;
     struct collection_counts collections;
 };
@@ -37,6 +38,8 @@ struct precompute_options {
     void (*on_skipped)(void *context, const char *user_id, const struct journal *journal); /* rows were left out */
     /* This user's documents cannot be computed (unusable settings, sums too large); the others go on. */
     void (*on_failed)(void *context, const char *user_id, enum status status, const char *reason);
+    /* This one of the user's documents, named by its section, is too large to be stored. */
+    void (*on_too_large)(void *context, const char *user_id, const char *section);
     /* With `datasets`: what became of each collection. */
     void (*on_collection)(void *context, const char *user_id, const struct dataset *dataset, enum collection_end end,
                           size_t bytes, const char *reason);

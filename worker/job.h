@@ -45,6 +45,7 @@ struct job_run {
     struct precompute *precompute; /* NULL unless plan->compute */
     struct progress progress;
     struct skipped_log skipped;
+    struct too_large_log too_large;
     bool busy;     /* another run has the lock */
     bool in_doubt; /* set by the work: it was done, but the run counts as failed */
 };

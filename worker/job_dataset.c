@@ -29,6 +29,13 @@ static void name_failed(void *context, const struct dataset *dataset, enum statu
               LOG_STR("reason", reason));
 }
 
+static void note_too_large(void *context, const struct dataset *dataset)
+{
+    struct job_run *run = context;
+
+    too_large_log_add(&run->too_large, dataset->name, NULL);
+}
+
 static enum status refresh(struct job_run *run, struct err *err)
 {
     struct dataset_refresh *f = run->plan->context;
@@ -45,8 +52,10 @@ static enum status refresh(struct job_run *run, struct err *err)
     f->stop = job_stop_flag();
     f->on_progress = show_progress;
     f->on_failed = name_failed;
+    f->on_too_large = note_too_large;
     f->context = run;
     status = dataset_refresh_run(f, err);
+    too_large_log_end(&run->too_large, "answers");
     dataset_set_release(&set);
     if (status == STATUS_OK && f->failed + f->refused > 0)
         status = err_fail(err, STATUS_INTERNAL, "%zu of %zu answers could not be computed, %zu were refused by Redis",

@@ -67,10 +67,19 @@ static void name_collection(void *context, const char *user_id, const struct dat
     struct job_run *run = context;
 
     (void)bytes;
+    if (end == COLLECTION_TOO_LARGE)
+        too_large_log_add(&run->too_large, dataset->section, user_id);
     if (end != COLLECTION_FAILED)
         return;
     progress_end(&run->progress);
     log_failed_collection(user_id, dataset, reason);
+}
+
+static void note_too_large(void *context, const char *user_id, const char *section)
+{
+    struct job_run *run = context;
+
+    too_large_log_add(&run->too_large, section, user_id);
 }
 
 static enum status make_precompute(struct job_run *run, struct err *err)
@@ -85,6 +94,7 @@ static enum status make_precompute(struct job_run *run, struct err *err)
     options.on_progress = show_progress;
     options.on_skipped = name_skipped;
     options.on_failed = name_failed;
+    options.on_too_large = note_too_large;
     if (options.on_collection == NULL)
         options.on_collection = name_collection;
     options.context = run;
@@ -115,10 +125,12 @@ void job_log_users(const struct job_run *run, const char *message)
     const struct precompute_progress *done = precompute_progress(run->precompute);
 
     skipped_log_end(&run->skipped);
+    too_large_log_end(&run->too_large, "users");
     log_info(message, LOG_STR("job", run->plan->name), LOG_INT("users", (int64_t)done->users_done),
              LOG_INT("failed", (int64_t)done->users_failed), LOG_INT("stored", (int64_t)done->documents_stored),
              LOG_INT("unchanged", (int64_t)done->documents_unchanged), LOG_INT("valid", (int64_t)done->documents_valid),
-             LOG_INT("refused", (int64_t)done->documents_refused), LOG_INT("trades", (int64_t)done->trades),
+             LOG_INT("refused", (int64_t)done->documents_refused),
+             LOG_INT("too_large", (int64_t)done->documents_too_large), LOG_INT("trades", (int64_t)done->trades),
              LOG_INT("collections", (int64_t)done->collections.computed),
              LOG_INT("collections_valid", (int64_t)done->collections.valid),
              LOG_INT("collections_too_large", (int64_t)done->collections.too_large),

@@ -227,6 +227,8 @@ struct cache_store {
  * `status`). Stores of one user that are adjacent are announced in one message. */
 enum status cache_store_many(struct cache *cache, struct redis *redis, struct cache_store *stores, size_t n,
                              struct err *err) MUST_CHECK;
+/* Whether this body would be within CACHE_MAX_VALUE. Costs compressing it, but only where it is not as it is. */
+bool cache_takes_size(const struct cache *cache, const struct cache_tags *tags, const struct cache_body *body);
 /* Whether Redis takes what storing needs, an epoch and a value, tried with keys of its own that are gone in a second. */
 enum status cache_try_store(struct cache *cache, struct redis *redis, struct err *err) MUST_CHECK;
 /* The header such a body would be stored with; for answers that are not stored. */

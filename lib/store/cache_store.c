@@ -184,6 +184,19 @@ static enum status build_value(const struct cache *cache, struct packed_bodies *
     return status == STATUS_OK && value->len > cache->max_value ? STATUS_LIMIT : status;
 }
 
+bool cache_takes_size(const struct cache *cache, const struct cache_tags *tags, const struct cache_body *body)
+{
+    size_t width = cache_header_width(tags);
+    struct buf packed = BUF_INIT;
+    bool takes = body->len <= CACHE_BODY_MAX;
+
+    if (takes && width + body->len > cache->max_value)
+        takes = !body->not_found && cache_compress(body->bytes, body->len, &packed) &&
+                width + packed.len <= cache->max_value;
+    buf_release(&packed);
+    return takes;
+}
+
 static enum status append_write(struct cache *cache, struct redis *redis, struct packed_bodies *packed, size_t look,
                                 struct cache_store *store)
 {

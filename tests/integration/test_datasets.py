@@ -451,6 +451,14 @@ def test_job_names_a_dataset_that_cannot_be_computed_and_does_the_others(web, di
     assert cache_state(web.get("/api/guides")) == "hit"
 
 
+def test_an_answer_over_cache_max_value_is_no_failure_of_its_job(directory, run_worker):
+    write(directory, "noise", GUIDES + "\n        refresh: reference", "SELECT md5(random()::text) AS noise FROM generate_series(1, 3500)")
+    done = run_worker("job", "reference", DATASET_DIR=directory, CACHE_MAX_VALUE="64k")
+    assert 'msg="too large to be cached" what=noise answers=1' in done.stderr
+    assert "answers=1 valid=0 stored=0 " in done.stderr
+    assert "too large" not in run_worker("job", "reference", DATASET_DIR=directory).stderr
+
+
 # --- the command ----------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Preloading: a user's analytics and whole lists from one snapshot, by the worker's command and at a login; and that such lists are
 kept fresh and announced afterwards."""
 import json
+import re
 import threading
 
 import psycopg2
@@ -131,6 +132,37 @@ def test_list_that_fails_or_is_too_large_keeps_nobody_from_the_rest(web, journal
     assert "division by zero" in done.stdout
     assert is_hit(web.get("/api/good?limit=all", "ann")) and is_hit(web.get("/api/stocks/analytics", "ann"))
     assert run_worker("preload", "--user", "anna", DATASET_DIR=directory).returncode == 0
+
+
+# Of random hexadecimal digits, so that gzip makes little of them: about 50 kB even then.
+NOISE = "SELECT n, md5(random()::text) AS noise FROM generate_series(1, 3500) AS n WHERE :user <> ''"
+
+
+def test_a_list_over_cache_max_value_is_no_failure_and_is_named_once(web, servers, journal, directory, start_responder, run_worker):
+    write_collection(directory, "good", "SELECT :user AS name")
+    write_collection(directory, "noise", NOISE)
+    small = {"DATASET_DIR": directory, "CACHE_MAX_VALUE": "64k"}
+    start_responder(**small)
+    done = run_worker("preload", "--user", "ann", "--user", "bob", **small)
+    assert sorted(line.split("\t")[1:3] for line in done.stdout.splitlines()) == [["good", "computed"]] * 2 + [["noise", "too large"]] * 2
+    assert keys(servers, "user:{ann}:*") == {"user:{ann}:good:all"}
+    assert " refused=0 too_large=0 " in done.stderr and " collections_too_large=2 " in done.stderr
+    scheduled = run_worker("job", "precompute", **small)  # both want both lists now
+    assert re.findall(r'msg="too large to be cached" what=(\S+) users=(\d+)', scheduled.stderr) == [("collection:noise", "2")]
+    assert initialize(web, query="?wait=1").json()["data"]["collections"] == {"good": "warm", "noise": "too_large"}
+    assert web.get("/api/noise?limit=all", "ann").status == 200
+    assert run_worker("preload", "--user", "ann", DATASET_DIR=directory, CACHE_MAX_VALUE="1m").stdout.count("computed") == 1
+    assert "user:{ann}:noise:all" in keys(servers, "user:{ann}:*")
+
+
+def test_a_document_over_cache_max_value_is_no_failure(web, db, journal, responder, run_worker):
+    execute(db, "INSERT INTO stocks (user_id, id, symbol, trade_type, number_shares, entry_price, exit_price, entry_date, exit_date)"
+                " SELECT 'ann', 1000 + n, 'AAA', 'BUY', 10, 100, 50 + 100 * random(), date '2010-01-04' + n, date '2010-01-04' + n + time '15:00'"
+                " FROM generate_series(0, 2999) AS n")
+    assert web.get("/api/analytics/time-series?asset=stocks", "ann").status == 200  # which notes that it is wanted
+    done = run_worker("job", "precompute", CACHE_MAX_VALUE="64k")
+    assert re.findall(r'msg="too large to be cached" what=(\S+) users=(\d+)', done.stderr) == [("time-series", "1")]
+    assert f"stored={DOCUMENTS} " in done.stderr and " refused=0 too_large=1 " in done.stderr
 
 
 def test_documents_of_a_past_time_leave_lists_alone(web, journal, responder, run_worker):
