@@ -4,13 +4,13 @@
 --   active      3,000 trades in shares and crypto, 800 legs of options
 --   whale     200,000 trades in shares and crypto
 --
--- Each with playbooks, tags, answers to the playbooks' rules, and opportunities they missed; and the latest prices of what is
--- still open, but for one option.
+-- Each with playbooks, tags, answers to the playbooks' rules, and opportunities they missed; with notes and pictures, a notebook and a
+-- calendar (notebook.sql); and the latest prices of what is still open, but for one option, and what is known of the symbols (companies.sql).
 --
 -- Dates count back from now so that every time range has content, today included, whatever the day: on
 -- days without a session it holds crypto trades and expiries booked overnight. The same :now gives
--- the same rows; nothing lies in its future. Rows of these three users, and bars and prices of these symbols,
--- are replaced.
+-- the same rows; nothing lies in its future but reminders, events of calendars and dates of earnings. Rows of these three users, and
+-- all market data of these symbols, are replaced.
 --
 --     psql -v now="'2026-03-02T15:00:00Z'" -v whale=5000 -f sql/sample/generate.sql
 --
@@ -280,21 +280,25 @@ ORDER BY n;
 -- --- playbooks, tags, missed opportunities -----------------------------------------------------------------
 
 CREATE TEMP TABLE setups ON COMMIT DROP AS
-SELECT row_number() OVER () AS id, name, users, rules
+SELECT row_number() OVER () AS id, s.*
 FROM (VALUES
-    ('Opening range breakout', '{beginner,active,whale}'::text[],
+    ('Opening range breakout', 'With the break of the first quarter of an hour', U&'\+01F680', '#4f7cac', '{beginner,active,whale}'::text[],
      '{"Wait for the first 15 minutes","Volume above average","Stop below the range"}'::text[]),
-    ('Pullback to the 20-day average', '{beginner,active,whale}', '{"Trend is up","Enter on a green candle","Risk at most 1 %","No earnings this week"}'),
-    ('Gap fade', '{active,whale}', '{"Gap over 2 %","No news"}'),
-    ('Premium selling', '{active}', '{"IV rank over 30","At least 20 days to expiration","Close at half the premium"}'),
-    ('Gut feeling', '{active,whale}', '{}')
-) AS s (name, users, rules);
+    ('Pullback to the 20-day average', 'A strong share that comes back to its average', U&'\+01F3AF', '#5aa469', '{beginner,active,whale}',
+     '{"Trend is up","Enter on a green candle","Risk at most 1 %","No earnings this week"}'),
+    ('Gap fade', NULL, U&'\+01F573', '#d9a441', '{active,whale}', '{"Gap over 2 %","No news"}'),
+    ('Premium selling', 'Puts and calls, sold far from the price', U&'\+01F4B0', '#a05195', '{active}',
+     '{"IV rank over 30","At least 20 days to expiration","Close at half the premium"}'),
+    ('Gut feeling', 'What no other playbook explains', NULL, '#808080', '{active,whale}', '{}')
+) AS s (name, description, emoji, color, users, rules);
 
-INSERT INTO playbook (user_id, id, name, created_at, updated_at)
-SELECT user_id, id, name, now - days * interval '1 day', now - days * interval '1 day'
+INSERT INTO playbook (user_id, id, name, description, emoji, color, created_at, updated_at)
+SELECT user_id, id, name, description, emoji, color, now - days * interval '1 day', now - days * interval '1 day'
 FROM clock, setups CROSS JOIN LATERAL unnest(users) AS user_id JOIN traders USING (user_id);
-INSERT INTO playbook_rules (user_id, id, playbook_id, title, created_at, updated_at)
-SELECT p.user_id, 10 * p.id + rule.number, p.id, title, p.created_at, p.updated_at
+INSERT INTO playbook_rules (user_id, id, playbook_id, title, rule_type, order_position, created_at, updated_at)
+SELECT p.user_id, 10 * p.id + rule.number, p.id, title,
+       CASE WHEN title ~ '^(Stop|Close|Risk)' THEN 'exit_criteria' WHEN title ~ '^(Trend|Volume|IV|Gap|No )' THEN 'market_factor' ELSE 'entry_criteria' END,
+       rule.number, p.created_at, p.updated_at
 FROM playbook AS p JOIN setups AS s USING (id) JOIN traders AS t ON t.user_id = p.user_id
 CROSS JOIN LATERAL unnest(s.rules) WITH ORDINALITY AS rule (title, number);
 INSERT INTO trade_tags (user_id, id, category, name, created_at, updated_at)
@@ -357,7 +361,11 @@ WHERE user_id = 'active' AND status = 'open' AND o.id <> 795 -- an option nobody
   AND p.expiration_date IS NULL
 ORDER BY symbol, o.expiration_date, o.option_type, o.strike_price, o.id;
 
+\ir companies.sql
+\ir notebook.sql
+
 COMMIT;
 ANALYZE public.stocks, public.options, public.daily_bars, public.account_settings, public.latest_price, public.playbook,
     public.playbook_rules, public.stock_trade_playbook, public.option_trade_playbook, public.stock_trade_rule_compliance,
-    public.option_trade_rule_compliance, public.missed_trades, public.trade_tags, public.stock_trade_tags, public.option_trade_tags;
+    public.option_trade_rule_compliance, public.missed_trades, public.trade_tags, public.stock_trade_tags, public.option_trade_tags,
+    public.symbols, public.earnings, public.trade_notes, public.images, public.notebook_notes;

@@ -17,14 +17,6 @@ USER = "active"  # of the sample
 # What neither the generated sample nor the calendar fills, for datasets of one row: SQL.
 ROWS = ["INSERT INTO latest_price (symbol, price, observed_at) VALUES ('ACME', 12, now())",
         "INSERT INTO daily_bars (symbol, date, close, volume) VALUES ('ACME', current_date - 1, 11, 1000)"]
-# Two rows of each list that the sample leaves empty.
-ROWS += [f"INSERT INTO {table} (user_id, id, {columns}) SELECT '{USER}', n, {values} FROM generate_series(1, 2) AS n" for table, columns, values in (
-    ("trade_notes", "name, content", "'n', 'text'"),
-    ("images", "trade_note_id, uploadcare_file_id, original_filename, mime_type, file_size", "1, 'f' || n, 'a.png', 'image/png', 1"),
-    ("notebook_notes", "title", "'t'"), ("notebook_tags", "name", "'t' || n"), ("notebook_templates", "name, content", "'t', ''"),
-    ("notebook_reminders", "note_id, title, reminder_time", "1, 't', now()"),
-    ("calendar_events", "event_title, start_date, end_date", "'t', '2026-01-02', '2026-01-02'"),
-    ("external_calendar_connections", "provider", "'google'"))]
 
 
 @pytest.fixture(scope="module")

@@ -712,8 +712,9 @@ def test_generated_journal_has_the_promised_size_and_variety(servers, db, cursor
                    " AND NOT (local::time BETWEEN '09:30' AND '16:00' AND extract(isodow FROM local) < 6)")
     assert cursor.fetchone() == (0,)
     assert sorted(notes(db), key=str) == sorted(
-        [(u, t) for u in ("active", "beginner", "whale") for t in ("settings", "stocks", "playbooks", "tags")]
-        + [("active", "options"), (None, "prices")], key=str)
+        [(u, t) for u in ("active", "beginner", "whale")
+         for t in ("settings", "stocks", "playbooks", "tags", "notes", "images", "notebook", "calendar", "profile")]
+        + [("active", "options"), (None, "prices"), (None, "symbols"), (None, "earnings")], key=str)
 
 
 def test_generated_journal_has_playbooks_tags_and_prices(servers, cursor):
@@ -742,12 +743,46 @@ def test_generated_journal_has_playbooks_tags_and_prices(servers, cursor):
     assert cursor.fetchone() == (True,)
 
 
+WRITTEN = ("trade_notes", "images", "notebook_notes", "notebook_tags", "notebook_note_tags", "notebook_templates", "notebook_reminders",
+           "calendar_events", "external_calendar_connections", "external_calendar_events", "user_profile")
+MARKET = ("symbols", "earnings", "latest_price")
+
+
+@pytest.mark.parametrize("now", ["2026-03-04T18:00:00Z", "2026-11-01T05:45:00Z"])  # on a Sunday, too
+def test_generated_journal_leaves_no_list_empty(servers, cursor, now):
+    generate(servers, now)
+    for view in ("stock_list", "trade_notes", "images", "notebook_notes", "notebook_tags", "notebook_templates", "notebook_reminders",
+                 "calendar_events", "playbook_list", "user_profile"):
+        cursor.execute(f"SELECT DISTINCT user_id FROM pnlcache.{view} ORDER BY 1")
+        assert cursor.fetchall() == [("active",), ("beginner",), ("whale",)], view
+    # notes are on trades that are shown, and written after their entry; what is written lies before now
+    cursor.execute("SELECT count(*), count(*) FILTER (WHERE n.created_at >= t.entry_date) FROM trade_notes AS n"
+                   " LEFT JOIN (SELECT user_id, 'stock' AS kind, id, entry_date FROM pnlcache.stock_trades"
+                   "            UNION ALL SELECT user_id, 'option', id, entry_date FROM pnlcache.option_trades) AS t"
+                   " ON (t.user_id, t.kind, t.id) = (n.user_id, n.trade_type, coalesce(n.stock_trade_id, n.option_trade_id))")
+    notes_, after_entry = cursor.fetchone()
+    assert 400 < notes_ == after_entry
+    for table in WRITTEN:
+        if table not in ("notebook_note_tags", "external_calendar_events"):
+            cursor.execute(f"SELECT max(greatest(created_at, updated_at)) <= %s FROM {table}", [now])
+            assert cursor.fetchone() == (True,), table
+    # both what is past and what is to come
+    for table, when in (("notebook_reminders", "reminder_time"), ("calendar_events", "start_date"), ("external_calendar_events", "start_time"),
+                        ("earnings", "date")):
+        cursor.execute(f"SELECT min({when}) < %(now)s, max({when}) > %(now)s FROM {table}", {"now": now})
+        assert cursor.fetchone() == (True, True), table
+    cursor.execute("SELECT bool_and((date < %s::date) = (eps_actual IS NOT NULL)), count(DISTINCT symbol) FROM earnings", [now])
+    assert cursor.fetchone() == (True, 26)
+    cursor.execute("SELECT count(*) FROM pnlcache.symbols WHERE name IS NULL OR bars = 0")
+    assert cursor.fetchone() == (0,)
+
+
 def test_generated_journal_is_the_same_again(servers, cursor):
     fingerprint = ("SELECT (SELECT md5(string_agg(s::text, ';' ORDER BY user_id, id)) FROM stocks AS s),"
                    " (SELECT md5(string_agg(o::text, ';' ORDER BY user_id, id)) FROM options AS o),"
                    " (SELECT md5(string_agg(b::text, ';' ORDER BY symbol, date)) FROM daily_bars AS b),"
                    + ",".join(f" (SELECT md5(string_agg(t::text, ';' ORDER BY t::text)) FROM {table} AS t)"
-                              for table in (*LINKED, "latest_price")))
+                              for table in (*LINKED, *WRITTEN, *MARKET)))
     generate(servers, "2026-03-04T18:00:00Z")
     cursor.execute(fingerprint)
     first = cursor.fetchone()
