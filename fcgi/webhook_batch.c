@@ -113,6 +113,9 @@ static bool waited_too_long(const struct webhook_batch *b, const struct exchange
     return clock_monotonic_us() - x->request.arrived_us > b->responder->settings->request_timeout_ms * 1000;
 }
 
+/* A 401 has one (RFC 9110, 15.5.2). No scheme is registered for these signatures, and "Bearer" would be untrue. */
+#define CHALLENGE "WWW-Authenticate: StandardWebhooks version=\"v1\"\r\n"
+
 /* False: it is refused, and the response says why. */
 static bool judge(const struct webhook_batch *b, const struct secrets *secrets, struct exchange *x,
                   struct webhook_events *ret_events)
@@ -123,7 +126,8 @@ static bool judge(const struct webhook_batch *b, const struct secrets *secrets, 
     *ret_events = (struct webhook_events){0};
     int http_status = waited_too_long(b, x) ? 503 : check_signature(secrets, &x->request, &err);
     if (http_status != 0) {
-        response_problem(&x->response, &x->request, http_status, err.text, NULL, NULL);
+        response_problem(&x->response, &x->request, http_status, err.text, NULL,
+                         http_status == 401 ? CHALLENGE : NULL);
         return false;
     }
     err.text[0] = '\0';

@@ -139,9 +139,14 @@ def bearer(user="alice", **more):
     return {"Authorization": "Bearer " + token(user, **more)}
 
 
+# What RFC 9110 (15.5.2, 15.5.6) and docs/api.md have an answer of this status say besides.
+HEADERS_OF = {401: "www-authenticate", 405: "allow", 429: "retry-after", 503: "retry-after"}
+
+
 def problem(answer, status):
     """Checks a problem document and returns it."""
     assert answer.status == status, answer
+    assert HEADERS_OF.get(status, "content-type") in answer.headers, answer
     assert answer.headers["content-type"] == "application/problem+json"
     document = json.loads(answer.body)
     assert document["success"] is False and document["status"] == status
