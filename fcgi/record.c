@@ -224,13 +224,15 @@ static bool feed_params(struct record_screen *s, const unsigned char *bytes, siz
     for (;;) {
         if (s->pair.at == PAIR_BYTES) {
             size_t step = s->pair.skip < len - i ? (size_t)s->pair.skip : len - i;
+            if (s->seeks_nul && step > 0 && memchr(bytes + i, 0, step))
+                s->found_nul = true;
             i += step;
             s->pair.skip -= step;
             if (s->pair.skip > 0)
                 return true;
             s->pair.at = PAIR_NAME_LENGTH;
         }
-        if (s->pair.at == PAIR_NAME_LENGTH && s->pair.digits_left == 0)
+        if (s->pair.at == PAIR_NAME_LENGTH && s->pair.digits_left == 0 && !s->seeks_nul)
             for (size_t size; (size = short_pair(bytes + i, len - i)) > 0; i += size)
                 s->n_params++;
         if (i == len)
@@ -341,6 +343,19 @@ bool record_params_next(struct record_params *params, struct record_text *ret_na
     ret_value->bytes = (const char *)p + ret_name->len;
     params->at = p + ret_name->len + ret_value->len;
     return true;
+}
+
+bool record_params_hold_nul(const unsigned char *bytes, size_t len)
+{
+    struct record_screen at = {.seeks_nul = true};
+    struct record r;
+
+    while (!at.found_nul && take_record(&at, bytes, len, &r) == RECORD_REQUEST) {
+        at.offset += r.total_len;
+        if (r.type == FCGI_PARAMS && !feed_params(&at, r.content, r.content_len, UINT32_MAX))
+            break;
+    }
+    return at.found_nul;
 }
 
 size_t record_strip_padding(unsigned char *bytes, size_t len)

@@ -37,9 +37,10 @@ struct record_screen {
     size_t offset; /* where the next record starts */
     size_t extract_len;
     uint16_t id;
-    bool keep;        /* FCGI_KEEP_CONN of the request (of the refused one on RECORD_EXTRACT with close) */
-    bool close;       /* with RECORD_EXTRACT: close once the reply is sent */
-    bool odd_padding; /* padding after an empty record, which libfcgi cannot read: strip it first */
+    bool keep;                 /* FCGI_KEEP_CONN of the request (of the refused one on RECORD_EXTRACT with close) */
+    bool close;                /* with RECORD_EXTRACT: close once the reply is sent */
+    bool odd_padding;          /* padding after an empty record, which libfcgi cannot read: strip it first */
+    bool seeks_nul, found_nul; /* of record_params_hold_nul() */
     size_t params_len, body_len, n_params;
     struct { /* inside the name-value pairs, which may be cut anywhere */
         enum { PAIR_NAME_LENGTH, PAIR_VALUE_LENGTH, PAIR_BYTES } at;
@@ -62,13 +63,16 @@ struct record_params {
     const unsigned char *at, *end;
 };
 bool record_params_open(const unsigned char *bytes, size_t len, struct record_params *ret_params);
-/* A name or a value; borrowed bytes without a NUL. */
+/* A name or a value; borrowed bytes that no NUL ends. */
 struct record_text {
     const char *bytes;
     size_t len;
 };
 /* The next pair; false: there is none. */
 bool record_params_next(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value);
+
+/* Whether a name or a value in one whole request, of any form, holds a NUL, at which libfcgi's texts would end. */
+bool record_params_hold_nul(const unsigned char *bytes, size_t len);
 
 /* Takes the padding out of whole records; the new length. */
 size_t record_strip_padding(unsigned char *bytes, size_t len);

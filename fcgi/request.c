@@ -60,6 +60,7 @@ void request_clear(struct request *r)
     buf_clear(&r->body);
     memset(r->params, 0, sizeof(r->params));
     r->repeated = NULL;
+    r->holds_nul = false;
     r->cors = CORS_OFF;
     r->method = METHOD_OTHER;
     r->path = 0;
@@ -88,6 +89,7 @@ void request_add_param(struct request *r, const char *name, size_t name_len, con
             continue;
         if (r->params[i])
             r->repeated = param_names[i].name;
+        r->holds_nul = r->holds_nul || (value_len > 0 && memchr(value, '\0', value_len));
         r->params[i] = add_text(r, value, value_len);
         return;
     }
@@ -310,6 +312,8 @@ enum status request_parse(struct request *r, struct err *err)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     if (r->repeated)
         return err_fail(err, STATUS_INVALID, "%s was sent twice", r->repeated);
+    if (r->holds_nul) /* what is read of it would not be what was sent */
+        return err_fail(err, STATUS_INVALID, "a parameter holds a NUL byte");
     const char *query_string = request_param(r, PARAM_QUERY_STRING);
     if (query_string)
         query = (struct span){r->params[PARAM_QUERY_STRING], strlen(query_string)};

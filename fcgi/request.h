@@ -56,6 +56,7 @@ struct request {
     struct buf text; /* every string below; offset 0 means absent */
     uint32_t params[REQUEST_PARAMS];
     const char *repeated; /* name of a parameter that came twice; NULL: none */
+    bool holds_nul;       /* in a parameter, whose text ends there */
     struct buf body;
     enum cors cors;
 

@@ -85,6 +85,7 @@ enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, s
         status = err_fail(err, STATUS_UNAVAILABLE, "no memory for a large request: %s", strerror(errno));
     else
         status = read_file(&fd, body_len, r, err);
+    r->holds_nul = r->holds_nul || record_params_hold_nul(bytes, len);
     if (fd >= 0)
         close(fd);
     return status;

@@ -99,6 +99,17 @@ def test_a_parameter_given_twice_is_refused(client):
         assert is_well(client)
 
 
+def test_a_nul_in_a_parameter_is_refused_and_cuts_nothing(client):
+    """However the request is read: at once, in several records, with a body."""
+    forms = [{}, {"piece": 50}, {"HTTP_X_FILLER": "x" * 100_000}, {"method": "POST", "body": b"{}"}]
+    for name, value in (("REQUEST_URI", CORE + "\0?x"), ("QUERY_STRING", "time_range=7d\0"), ("REQUEST_METHOD", "GET\0"), ("CONTENT_TYPE", "application/json\0"),
+                        ("HTTP_AUTHORIZATION", bearer("ann")["Authorization"] + "\0"), ("REMOTE_USER", "ann\0"), ("REMOTE_ADDR", "127.0.0.1\0"), ("HTTP_COOKIE", "\0")):
+        for form in forms:
+            form = {"method": "GET", "uri": CORE, "headers": {**bearer("ann"), "Content-Type": "application/json"}, **form}
+            assert "NUL" in problem(client.ask(**form, **{name: value}), 400)["detail"], (name, form)
+    assert is_well(client)
+
+
 def test_too_much_of_anything_is_refused(client):
     refused(client, {414}, "GET", CORE + "?time_range=" + "x" * 17_000, bearer("ann"))
     refused(client, {414}, "GET", "/api/" + "x/" * 9000, bearer("ann"))
