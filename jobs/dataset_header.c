@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobs/dataset_indicators.h"
+#include "jobs/dataset_check.h"
 #include "jobs/dataset_param.h"
 #include "lib/base/parse_number.h"
 
@@ -12,7 +12,7 @@
 
 struct parser {
     struct dataset *d;
-    int line, n_lines, compute_line;
+    int line, n_lines;
     unsigned seen; /* a bit for each header word */
     bool in_params;
     struct err *err;
@@ -112,7 +112,7 @@ static enum status take_methods(struct parser *p, char *value)
 
 static enum status take_compute(struct parser *p, char *value)
 {
-    p->compute_line = p->line;
+    p->d->compute_line = p->line;
     p->d->indicators = strcmp(value, "indicators") == 0;
     return p->d->indicators ? STATUS_OK : FAIL(p, "compute '%s': expected indicators", value);
 }
@@ -276,158 +276,14 @@ static enum status take_line(struct parser *p, char *line)
         line);
 }
 
-/* The parameters of a path must be declared, and the same in each of several paths. */
-static enum status check_path(struct parser *p, const char *path)
+static enum status check_words(struct parser *p)
 {
-    struct dataset *d = p->d;
-    size_t n = 0, n_declared = 0;
-
-    for (const char *c = path; *c; c += strcspn(c, "/")) {
-        size_t len = strcspn(++c, "/");
-        int i;
-        if (memchr(c, '{', len) == NULL && memchr(c, '}', len) == NULL)
-            continue;
-        if (len < 3 || c[0] != '{' || c[len - 1] != '}' || (i = dataset_param_find(d, c + 1, len - 2)) < 0)
-            return FAIL(p, "path '%s': '%.*s' names no parameter", path, (int)len, c);
-        if (d->params[i].list_max > 0 || d->params[i].fallback != NULL)
-            return FAIL(p, "path '%s': parameter '%s' may be no list and have no default", path, d->params[i].name);
-        d->params[i].in_path = d->params[i].required = true;
-        n++;
-    }
-    for (size_t i = 0; i < d->n_params; i++)
-        n_declared += d->params[i].in_path;
-    return n == n_declared ? STATUS_OK : FAIL(p, "path '%s': it has not the parameters of the other paths", path);
-}
-
-/* Bytes that a request for other rows would not change make two answers share a key. */
-static enum status check_key(struct parser *p)
-{
-    const struct dataset *d = p->d;
-    bool hashed = strstr(d->key, "$H") != NULL, has_user = strstr(d->key, "{U}") != NULL;
-    bool named[DATASET_MAX_PARAMS] = {false};
-
-    if (d->shared == has_user)
-        return FAIL(p, d->shared ? "key: a shared dataset has no {U}" : "key: {U} is missing");
-    for (const char *c = d->key; *c; c++) {
-        size_t len = *c == '$' ? strspn(c + 1, "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
-        int i = len > 0 ? dataset_param_find(d, c + 1, len) : -1;
-        if (i >= 0 && d->params[i].required && d->params[i].list_max == 0) {
-            named[i] = true;
-        } else if (*c == '$' && !(c[1] == 'H' && hashed)) {
-            return FAIL(p, "key: '$%.*s' is no required parameter", (int)len, c + 1);
-        } else if (strncmp(c, "{U}", 3) == 0) {
-            c += 2;
-        } else if (!isalnum((unsigned char)*c) && strchr(":_-.$", *c) == NULL) {
-            return FAIL(p, "key: expected letters, digits, ':', '_', '-', '.', {U}, $parameter and $H");
-        }
-    }
-    for (size_t i = 0; i < d->n_params && !hashed; i++)
-        if (!named[i])
-            return FAIL(p, "key: it says neither $H nor $%s: different answers would share it", d->params[i].name);
-    return STATUS_OK;
-}
-
-/* Families with a meaning of their own (design section 3). */
-static enum status check_family(struct parser *p, const char *key)
-{
-    static const char *const taken[] = {"analytics:", "epoch:",  "lock:",  "jobs",       "session:", "ratelimit:",
-                                        "seen:",      "active:", "wanted", "tombstone:", "job:",     "data:"};
-
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
-        if (strncmp(key, taken[i], strlen(taken[i])) == 0 &&
-            !(strcmp(taken[i], "data:") == 0 && strncmp(key + 5, p->d->name, strlen(p->d->name)) == 0))
-            return FAIL(p, "key '%s': this family belongs to something else", key);
-    return STATUS_OK;
-}
-
-/* The whole list has no parameters, so nothing but the user tells one from another. */
-static enum status check_collection(struct parser *p)
-{
-    const struct dataset *d = p->d;
-    int limit = dataset_param_find(d, "limit", 5);
-    const char *user = strstr(d->collection, "{U}");
-
-    if (limit < 0 || !d->params[limit].or_all)
-        return FAIL(p, "collection: there is no parameter 'limit integer MIN..MAX|all = DEFAULT'");
-    for (size_t i = 0; i < d->n_params; i++)
-        if (d->params[i].required)
-            return FAIL(p, "collection: parameter '%s' is required", d->params[i].name);
-    if (d->shared == (user != NULL))
-        return FAIL(p, d->shared ? "collection: a shared dataset has no {U}" : "collection: {U} is missing");
-    for (const char *c = d->collection; *c; c++)
-        if (c == user)
-            c += 2;
-        else if (!isalnum((unsigned char)*c) && strchr(":_-.", *c) == NULL)
-            return FAIL(p, "collection: expected letters, digits, ':', '_', '-', '.' and {U}");
-    return check_family(p, d->collection);
-}
-
-/* The rows of a page are counted against its limit, to know whether there are more. */
-static enum status check_cursor(struct parser *p)
-{
-    const struct dataset *d = p->d;
-    int limit = dataset_param_find(d, "limit", 5);
-
-    if (limit < 0 || d->params[limit].type != DATASET_INTEGER || d->params[limit].fallback == NULL)
-        return FAIL(p, "cursor: there is no parameter 'limit integer MIN..MAX = DEFAULT'");
-    if (dataset_param_find(d, "cursor", 6) >= 0)
-        return FAIL(p, "cursor: there is a parameter of this name");
-    return d->one_row ? FAIL(p, "cursor: of a single row") : STATUS_OK;
-}
-
-/* A row is told by a value that every request has, and that has one spelling. */
-static enum status check_tags(struct parser *p)
-{
-    static const bool can_tell[DATASET_TYPES] = {[DATASET_INTEGER] = true,
-                                                 [DATASET_DATE] = true,
-                                                 [DATASET_TEXT] = true,
-                                                 [DATASET_CHOICE] = true,
-                                                 [DATASET_SYMBOL] = true};
-
-    for (size_t i = 0; i < p->d->n_own_tags; i++) {
-        const char *name = p->d->own_tags[i].param;
-        int at = *name != '\0' ? dataset_param_find(p->d, name, strlen(name)) : -1;
-        const struct dataset_param *param = at >= 0 ? &p->d->params[at] : NULL;
-        if (*name == '\0' || (param != NULL && param->required && param->list_max == 0 && can_tell[param->type]))
-            continue;
-        return FAIL(p, "tag '%s:$%s': '%s' must be a required integer, date, text, choice or symbol",
-                    p->d->own_tags[i].name, name, name);
-    }
-    return STATUS_OK;
-}
-
-static enum status check_header(struct parser *p)
-{
-    enum status status = STATUS_OK;
-
     for (size_t i = 0; i < N_WORDS; i++)
         if (words[i].needed && !(p->seen & 1u << i))
             return FAIL(p, "'%s' is missing", words[i].word);
     if (p->d->n_own_tags == 0 && p->d->n_depends == 0)
         return FAIL(p, "'tags' or 'depends-on' is missing: nothing would invalidate it");
-    p->line = p->d->path_line;
-    for (size_t i = 0; i < p->d->n_paths && status == STATUS_OK; i++)
-        status = check_path(p, p->d->paths[i]);
-    p->line = p->d->tags_line;
-    if (status == STATUS_OK)
-        status = check_tags(p);
-    p->line = p->d->key_line;
-    if (status == STATUS_OK && p->d->key != NULL)
-        status = check_key(p);
-    if (status == STATUS_OK && p->d->key != NULL)
-        status = check_family(p, p->d->key);
-    p->line = p->d->collection_line;
-    if (status == STATUS_OK && p->d->collection != NULL)
-        status = check_collection(p);
-    p->line = p->d->cursor_line;
-    if (status == STATUS_OK && p->d->n_cursor > 0)
-        status = check_cursor(p);
-    p->line = p->compute_line;
-    if (status == STATUS_OK && p->d->indicators) {
-        status = dataset_indicators_check(p->d, p->err);
-        return status == STATUS_OK ? status : fail_at(p, status);
-    }
-    return status;
+    return STATUS_OK;
 }
 
 /* Reads the lines; *ret_select is where the statement begins. */
@@ -473,7 +329,9 @@ enum status dataset_parse(const char *file, const char *text, size_t len, struct
     status =
         memchr(text, '\0', len) != NULL ? FAIL(&p, "there is a NUL byte in it") : take_lines(&p, text, len, &select);
     if (status == STATUS_OK)
-        status = check_header(&p);
+        status = check_words(&p);
+    if (status == STATUS_OK)
+        status = dataset_check(d, err);
     if (status == STATUS_OK)
         status = dataset_compile(d, select, (size_t)(text + len - select), p.n_lines + 1, err);
     cache_append_hash(&version, text, len);
