@@ -5,6 +5,7 @@
 
 #include "fcgi/cache_operations.h"
 #include "fcgi/envelope.h"
+#include "fcgi/invalidation.h"
 #include "jobs/event.h"
 #include "lib/base/log.h"
 #include "lib/store/outbox.h"
@@ -43,20 +44,6 @@ static void add_known_tags(struct clearing *c, bool with_shared)
             add_tag(c, &tag);
 }
 
-/* --- the outbox ----------------------------------------------------------------------------- */
-
-/* Durable; a worker carries it out. Of tags[i] for which `wanted` holds. */
-static enum status note(struct clearing *c, const char *user_id, bool shared)
-{
-    struct outbox_note notes[TAGS_MAX];
-    size_t n = 0;
-
-    for (size_t i = 0; i < c->n_tags; i++)
-        if (c->tags[i].shared == shared)
-            notes[n++] = (struct outbox_note){user_id, c->tags[i].name};
-    return n > 0 ? outbox_add(c->o->db, notes, n, &c->err) : STATUS_OK;
-}
-
 /* --- at once -------------------------------------------------------------------------------- */
 
 /* The tags with that scope, as many to an invalidation as there is room. */
@@ -74,49 +61,21 @@ static size_t group(const struct clearing *c, bool shared, struct cache_tags *gr
     return n;
 }
 
-/* What Redis did not acknowledge, as an event: this responder trusts the cache for nobody concerned until it has. */
-static enum status distrust(struct clearing *c, const char *user_id, const struct cache_tags *groups, size_t n)
-{
-    const struct responder *r = c->o->responder;
-    enum status status = STATUS_OK;
-
-    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
-        if (c->o->redis)
-            status = pending_add(r->pending, user_id, &groups[i], &c->err);
-        local_cache_forget(r->local, user_id, &groups[i]);
-    }
-    return status;
-}
-
-static enum status invalidate(struct clearing *c, const char *user_id, const struct cache_tags *groups, size_t n)
-{
-    struct cache_invalidation list[TAGS_MAX / CACHE_MAX_TAGS + 1];
-    enum status status;
-
-    if (!c->o->redis)
-        return err_fail(&c->err, STATUS_UNAVAILABLE, "REDIS_ENABLED is false");
-    for (size_t i = 0; i < n; i++)
-        list[i] = (struct cache_invalidation){.user_id = user_id[0] ? user_id : NULL, .tags = &groups[i]};
-    status = local_cache_invalidate_many(c->o->responder->local, c->o->redis, list, n, &c->err);
-    for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        status = list[i].status;
-    return status;
-}
-
 /* The shared tags, or with a user that user's. *ret_now: acknowledged; else it is in the outbox. */
 static enum status clear_now(struct clearing *c, const char *user_id, bool *ret_now)
 {
     struct cache_tags groups[TAGS_MAX / CACHE_MAX_TAGS + 1];
+    struct cache_invalidation list[TAGS_MAX / CACHE_MAX_TAGS + 1];
     bool shared = user_id[0] == '\0';
     size_t n = group(c, shared, groups);
-    enum status status = n > 0 ? invalidate(c, user_id, groups, n) : STATUS_OK;
 
-    *ret_now = status == STATUS_OK;
+    for (size_t i = 0; i < n; i++)
+        list[i] = (struct cache_invalidation){.user_id = shared ? NULL : user_id, .tags = &groups[i]};
+    *ret_now = n == 0 || invalidation_carry_out(c->o->responder, c->o->redis, list, n, &c->err) == STATUS_OK;
     if (*ret_now)
         return STATUS_OK;
     log_warn("clearing goes to the outbox", LOG_STR("request", c->x->request.id), LOG_STR("reason", c->err.text));
-    status = note(c, shared ? NULL : user_id, shared);
-    return status == STATUS_OK ? distrust(c, user_id, groups, n) : status;
+    return invalidation_put_off(c->o->responder, c->o->redis, c->o->db, list, n, &c->err);
 }
 
 /* --- the answer ----------------------------------------------------------------------------- */
@@ -143,6 +102,18 @@ static void fail(struct clearing *c)
     response_problem(&c->x->response, &c->x->request, 503, "nothing could be made durable; order it again", NULL, NULL);
 }
 
+/* Each user's tags, for everybody: durable; a worker carries it out. */
+static enum status note_own(struct clearing *c)
+{
+    struct outbox_note notes[TAGS_MAX];
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->n_tags; i++)
+        if (!c->tags[i].shared)
+            notes[n++] = (struct outbox_note){NULL, c->tags[i].name};
+    return n > 0 ? outbox_add(c->o->db, notes, n, &c->err) : STATUS_OK;
+}
+
 /* Everybody's: shared tags at once, each user's by a worker. */
 static void clear_everybody(struct clearing *c)
 {
@@ -153,7 +124,7 @@ static void clear_everybody(struct clearing *c)
         has_own = has_own || !c->tags[i].shared;
     status = clear_now(c, "", &now);
     if (status == STATUS_OK)
-        status = note(c, NULL, false);
+        status = note_own(c);
     if (status == STATUS_OK)
         answer(c, now && !has_own);
     else

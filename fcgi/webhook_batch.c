@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fcgi/invalidation.h"
 #include "fcgi/webhook_events.h"
 #include "jobs/erase.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
 #include "lib/json/json_writer.h"
 #include "lib/store/job_stream.h"
-#include "lib/store/outbox.h"
 #include "lib/store/seen.h"
 
 #define SKEW_WARN_MS 60000
@@ -166,38 +166,51 @@ static void judge_all(struct webhook_batch *b, struct exchange *const *calls, si
 
 /* --- invalidating --------------------------------------------------------------------------------- */
 
-static void fail_all(struct webhook_batch *b, enum status status)
-{
-    for (size_t i = 0; i < b->n; i++)
-        b->calls[i].status = status;
-}
-
-/* A webhook is in effect when all of its changes are. */
-static void invalidate(struct webhook_batch *b)
+/* The changes of these calls, one after the other; the caller frees. NULL: out of memory, and so they fail. */
+static struct cache_invalidation *list_changes(struct webhook_batch *b, struct call *const *calls, size_t n,
+                                               size_t *ret_n_changes)
 {
     struct cache_invalidation *list = calloc(b->n_changes, sizeof *list);
-    size_t n = 0;
 
-    if (!list || !b->redis) {
-        fail_all(b, err_fail(&b->err, STATUS_UNAVAILABLE, "%s", b->redis ? "out of memory" : "REDIS_ENABLED is false"));
-        free(list);
-        return;
-    }
-    for (size_t i = 0; i < b->n; i++)
-        for (size_t k = 0; k < b->calls[i].events.n; k++) {
-            const struct webhook_change *change = &b->calls[i].events.changes[k];
+    *ret_n_changes = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; list && k < calls[i]->events.n; k++) {
+            const struct webhook_change *change = &calls[i]->events.changes[k];
 
-            list[n++] = (struct cache_invalidation){.user_id = change->user_id[0] ? change->user_id : NULL,
-                                                    .tags = &change->tags,
-                                                    .erased = change->erased};
+            list[(*ret_n_changes)++] =
+                (struct cache_invalidation){.user_id = change->user_id[0] ? change->user_id : NULL,
+                                            .tags = &change->tags,
+                                            .erased = change->erased};
         }
-    if (local_cache_invalidate_many(b->responder->local, b->redis, list, n, &b->err) != STATUS_OK)
-        log_debug("invalidation failed", LOG_STR("error", b->err.text));
-    n = 0;
+    for (size_t i = 0; !list && i < n; i++)
+        calls[i]->status = err_fail(&b->err, STATUS_NO_MEMORY, "out of memory");
+    return list;
+}
+
+/* A webhook's status is OK when that of all of its changes is. */
+static void take_statuses(struct call *const *calls, size_t n, const struct cache_invalidation *list)
+{
+    for (size_t i = 0; i < n; i++) {
+        calls[i]->status = STATUS_OK;
+        for (size_t k = 0; k < calls[i]->events.n; k++, list++)
+            if (list->status != STATUS_OK)
+                calls[i]->status = list->status;
+    }
+}
+
+static void invalidate(struct webhook_batch *b)
+{
+    struct call *calls[WEBHOOK_BATCH_MAX];
+    size_t n;
+
     for (size_t i = 0; i < b->n; i++)
-        for (size_t k = 0; k < b->calls[i].events.n; k++, n++)
-            if (list[n].status != STATUS_OK)
-                b->calls[i].status = list[n].status;
+        calls[i] = &b->calls[i];
+    struct cache_invalidation *list = list_changes(b, calls, b->n, &n);
+    if (!list)
+        return;
+    if (invalidation_carry_out(b->responder, b->redis, list, n, &b->err) != STATUS_OK)
+        log_debug("invalidation failed", LOG_STR("error", b->err.text));
+    take_statuses(calls, b->n, list);
     free(list);
 }
 
@@ -299,47 +312,17 @@ static void queue_jobs(struct webhook_batch *b)
 
 /* --- the outbox ----------------------------------------------------------------------------------- */
 
-static size_t note_change(const struct webhook_change *change, struct outbox_note *notes)
+/* One transaction for all calls of the list, whose statuses it sets. */
+static enum status put_off(struct webhook_batch *b, struct call *const *calls, size_t n_calls)
 {
-    const char *user_id = change->user_id[0] ? change->user_id : NULL;
+    size_t n;
+    struct cache_invalidation *list = list_changes(b, calls, n_calls, &n);
 
-    if (change->erased) {
-        notes[0] = (struct outbox_note){user_id, EVENT_ERASE_TAG};
-        return 1;
-    }
-    for (size_t i = 0; i < change->tags.n; i++)
-        notes[i] = (struct outbox_note){user_id, event_tag_whole(change->tags.tags[i].name)};
-    return change->tags.n;
-}
-
-/* One transaction for all calls of the list. */
-static enum status store(struct webhook_batch *b, struct call *const *calls, size_t n_calls)
-{
-    struct outbox_note *notes = calloc(b->n_changes * CACHE_MAX_TAGS, sizeof *notes);
-    size_t n = 0;
-
-    if (!notes)
-        return err_fail(&b->err, STATUS_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < n_calls; i++)
-        for (size_t k = 0; k < calls[i]->events.n; k++)
-            n += note_change(&calls[i]->events.changes[k], notes + n);
-    enum status status = outbox_add(b->db, notes, n, &b->err);
-    free(notes);
-    return status;
-}
-
-/* From here on this responder does not trust the cache for the users of the call. */
-static enum status distrust(struct webhook_batch *b, const struct call *call)
-{
-    enum status status = STATUS_OK;
-
-    for (size_t k = 0; k < call->events.n && status == STATUS_OK; k++) {
-        const struct webhook_change *change = &call->events.changes[k];
-
-        if (b->redis)
-            status = pending_add(b->responder->pending, change->user_id, &change->tags, &b->err);
-        local_cache_forget(b->responder->local, change->user_id, &change->tags);
-    }
+    if (!list)
+        return STATUS_NO_MEMORY;
+    enum status status = invalidation_put_off(b->responder, b->redis, b->db, list, n, &b->err);
+    take_statuses(calls, n_calls, list);
+    free(list);
     return status;
 }
 
@@ -357,12 +340,9 @@ static void fall_back(struct webhook_batch *b)
         return;
     if (b->redis && is_due(&next_ms, OUTBOX_WARN_MS))
         log_warn("webhooks go to the outbox", LOG_INT("webhooks", (int64_t)n), LOG_STR("reason", b->err.text));
-    enum status status = store(b, failed, n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         failed[i]->jobs = 0;
-        failed[i]->status = status == STATUS_OK ? distrust(b, failed[i]) : status;
-    }
-    if (status != STATUS_OK)
+    if (put_off(b, failed, n) != STATUS_OK)
         log_error("webhooks could not be stored", LOG_INT("webhooks", (int64_t)n), LOG_STR("error", b->err.text));
 }
 
