@@ -1,11 +1,13 @@
 #include "fcgi/router.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "fcgi/handlers.h"
 #include "fcgi/http_cache.h"
 #include "fcgi/meter.h"
+#include "lib/base/path_table.h"
 
 #define READ (METHOD_GET | METHOD_HEAD)
 #define POST_READS 256                                 /* no method: POST asks for an answer and changes nothing */
@@ -43,8 +45,10 @@ static const struct route routes[] = {
     {"/readyz", READ, handle_readiness, 0, 0, LIMIT_NOTHING},
 };
 #define N_ROUTES (sizeof(routes) / sizeof(routes[0]))
+#define PATH_SLOTS 128
 
 _Static_assert(N_ROUTES < METER_OWN_ROUTES, "a meter has a place for each route");
+_Static_assert(2 * N_ROUTES <= PATH_SLOTS, "short searches");
 
 void router_label(size_t route, char label[METER_LABEL_SIZE])
 {
@@ -136,28 +140,25 @@ static enum next_step serve_route(struct handler_context *context, struct exchan
     return route->handle(context, x, route);
 }
 
-/* "{...}" in a route's path stands for one segment that is not empty. */
-static bool matches(const char *route, const char *path)
+static struct path_table paths;
+
+static void fill_paths(void)
 {
-    while (*route && *path) {
-        size_t len = *route == '{' ? strcspn(path, "/") : 0;
-        if (len > 0) {
-            route += strcspn(route, "}") + 1;
-            path += len;
-        } else if (*route++ != *path++) {
-            return false;
-        }
-    }
-    return *route == *path;
+    static struct name_slot slots[PATH_SLOTS];
+    static struct path_pattern patterns[N_ROUTES];
+
+    path_table_init(&paths, slots, PATH_SLOTS, patterns);
+    for (size_t i = 0; i < N_ROUTES; i++)
+        path_table_add(&paths, routes[i].path, (int)i);
 }
 
 /* The number of the route from 1; 0: there is none. */
 static size_t find_route(const char *path)
 {
-    for (size_t i = 0; i < N_ROUTES; i++)
-        if (matches(routes[i].path, path))
-            return i + 1;
-    return 0;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, fill_paths);
+    return (size_t)(path_table_find(&paths, path) + 1);
 }
 
 bool router_has(const char *path)

@@ -26,67 +26,61 @@ size_t dataset_path_params(const char *pattern)
     return n;
 }
 
-static int compare_literals(const void *a, const void *b)
+/* Those with fewer parameters first, as they are to be tried. */
+static int compare(const void *a, const void *b)
 {
-    return strcmp(((const struct dataset_route *)a)->pattern, ((const struct dataset_route *)b)->pattern);
+    const char *one = ((const struct dataset_route *)a)->pattern, *other = ((const struct dataset_route *)b)->pattern;
+    size_t n = dataset_path_params(one), m = dataset_path_params(other);
+
+    return n != m ? (n > m) - (n < m) : strcmp(one, other);
 }
 
-static int compare_patterns(const void *a, const void *b)
+static size_t slots_for(size_t n)
 {
-    size_t one = dataset_path_params(((const struct dataset_route *)a)->pattern);
-    size_t other = dataset_path_params(((const struct dataset_route *)b)->pattern);
+    size_t n_slots = 4;
 
-    return one != other ? (one > other) - (one < other) : compare_literals(a, b);
-}
-
-static void add(struct dataset_routes *routes, const struct dataset *d)
-{
-    for (size_t i = 0; i < d->n_paths; i++) {
-        struct dataset_route route = {d->paths[i], d};
-        if (dataset_path_params(d->paths[i]) == 0)
-            routes->literal[routes->n_literal++] = route;
-        else
-            routes->patterns[routes->n_patterns++] = route;
-    }
+    while (n_slots < 2 * n)
+        n_slots *= 2;
+    return n_slots;
 }
 
 enum status dataset_routes_init(struct dataset_routes *routes, size_t n, const struct dataset *const *datasets,
                                 struct err *err)
 {
-    size_t max = n * DATASET_MAX_PATHS + 1;
+    size_t max = n * DATASET_MAX_PATHS + 1, n_routes = 0, n_slots = slots_for(max);
 
-    *routes = (struct dataset_routes){.literal = calloc(max, sizeof *routes->literal),
-                                      .patterns = calloc(max, sizeof *routes->patterns)};
-    if (routes->literal == NULL || routes->patterns == NULL) {
+    *routes = (struct dataset_routes){.routes = calloc(max, sizeof *routes->routes),
+                                      .patterns = calloc(max, sizeof *routes->patterns),
+                                      .slots = calloc(n_slots, sizeof *routes->slots)};
+    if (routes->routes == NULL || routes->patterns == NULL || routes->slots == NULL) {
         dataset_routes_release(routes);
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     }
     for (size_t i = 0; i < n; i++)
-        add(routes, datasets[i]);
-    qsort(routes->literal, routes->n_literal, sizeof *routes->literal, compare_literals);
-    qsort(routes->patterns, routes->n_patterns, sizeof *routes->patterns, compare_patterns);
+        for (size_t k = 0; k < datasets[i]->n_paths; k++)
+            routes->routes[n_routes++] = (struct dataset_route){datasets[i]->paths[k], datasets[i]};
+    qsort(routes->routes, n_routes, sizeof *routes->routes, compare);
+    path_table_init(&routes->paths, routes->slots, n_slots, routes->patterns);
+    for (size_t i = 0; i < n_routes; i++)
+        path_table_add(&routes->paths, routes->routes[i].pattern, (int)i);
     return STATUS_OK;
 }
 
 void dataset_routes_release(struct dataset_routes *routes)
 {
-    free(routes->literal);
+    free(routes->routes);
     free(routes->patterns);
+    free(routes->slots);
     *routes = (struct dataset_routes){0};
 }
 
 const struct dataset *dataset_routes_find(const struct dataset_routes *routes, const char *path,
                                           const char **ret_pattern)
 {
-    const struct dataset_route key = {.pattern = path};
-    const struct dataset_route *found = bsearch(&key, routes->literal, routes->n_literal, sizeof key, compare_literals);
+    int i = path_table_find(&routes->paths, path);
 
-    if (found == NULL && *path == '/' && strchr(path, '{') == NULL)
-        for (size_t i = 0; i < routes->n_patterns && found == NULL; i++)
-            if (dataset_paths_overlap(routes->patterns[i].pattern, path))
-                found = &routes->patterns[i];
-    if (found == NULL)
+    if (i < 0)
         return NULL;
-    *ret_pattern = found->pattern;
-    return found->dataset;
+    *ret_pattern = routes->routes[i].pattern;
+    return routes->routes[i].dataset;
 }

@@ -1,9 +1,9 @@
-/* Which dataset answers at a path. Most paths are literal and found by halving; only those with parameters are tried one by
- * one. */
+/* Which dataset answers at a path. */
 #ifndef PNLCACHE_JOBS_DATASET_ROUTE_H
 #define PNLCACHE_JOBS_DATASET_ROUTE_H
 
 #include "jobs/dataset.h"
+#include "lib/base/path_table.h"
 
 struct dataset_route {
     const char *pattern; /* the dataset's */
@@ -11,9 +11,10 @@ struct dataset_route {
 };
 
 struct dataset_routes {
-    size_t n_literal, n_patterns;
-    struct dataset_route *literal;  /* ascending by path */
-    struct dataset_route *patterns; /* those with fewer parameters first */
+    struct dataset_route *routes;
+    struct path_table paths; /* whose values are places in `routes` */
+    struct name_slot *slots;
+    struct path_pattern *patterns;
 };
 
 /* The datasets are borrowed. Zeroed is fine for release, which is repeatable. */
