@@ -17,15 +17,6 @@ struct reading {
     struct problem_fields *problems;
 };
 
-/* In the query, in the body, or in one of them and in the other. */
-static bool is_taken(const struct reading *r, const char *name, int param)
-{
-    const struct dataset_request *request = &r->x->dataset;
-
-    return param >= 0 ? dataset_request_value(request, (size_t)param) != NULL
-                      : request->cursor_at > 0 && strcmp(name, "cursor") == 0;
-}
-
 static void take_user(const struct reading *r, const char *value)
 {
     if (r->user->named)
@@ -36,17 +27,11 @@ static void take_user(const struct reading *r, const char *value)
 
 static void take(const struct reading *r, const char *name, const char *value)
 {
-    struct dataset_request *request = &r->x->dataset;
-    int param = dataset_param_find(request->dataset, name, strlen(name));
-    bool by_path = param >= 0 && r->path_too && request->dataset->params[param].in_path;
     struct err err;
 
     if (!answer_is_shared(r->x) && strcmp(name, "user_id") == 0)
         take_user(r, value);
-    else if (is_taken(r, name, param))
-        problem_add(r->problems, name, "is given twice");
-    else if ((by_path ? dataset_request_put(request, (size_t)param, value, &err)
-                      : dataset_request_set(request, name, value, &err)) != STATUS_OK)
+    else if (dataset_request_set(&r->x->dataset, name, value, r->path_too, &err) != STATUS_OK)
         problem_add(r->problems, name, "%s", err.text);
 }
 

@@ -32,12 +32,13 @@ static bool take_path(struct exchange *x, const char *pattern)
 /* Parameters and user. True: the exchange is complete; else an answer was made. */
 static bool read_request(struct exchange *x, bool path_too, const struct claims *claims)
 {
-    struct problem_fields problems = {.n = 0};
+    struct problem_fields problems;
     struct dataset_user user = {.named = false};
     struct err err;
     enum status status;
     int refusal = 0;
 
+    problems.n = 0; /* three kilobytes that need no zeros */
     status = dataset_query_read(x, path_too, &user, &problems, &err);
     if (status != STATUS_OK) {
         (void)answer_problem(x, status_to_http(status), status == STATUS_INVALID ? err.text : NULL);

@@ -3,6 +3,7 @@
 #ifndef PNLCACHE_JOBS_DATASET_H
 #define PNLCACHE_JOBS_DATASET_H
 
+#include "lib/base/name_table.h"
 #include "lib/base/settings.h"
 #include "lib/store/cache.h"
 #include "lib/store/db.h"
@@ -11,6 +12,7 @@
 #define DATASET_MAX_PARAMS 15 /* and user_id: as many as a request may have */
 #define DATASET_MAX_CURSOR 6  /* columns that a position in a list is made of */
 #define DATASET_MAX_VALUES (DATASET_MAX_PARAMS + DATASET_MAX_CURSOR)
+#define DATASET_NAME_SLOTS 64
 #define DATASET_MAX_PATHS 4
 #define DATASET_MAX_DEPENDS 8
 #define DATASET_TEXT_MAX 1000 /* bytes of a text parameter */
@@ -71,6 +73,13 @@ struct dataset {
     int depends_line, tags_line, path_line, key_line, collection_line, cursor_line, compute_line;
     size_t n_params, n_cursor; /* those of the cursor are among the n_params */
     struct dataset_param params[DATASET_MAX_VALUES];
+    struct name_table param_names;
+    struct name_slot param_slots[DATASET_NAME_SLOTS];
+
+    /* Of all parameters together, set at the end. */
+    uint32_t required, never_whole; /* sets, bit i is the i-th: must be given; can be `all`, and are not by default */
+    char *defaults; /* "VERSION\nNAME\nparam=default\n...": what the key of a request that says nothing stands for */
+    size_t default_at[DATASET_MAX_VALUES + 1]; /* where in it the line of each parameter is, or would be */
 
     /* Of the statement: it is bound by position; DATASET_USER stands for the user. */
     char *sql;                    /* as it is sent */
@@ -142,24 +151,25 @@ bool dataset_paths_overlap(const char *a, const char *b);
 /* A dataset with values for its parameters. Zeroed is fine before begin(); release frees. */
 struct dataset_request {
     const struct dataset *dataset;
-    struct buf text;               /* the canonical values, each with its NUL */
-    size_t at[DATASET_MAX_VALUES]; /* where in it + 1; 0: SQL NULL */
-    size_t cursor_at;              /* the same of the cursor as it was given */
+    struct buf text; /* the canonical values, each with its NUL */
+    uint32_t given;  /* the set of those that have one, bit i is the i-th; the others are as the header says */
+    size_t at[DATASET_MAX_VALUES]; /* where in the text, of those given */
+    size_t cursor_at;              /* where in it + 1 the cursor as it was given is; 0: there is none */
     struct cache_tags tags;        /* when it is complete */
 };
 
 void dataset_request_begin(struct dataset_request *r, const struct dataset *dataset);
 void dataset_request_release(struct dataset_request *r);
-/* Checks and takes one value. STATUS_NOT_FOUND: no such parameter; STATUS_INVALID: the text says what is expected ("must be
- * ..."); nothing was taken. */
-enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value,
+/* Checks and takes one value; `path_too`: those of the path are parameters like the others. STATUS_NOT_FOUND: no such parameter;
+ * STATUS_CONFLICT: it has a value; STATUS_INVALID: the text says what is expected ("must be ..."); nothing was taken. */
+enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value, bool path_too,
                                 struct err *err) MUST_CHECK;
-/* The same by the parameter's index, also for one of the path. */
+/* The same by the parameter's index, whatever it is and has. */
 enum status dataset_request_put(struct dataset_request *r, size_t param, const char *value, struct err *err) MUST_CHECK;
 /* Takes the segments of a path that the pattern matches; as dataset_request_set(). */
 enum status dataset_request_take_path(struct dataset_request *r, const char *pattern, const char *path,
                                       struct err *err) MUST_CHECK;
-/* Fills in the defaults and takes the cursor apart. STATUS_INVALID: *ret_field is the parameter that is missing or wrong, the
+/* Takes the cursor apart and knows what it depends on. STATUS_INVALID: *ret_field is the parameter that is missing or wrong, the
  * text says why. */
 enum status dataset_request_complete(struct dataset_request *r, const char **ret_field, struct err *err) MUST_CHECK;
 /* The request for a dataset's whole collection: limit=all and every other parameter as it is by default. */
@@ -167,7 +177,8 @@ enum status dataset_request_begin_collection(struct dataset_request *r, const st
                                              struct err *err) MUST_CHECK;
 /* Whether it is that request: it has the key `collection`. */
 bool dataset_request_is_collection(const struct dataset_request *r);
-const char *dataset_request_value(const struct dataset_request *r, size_t param); /* canonical; NULL: none */
+/* The canonical value, else the default; NULL: there is none. */
+const char *dataset_request_value(const struct dataset_request *r, size_t param);
 
 /* The canonical text: "NAME\nparam=value\n..." in the order of the header. Equivalent requests have the same. */
 void dataset_request_append_text(const struct dataset_request *r, struct buf *out);

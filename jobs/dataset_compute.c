@@ -89,11 +89,11 @@ static void append_paging(const struct dataset_request *r, struct buf *out)
 
     for (size_t i = 0; i < 2; i++) {
         int param = dataset_param_find(r->dataset, names[i], strlen(names[i]));
-        const char *quote;
-        if (param < 0 || r->dataset->params[param].type != DATASET_INTEGER || r->at[param] == 0)
+        const char *value = param >= 0 ? dataset_request_value(r, (size_t)param) : NULL, *quote;
+        if (value == NULL || r->dataset->params[param].type != DATASET_INTEGER)
             continue;
-        quote = strcmp(dataset_request_value(r, (size_t)param), DATASET_ALL) == 0 ? "\"" : "";
-        buf_append_format(out, "\"%s\":%s%s%s,", names[i], quote, dataset_request_value(r, (size_t)param), quote);
+        quote = strcmp(value, DATASET_ALL) == 0 ? "\"" : "";
+        buf_append_format(out, "\"%s\":%s%s%s,", names[i], quote, value, quote);
     }
 }
 

@@ -18,8 +18,9 @@ static void append_check(const struct dataset_request *r, const char *row, size_
     buf_append_format(&text, "%s\n", r->dataset->name);
     for (size_t i = 0; i < r->dataset->n_params; i++) {
         const struct dataset_param *p = &r->dataset->params[i];
-        if (r->at[i] > 0 && !p->of_cursor && strcmp(p->name, "limit") != 0 && strcmp(p->name, "offset") != 0)
-            buf_append_format(&text, "%s=%s\n", p->name, dataset_request_value(r, i));
+        const char *value = dataset_request_value(r, i);
+        if (value != NULL && !p->of_cursor && strcmp(p->name, "limit") != 0 && strcmp(p->name, "offset") != 0)
+            buf_append_format(&text, "%s=%s\n", p->name, value);
     }
     buf_append(&text, row, len);
     cache_append_hash(&hash, text.data, text.len);

@@ -325,6 +325,7 @@ enum status dataset_parse(const char *file, const char *text, size_t len, struct
         free(d);
         return no_memory(&p);
     }
+    name_table_init(&d->param_names, d->param_slots, DATASET_NAME_SLOTS);
     p.line = 0;
     status =
         memchr(text, '\0', len) != NULL ? FAIL(&p, "there is a NUL byte in it") : take_lines(&p, text, len, &select);
@@ -341,20 +342,19 @@ enum status dataset_parse(const char *file, const char *text, size_t len, struct
         memcpy(d->version, version.data, sizeof d->version);
         memcpy(d->statement_name, "dataset_", 8);
         memcpy(d->statement_name + 8, version.data, sizeof d->version);
-        *ret_dataset = d;
-    } else {
-        dataset_free(&d);
+        status = dataset_param_settle(d, err);
     }
+    if (status == STATUS_OK)
+        *ret_dataset = d;
+    else
+        dataset_free(&d);
     buf_release(&version);
     return status;
 }
 
 int dataset_param_find(const struct dataset *d, const char *name, size_t len)
 {
-    for (size_t i = 0; i < d->n_params; i++)
-        if (strlen(d->params[i].name) == len && memcmp(d->params[i].name, name, len) == 0)
-            return (int)i;
-    return -1;
+    return name_table_find(&d->param_names, name, len);
 }
 
 void dataset_free(struct dataset **dataset)
@@ -376,6 +376,7 @@ void dataset_free(struct dataset **dataset)
     free(d->name);
     free(d->key);
     free(d->collection);
+    free(d->defaults);
     free(d->sql);
     free(d);
     *dataset = NULL;

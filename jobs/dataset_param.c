@@ -143,6 +143,7 @@ static enum status add_param(struct dataset *d, const char *name, struct dataset
         return FAIL("parameter '%s': there are two", name);
     if (set_text(&param->name, name, err) != STATUS_OK)
         return STATUS_NO_MEMORY;
+    name_table_add(&d->param_names, param->name, (int)d->n_params);
     d->n_params++;
     *ret_param = param;
     return STATUS_OK;
@@ -188,4 +189,23 @@ enum status dataset_param_take_cursor(struct dataset *d, char *line, struct err 
     param->of_cursor = status == STATUS_OK;
     d->n_cursor += param->of_cursor;
     return status;
+}
+
+enum status dataset_param_settle(struct dataset *d, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    size_t len;
+
+    buf_append_format(&text, "%s\n%s\n", d->version, d->name);
+    for (size_t i = 0; i < d->n_params; i++) {
+        const struct dataset_param *p = &d->params[i];
+        d->default_at[i] = text.len;
+        if (p->fallback != NULL)
+            buf_append_format(&text, "%s=%s\n", p->name, p->fallback);
+        d->required |= (uint32_t)p->required << i;
+        d->never_whole |= (uint32_t)(p->or_all && strcmp(p->fallback, DATASET_ALL) != 0) << i;
+    }
+    d->default_at[d->n_params] = text.len;
+    d->defaults = buf_take_data(&text, &len);
+    return d->defaults != NULL ? STATUS_OK : no_memory(err);
 }

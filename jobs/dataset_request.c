@@ -9,7 +9,7 @@ void dataset_request_begin(struct dataset_request *r, const struct dataset *data
     if (r->text.data == NULL)
         buf_init(&r->text);
     buf_clear(&r->text);
-    memset(r->at, 0, sizeof r->at);
+    r->given = 0;
     r->cursor_at = 0;
     r->dataset = dataset;
 }
@@ -23,7 +23,7 @@ void dataset_request_release(struct dataset_request *r)
 
 const char *dataset_request_value(const struct dataset_request *r, size_t param)
 {
-    return r->at[param] > 0 ? r->text.data + r->at[param] - 1 : NULL;
+    return r->given >> param & 1 ? r->text.data + r->at[param] : r->dataset->params[param].fallback;
 }
 
 enum status dataset_request_put(struct dataset_request *r, size_t param, const char *value, struct err *err)
@@ -38,28 +38,41 @@ enum status dataset_request_put(struct dataset_request *r, size_t param, const c
     buf_append_char(&r->text, '\0');
     if (buf_status(&r->text) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    r->at[param] = start + 1;
+    r->at[param] = start;
+    r->given |= UINT32_C(1) << param;
     return STATUS_OK;
 }
 
-enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value, struct err *err)
+static enum status set_cursor(struct dataset_request *r, const char *value, struct err *err)
 {
-    int param = dataset_param_find(r->dataset, name, strlen(name));
+    if (r->cursor_at > 0)
+        return err_fail(err, STATUS_CONFLICT, "is given twice");
+    r->cursor_at = r->text.len + 1;
+    buf_append(&r->text, value, strlen(value) + 1);
+    return buf_status(&r->text) == STATUS_OK ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+}
 
-    if (r->dataset->n_cursor > 0 && strcmp(name, "cursor") == 0) {
-        r->cursor_at = r->text.len + 1;
-        buf_append(&r->text, value, strlen(value) + 1);
-        return buf_status(&r->text) == STATUS_OK ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    }
-    if (param < 0 || r->dataset->params[param].in_path || r->dataset->params[param].of_cursor)
+enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value, bool path_too,
+                                struct err *err)
+{
+    int i = dataset_param_find(r->dataset, name, strlen(name));
+    const struct dataset_param *param = i >= 0 ? &r->dataset->params[i] : NULL;
+
+    if (param == NULL && r->dataset->n_cursor > 0 && strcmp(name, "cursor") == 0)
+        return set_cursor(r, value, err);
+    if (param != NULL && (r->given >> i & 1))
+        return err_fail(err, STATUS_CONFLICT, "is given twice");
+    if (param == NULL || param->of_cursor || (param->in_path && !path_too))
         return err_fail(err, STATUS_NOT_FOUND, "is not a parameter here");
-    return dataset_request_put(r, (size_t)param, value, err);
+    return dataset_request_put(r, (size_t)i, value, err);
 }
 
 enum status dataset_request_take_path(struct dataset_request *r, const char *pattern, const char *path, struct err *err)
 {
     enum status status = STATUS_OK;
 
+    if (strchr(pattern, '{') == NULL)
+        return STATUS_OK;
     while (*pattern && *path && status == STATUS_OK) {
         size_t len = strcspn(++pattern, "/"), n = strcspn(++path, "/");
         if (*pattern == '{') {
@@ -93,7 +106,8 @@ static enum status take_cursor(struct dataset_request *r, const char **ret_field
     enum status status;
 
     *ret_field = "cursor";
-    if (offset >= 0 && r->at[offset] > 0 && strcmp(dataset_request_value(r, (size_t)offset), "0") != 0)
+    const char *skipped = offset >= 0 ? dataset_request_value(r, (size_t)offset) : NULL;
+    if (skipped != NULL && strcmp(skipped, "0") != 0)
         return err_fail(err, STATUS_INVALID, "goes without offset");
     buf_append_string(&cursor, r->text.data + r->cursor_at - 1);
     status = buf_status(&cursor) == STATUS_OK ? dataset_cursor_take(r, cursor.data, err)
@@ -104,18 +118,11 @@ static enum status take_cursor(struct dataset_request *r, const char **ret_field
 
 enum status dataset_request_complete(struct dataset_request *r, const char **ret_field, struct err *err)
 {
-    for (size_t i = 0; i < r->dataset->n_params; i++) {
-        const struct dataset_param *p = &r->dataset->params[i];
-        if (r->at[i] > 0)
-            continue;
-        if (p->required) {
-            *ret_field = p->name;
-            return err_fail(err, STATUS_INVALID, "is needed");
-        }
-        if (p->fallback != NULL) {
-            r->at[i] = r->text.len + 1;
-            buf_append(&r->text, p->fallback, strlen(p->fallback) + 1);
-        }
+    uint32_t missing = r->dataset->required & ~r->given;
+
+    if (missing != 0) {
+        *ret_field = r->dataset->params[__builtin_ctz(missing)].name;
+        return err_fail(err, STATUS_INVALID, "is needed");
     }
     settle_tags(r);
     return r->cursor_at > 0 ? take_cursor(r, ret_field, err) : STATUS_OK;
@@ -127,7 +134,7 @@ enum status dataset_request_begin_collection(struct dataset_request *r, const st
     enum status status;
 
     dataset_request_begin(r, dataset);
-    status = dataset_request_set(r, "limit", DATASET_ALL, err);
+    status = dataset_request_set(r, "limit", DATASET_ALL, false, err);
     return status == STATUS_OK ? dataset_request_complete(r, &field, err) : status;
 }
 
@@ -135,12 +142,12 @@ bool dataset_request_is_collection(const struct dataset_request *r)
 {
     const struct dataset *d = r->dataset;
 
-    if (d->collection == NULL)
+    if (d->collection == NULL || (d->never_whole & ~r->given) != 0)
         return false;
-    for (size_t i = 0; i < d->n_params; i++) {
-        const char *value = dataset_request_value(r, i),
-                   *whole = d->params[i].or_all ? DATASET_ALL : d->params[i].fallback;
-        if ((value == NULL) != (whole == NULL) || (value != NULL && strcmp(value, whole) != 0))
+    for (uint32_t given = r->given; given != 0; given &= given - 1) {
+        size_t i = (size_t)__builtin_ctz(given);
+        const char *whole = d->params[i].or_all ? DATASET_ALL : d->params[i].fallback;
+        if (whole == NULL || strcmp(dataset_request_value(r, i), whole) != 0)
             return false;
     }
     return true;
@@ -148,21 +155,29 @@ bool dataset_request_is_collection(const struct dataset_request *r)
 
 /* --- canonical text, key --------------------------------------------------------------------- */
 
-void dataset_request_append_text(const struct dataset_request *r, struct buf *out)
+/* The text of the defaults from the byte `from` on, with what was given in place of its defaults. */
+static void append_lines(const struct dataset_request *r, size_t from, struct buf *out)
 {
-    buf_append_string(out, r->dataset->name);
-    buf_append_char(out, '\n');
-    for (size_t i = 0; i < r->dataset->n_params; i++) {
-        if (r->at[i] == 0)
-            continue;
-        buf_append_string(out, r->dataset->params[i].name);
+    const struct dataset *d = r->dataset;
+
+    for (uint32_t given = r->given; given != 0; given &= given - 1) {
+        size_t i = (size_t)__builtin_ctz(given);
+        buf_append(out, d->defaults + from, d->default_at[i] - from);
+        from = d->default_at[i + 1];
+        buf_append_string(out, d->params[i].name);
         buf_append_char(out, '=');
-        if (r->dataset->params[i].of_cursor) /* any bytes */
+        if (d->params[i].of_cursor) /* any bytes */
             cache_append_user(out, dataset_request_value(r, i));
         else
             buf_append_string(out, dataset_request_value(r, i));
         buf_append_char(out, '\n');
     }
+    buf_append(out, d->defaults + from, d->default_at[d->n_params] - from);
+}
+
+void dataset_request_append_text(const struct dataset_request *r, struct buf *out)
+{
+    append_lines(r, sizeof r->dataset->version, out); /* behind the version and its line feed */
 }
 
 /* One "name=value" of `len` bytes. */
@@ -173,7 +188,7 @@ static enum status take_line(struct dataset_request *r, const char *line, size_t
     enum status status = STATUS_INVALID;
     int param = equals != NULL ? dataset_param_find(r->dataset, line, (size_t)(equals - line)) : -1;
 
-    if (param >= 0 && r->at[param] == 0 && !r->dataset->params[param].of_cursor) {
+    if (param >= 0 && !(r->given >> param & 1) && !r->dataset->params[param].of_cursor) {
         buf_append(&value, equals + 1, (size_t)(line + len - equals - 1));
         status = dataset_request_put(r, (size_t)param, value.data, NULL);
     }
@@ -216,9 +231,7 @@ static void append_hash(const struct dataset_request *r, struct buf *key)
 {
     size_t start = key->len, end;
 
-    buf_append_string(key, r->dataset->version);
-    buf_append_char(key, '\n');
-    dataset_request_append_text(r, key);
+    append_lines(r, 0, key);
     end = key->len;
     cache_append_hash(key, key->data + start, end - start);
     if (key->failed)
@@ -231,22 +244,22 @@ static void append_pattern(const struct dataset_request *r, const char *pattern,
 {
     const struct dataset *d = r->dataset;
 
-    for (const char *c = pattern; *c != '\0'; c++) {
-        size_t len = *c == '$' ? strspn(c + 1, "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
-        int param = len > 0 ? dataset_param_find(d, c + 1, len) : -1;
-        if (param >= 0) {
-            cache_append_user(key, dataset_request_value(r, (size_t)param));
-            c += len;
-        } else if (strncmp(c, "$H", 2) == 0) {
-            append_hash(r, key);
+    for (const char *c = pattern, *start; *c != '\0';) {
+        for (start = c; *c != '\0' && *c != '$' && *c != '{';)
             c++;
-        } else if (strncmp(c, "{U}", 3) == 0) {
+        buf_append(key, start, (size_t)(c - start));
+        if (c[0] == '{') { /* {U} */
             buf_append_char(key, '{');
             cache_append_user(key, user_id);
             buf_append_char(key, '}');
+            c += 3;
+        } else if (c[0] == '$' && c[1] == 'H') {
+            append_hash(r, key);
             c += 2;
-        } else {
-            buf_append_char(key, *c);
+        } else if (c[0] == '$') { /* a parameter, as the header's check saw to */
+            size_t len = strspn(++c, "abcdefghijklmnopqrstuvwxyz0123456789_");
+            cache_append_user(key, dataset_request_value(r, (size_t)dataset_param_find(d, c, len)));
+            c += len;
         }
     }
 }
@@ -261,7 +274,9 @@ void dataset_request_append_key(const struct cache *cache, const struct dataset_
         append_pattern(r, pattern, user_id, key);
         return;
     }
-    buf_append_format(key, "data:%s:", r->dataset->name);
+    buf_append_string(key, "data:");
+    buf_append_string(key, r->dataset->name);
+    buf_append_char(key, ':');
     if (!r->dataset->shared) {
         buf_append_char(key, '{');
         cache_append_user(key, user_id);

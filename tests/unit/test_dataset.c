@@ -262,9 +262,9 @@ static void test_request_is_canonical_and_complete(void **state)
     assert_int_equal(dataset_request_complete(&r, &missing, &err), STATUS_INVALID);
     assert_string_equal(missing, "a");
     assert_string_equal(err.text, "is needed");
-    assert_int_equal(dataset_request_set(&r, "d", "1", &err), STATUS_NOT_FOUND);
-    assert_int_equal(dataset_request_set(&r, "b", "10", &err), STATUS_INVALID);
-    OK(dataset_request_set(&r, "a", "acme", &err));
+    assert_int_equal(dataset_request_set(&r, "d", "1", false, &err), STATUS_NOT_FOUND);
+    assert_int_equal(dataset_request_set(&r, "b", "10", false, &err), STATUS_INVALID);
+    OK(dataset_request_set(&r, "a", "acme", false, &err));
     OK(dataset_request_complete(&r, &missing, &err));
     dataset_request_append_text(&r, &text);
     assert_string_equal(text.data, "x\na=ACME\nb=5\n");
@@ -297,7 +297,7 @@ static enum status complete(struct dataset_request *r, const struct dataset *d, 
 
     dataset_request_begin(r, d);
     for (; pairs[0] != NULL; pairs += 2)
-        assert_int_equal(dataset_request_set(r, pairs[0], pairs[1], err), STATUS_OK);
+        assert_int_equal(dataset_request_set(r, pairs[0], pairs[1], false, err), STATUS_OK);
     return dataset_request_complete(r, &field, err);
 }
 
@@ -376,6 +376,86 @@ static void test_collection_is_the_list_without_anything_else(void **state)
     dataset_free(&d);
 }
 
+static void test_set_takes_a_parameter_once_and_one_of_the_path_only_when_told(void **state)
+{
+    struct dataset_request r = {.dataset = NULL};
+    struct dataset *d = paged(), *with_path = NULL;
+    struct err err = {""};
+
+    (void)state;
+    dataset_request_begin(&r, d);
+    OK(dataset_request_set(&r, "limit", "2", false, &err));
+    assert_int_equal(dataset_request_set(&r, "limit", "2", false, &err), STATUS_CONFLICT);
+    assert_string_equal(err.text, "is given twice");
+    assert_string_equal(dataset_request_value(&r, 4), "2");
+    OK(dataset_request_set(&r, "cursor", "x", false, &err));
+    assert_int_equal(dataset_request_set(&r, "cursor", "x", false, &err), STATUS_CONFLICT);
+    assert_int_equal(dataset_request_set(&r, "after_id", "1", true, &err), STATUS_NOT_FOUND);
+    assert_string_equal(dataset_request_value(&r, 5), "0"); /* the default */
+    OK(parse(
+        "-- name: x\n-- path: /api/{a}/x\n-- scope: shared\n-- ttl: 60\n-- tags: x\n-- params:\n--   a text\n\nSELECT :a",
+        &with_path, &err));
+    dataset_request_begin(&r, with_path);
+    assert_int_equal(dataset_request_set(&r, "a", "b", false, &err), STATUS_NOT_FOUND);
+    OK(dataset_request_set(&r, "a", "b", true, &err));
+    dataset_request_begin(&r, with_path);
+    OK(dataset_request_take_path(&r, with_path->paths[0], "/api/b c/x", &err));
+    assert_string_equal(dataset_request_value(&r, 0), "b c");
+    assert_int_equal(dataset_request_set(&r, "a", "b", false, &err), STATUS_CONFLICT);
+    dataset_request_release(&r);
+    dataset_free(&with_path);
+    dataset_free(&d);
+}
+
+/* Of the file's version and of every value, given or not; the same however it is put together. */
+static void test_key_holds_the_hash_of_version_and_canonical_text(void **state)
+{
+    static const struct {
+        const char *head, *const pairs[7], *text, *key; /* key: what stands before the hash */
+    } cases[] = {
+        {HEAD, {NULL}, "x\nb=5\n", "data:x:"},
+        {HEAD, {"a", "acme"}, "x\na=ACME\nb=5\n", "data:x:"},
+        {HEAD, {"b", "6"}, "x\nb=6\n", "data:x:"},
+        {HEAD, {"c", "2025-01-02", "a", "z"}, "x\na=Z\nb=5\nc=2025-01-02\n", "data:x:"},
+        {HEAD, {"c", "2025-01-02", "b", "05", "a", "z"}, "x\na=Z\nb=5\nc=2025-01-02\n", "data:x:"},
+        {HEAD "-- key: f:$H\n", {"b", "7"}, "x\nb=7\n", "f:"},
+        {USER "-- key: f:{U}:list:$H\n", {"b", "7"}, "x\nb=7\n", "f:{u%3A1}:list:"},
+        {USER, {"a", "q"}, "x\na=Q\nb=5\n", "data:x:{u%3A1}:"},
+    };
+    char prefix[] = "t:";
+    struct settings settings = {.key_prefix = prefix};
+    struct dataset_request r = {.dataset = NULL};
+    struct cache *cache = NULL;
+    struct err err = {""};
+
+    (void)state;
+    OK(cache_new(&settings, &cache, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf file = BUF_INIT, text = BUF_INIT, expected = BUF_INIT, key = BUF_INIT;
+        struct dataset *d = NULL;
+        buf_append_format(&file,
+                          "%s-- params:\n--   a symbol\n--   b integer 1..9 = 5\n--   c date\n\nSELECT :a, :b, :c%s",
+                          cases[i].head, strstr(cases[i].head, "user") != NULL ? ", :user" : "");
+        OK(parse(file.data, &d, &err));
+        OK(complete(&r, d, cases[i].pairs, &err));
+        dataset_request_append_text(&r, &text);
+        assert_string_equal(text.data, cases[i].text);
+        buf_clear(&text);
+        buf_append_format(&text, "%s\n%s", d->version, cases[i].text);
+        buf_append_format(&expected, "t:%s", cases[i].key);
+        cache_append_hash(&expected, text.data, text.len);
+        dataset_request_append_key(cache, &r, "u:1", &key);
+        assert_string_equal(key.data, expected.data);
+        buf_release(&file);
+        buf_release(&text);
+        buf_release(&expected);
+        buf_release(&key);
+        dataset_free(&d);
+    }
+    dataset_request_release(&r);
+    cache_free(&cache);
+}
+
 static void test_parameter_used_twice_is_bound_once(void **state)
 {
     struct dataset *d = NULL;
@@ -423,6 +503,8 @@ int main(void)
         cmocka_unit_test(test_cursor_brings_the_values_of_its_row_back),
         cmocka_unit_test(test_cursor_of_other_filters_or_values_is_refused),
         cmocka_unit_test(test_collection_is_the_list_without_anything_else),
+        cmocka_unit_test(test_set_takes_a_parameter_once_and_one_of_the_path_only_when_told),
+        cmocka_unit_test(test_key_holds_the_hash_of_version_and_canonical_text),
         cmocka_unit_test(test_parameter_used_twice_is_bound_once),
         cmocka_unit_test(test_paths_overlap),
     };
