@@ -47,7 +47,7 @@ class OpenLoop:
             assert more, "the responder closed a connection"
             entry[1] += more
             if entry[1][-16:-10] == END:
-                status = int(entry[1][16:19])  # after the record's head and "Status: "
+                status = int(entry[1][16:19]) if entry[1][8:16] == b"Status: " else 200  # after the record's head
                 results.append((status, time.monotonic() - entry[0]))
                 del self.pending[s]
                 self.free.append(s)

@@ -178,12 +178,12 @@ bool http_has_directive(const char *cache_control, const char *directive)
 /* "\"<hash>\"" or "\"<hash>-gzip\"". */
 static void format_etag(const struct cache_header *header, bool gzip, char etag[ETAG_SIZE])
 {
-    const char *tail = gzip ? "-gzip\"" : "\"";
-    size_t len = strlen(header->etag);
+    static const char tail[] = "-gzip\"";
+    size_t hash_len = sizeof(header->etag) - 1, skip = gzip ? 0 : sizeof(tail) - 2;
 
     etag[0] = '"';
-    memcpy(etag + 1, header->etag, len);
-    memcpy(etag + 1 + len, tail, strlen(tail) + 1);
+    memcpy(etag + 1, header->etag, hash_len);
+    memcpy(etag + 1 + hash_len, tail + skip, sizeof(tail) - skip);
 }
 
 static int64_t whole_seconds(int64_t us)
@@ -224,85 +224,110 @@ static struct instant end_of(const struct cache_header *header)
     return header->expires_at.us < header->valid_until.us ? header->expires_at : header->valid_until;
 }
 
-static void add_cache_control(struct response *r, const struct request *request, const struct http_document *d,
-                              struct instant now)
+static void append_cache_control(struct buf *out, const struct request *request, const struct http_document *d,
+                                 struct instant now)
 {
     int64_t left_s = whole_seconds(end_of(d->header).us - now.us);
 
-    if (request->method == METHOD_PUT)
-        response_header(r, "Cache-Control", "no-store");
-    else if (d->shared)
-        response_header_number(r, "Cache-Control: public, max-age=", left_s < d->max_age_s ? left_s : d->max_age_s,
-                               ", stale-while-revalidate=60");
-    else if (d->max_age_s > 0)
-        response_header_number(r, "Cache-Control: private, max-age=", d->max_age_s, "");
-    else
-        response_header(r, "Cache-Control", "private, no-cache");
+    if (request->method == METHOD_PUT) {
+        buf_append_string(out, "Cache-Control: no-store\r\n");
+    } else if (d->shared) {
+        buf_append_string(out, "Cache-Control: public, max-age=");
+        buf_append_int(out, left_s < d->max_age_s ? left_s : d->max_age_s);
+        buf_append_string(out, ", stale-while-revalidate=60\r\n");
+    } else if (d->max_age_s > 0) {
+        buf_append_string(out, "Cache-Control: private, max-age=");
+        buf_append_int(out, d->max_age_s);
+        buf_append_string(out, "\r\n");
+    } else {
+        buf_append_string(out, "Cache-Control: private, no-cache\r\n");
+    }
 }
 
 static void append_cache_status(struct buf *out, const struct http_document *d, struct instant now)
 {
     struct instant end = end_of(d->header);
 
-    buf_append_string(out, "Cache-Status: pnlcache; ");
     switch (d->source) {
     case SOURCE_L1:
     case SOURCE_REDIS:
-        buf_append_string(out, "hit; ttl=");
+        buf_append_string(out, "Cache-Status: pnlcache; hit; ttl=");
         buf_append_int(out, whole_seconds(end.us - now.us));
-        buf_append_string(out, d->source == SOURCE_L1 ? "; detail=l1" : "; detail=redis");
+        buf_append_string(out, d->source == SOURCE_L1 ? "; detail=l1\r\n" : "; detail=redis\r\n");
         break;
-    case SOURCE_MISS_STORED: buf_append_string(out, "fwd=miss; stored"); break;
-    case SOURCE_MISS: buf_append_string(out, "fwd=miss"); break;
-    case SOURCE_BYPASS: buf_append_string(out, "fwd=bypass"); break;
+    case SOURCE_MISS_STORED: buf_append_string(out, "Cache-Status: pnlcache; fwd=miss; stored\r\n"); break;
+    case SOURCE_MISS: buf_append_string(out, "Cache-Status: pnlcache; fwd=miss\r\n"); break;
+    case SOURCE_BYPASS: buf_append_string(out, "Cache-Status: pnlcache; fwd=bypass\r\n"); break;
     case SOURCE_STALE: /* a second begun counts: never 0 */
-        buf_append_string(out, "fwd=stale; ttl=");
+        buf_append_string(out, "Cache-Status: pnlcache; fwd=stale; ttl=");
         buf_append_int(out, -whole_seconds(now.us - end.us) - 1);
-        buf_append_string(out, "; detail=redis");
+        buf_append_string(out, "; detail=redis\r\n");
         break;
     }
+}
+
+static void append_age(struct buf *out, const struct cache_header *header, struct instant now)
+{
+    int64_t now_s = whole_seconds(now.us), computed_s = whole_seconds(header->computed_at.us);
+    char date[INSTANT_TEXT_SIZE];
+
+    /* Within that second another document may still be computed, which the date could not tell from this one: a date that
+     * proves nothing is not sent (RFC 9110, 8.8.2.2). */
+    if (now_s > computed_s) {
+        instant_format_http(header->computed_at, date);
+        buf_append_string(out, "Last-Modified: ");
+        buf_append(out, date, sizeof("Thu, 01 Jan 1970 00:00:00 GMT") - 1);
+        buf_append_string(out, "\r\n");
+    }
+    buf_append_string(out, "Age: ");
+    buf_append_int(out, whole_seconds(now.us - header->computed_at.us));
     buf_append_string(out, "\r\n");
 }
 
-static void add_cache_headers(struct response *r, const struct request *request, const struct http_document *d,
-                              const char *etag)
+static void append_timing(struct buf *out, int64_t took_us)
+{
+    buf_append_string(out, "Server-Timing: total;dur=");
+    buf_append_int(out, took_us / 1000);
+    buf_append_char(out, '.');
+    buf_append_char(out, (char)('0' + took_us % 1000 / 100));
+    buf_append_string(out, "\r\n");
+}
+
+/* Every hit has these lines, so what is known beforehand is appended in pieces as long as can be, whose lengths the compiler
+ * knows; through response_header() they cost half as much again. */
+static void append_cache_headers(struct buf *out, const struct request *request, const struct http_document *d,
+                                 const char *etag)
 {
     int64_t took_us = clock_monotonic_us() - request->arrived_us;
     struct instant now = {request->arrived_at.us + took_us};
-    char date[INSTANT_TEXT_SIZE];
 
-    instant_format_http(d->header->computed_at, date);
-    response_header(r, "ETag", etag);
-    /* Within that second another document may still be computed, which the date could not tell from this one: a date that
-     * proves nothing is not sent (RFC 9110, 8.8.2.2). */
-    if (whole_seconds(now.us) > whole_seconds(d->header->computed_at.us))
-        response_header(r, "Last-Modified", date);
-    response_header(r, "Vary", d->shared ? "Accept-Encoding" : "Authorization, Cookie, Accept-Encoding");
-    add_cache_control(r, request, d, now);
-    response_header_number(r, "Age: ", whole_seconds(now.us - d->header->computed_at.us), "");
-    append_cache_status(&r->head, d, now);
-    buf_append_string(&r->head, "Server-Timing: total;dur=");
-    buf_append_int(&r->head, took_us / 1000);
-    buf_append_char(&r->head, '.');
-    response_header_number(r, "", took_us % 1000 / 100, "");
+    append_cache_control(out, request, d, now);
+    append_cache_status(out, d, now);
+    append_age(out, d->header, now);
+    buf_append_string(out, "ETag: ");
+    buf_append_string(out, etag);
+    if (d->shared)
+        buf_append_string(out, "\r\nVary: Accept-Encoding\r\n");
+    else
+        buf_append_string(out, "\r\nVary: Authorization, Cookie, Accept-Encoding\r\n");
+    append_timing(out, took_us);
 }
 
 void http_respond_document(struct response *r, const struct request *request, const struct http_document *d)
 {
     char etag[ETAG_SIZE];
-    bool gzip = d->encoding == CACHE_GZIP;
 
-    format_etag(d->header, gzip, etag);
+    format_etag(d->header, d->encoding == CACHE_GZIP, etag);
     bool unmodified = is_not_modified(request, etag, d->header->computed_at);
     response_begin(r, request, unmodified ? 304 : 200);
     r->tier = tier_of(d->source);
-    add_cache_headers(r, request, d, etag);
+    append_cache_headers(&r->head, request, d, etag);
     if (unmodified) {
         response_finish_empty(r);
         return;
     }
-    if (gzip)
-        response_header(r, "Content-Encoding", "gzip");
+    if (d->encoding == CACHE_GZIP)
+        buf_append_string(&r->head, "Content-Encoding: gzip\r\n");
     response_finish(r, "application/json", d->bytes, d->len, request->method != METHOD_HEAD);
 }
 

@@ -128,9 +128,11 @@ static bool is_plain_id(const char *id)
 }
 
 /* Unique on this machine for as long as anybody looks for it: a counter over the time of the first
- * request and the process, mixed so that neighbours look different. */
-static void make_id(char text[17])
+ * request and the process, mixed so that neighbours look different. Eleven characters instead of sixteen hexadecimal digits: every
+ * web server and client reads them one by one. */
+static void make_id(char text[12])
 {
+    static const char alphabet[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._";
     static _Atomic uint64_t base, next;
     uint64_t seed = atomic_load_explicit(&base, memory_order_relaxed);
     if (seed == 0) {
@@ -144,7 +146,9 @@ static void make_id(char text[17])
     n ^= n >> 27;
     n *= UINT64_C(0x94d049bb133111eb);
     n ^= n >> 31;
-    hex64_format(n, text);
+    for (size_t i = 0; i < 11; i++, n >>= 6)
+        text[i] = alphabet[n & 63];
+    text[11] = '\0';
 }
 
 static void take_id(struct request *r)

@@ -92,29 +92,27 @@ void response_begin(struct response *r, const struct request *request, int http_
     buf_clear(&r->storage);
     r->body = NULL;
     r->body_len = 0;
-    buf_append_string(&r->head, "Status: ");
-    buf_append_int(&r->head, http_status);
-    buf_append_char(&r->head, ' ');
-    buf_append_string(&r->head, http_reason(http_status));
-    buf_append_string(&r->head, "\r\nX-Content-Type-Options: nosniff\r\n");
-    if (request->id[0])
-        response_header(r, "X-Request-Id", request->id);
+    if (http_status != 200) {
+        buf_append_string(&r->head, "Status: ");
+        buf_append_int(&r->head, http_status);
+        buf_append_char(&r->head, ' ');
+        response_line(r, http_reason(http_status));
+    }
+    response_line(r, "X-Content-Type-Options: nosniff");
+    if (request->id[0]) {
+        buf_append_string(&r->head, "X-Request-Id: ");
+        response_line(r, request->id);
+    }
     add_cors_headers(r, request);
-}
-
-void response_header_number(struct response *r, const char *name, int64_t number, const char *rest)
-{
-    buf_append_string(&r->head, name);
-    buf_append_int(&r->head, number);
-    buf_append_string(&r->head, rest);
-    buf_append(&r->head, "\r\n", 2);
 }
 
 void response_finish(struct response *r, const char *content_type, const char *body, size_t body_len, bool send_body)
 {
-    response_header(r, "Content-Type", content_type);
-    response_header_number(r, "Content-Length: ", (int64_t)body_len, "");
-    buf_append(&r->head, "\r\n", 2);
+    buf_append_string(&r->head, "Content-Type: ");
+    response_line(r, content_type);
+    buf_append_string(&r->head, "Content-Length: ");
+    buf_append_int(&r->head, (int64_t)body_len);
+    buf_append_string(&r->head, "\r\n\r\n");
     r->body = send_body ? body : NULL;
     r->body_len = send_body ? body_len : 0;
 }

@@ -63,7 +63,7 @@ class Answer:
         for line in head.decode().split("\r\n") if head else []:
             name, _, value = line.partition(": ")
             self.headers[name.lower()] = value
-        self.status = int(self.headers.get("status", "0")[:3])
+        self.status = int(self.headers.get("status", "200" if head else "0")[:3])  # RFC 3875, 6.3.3
 
     def __repr__(self):
         return f"<{self.status} {self.headers} {self.body[:300]!r}>"

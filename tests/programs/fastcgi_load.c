@@ -33,8 +33,7 @@ struct connection {
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 static char request[REQUEST_MAX];
 static size_t request_len;
-static char status_line[32];
-static size_t status_len;
+static int wanted_status;
 static long n_requests, n_sent, n_done, n_failed, rate;
 static int64_t begin_us;
 static int epoll;
@@ -134,6 +133,15 @@ static bool is_whole(const struct connection *c)
     return c->n >= 32 && memcmp(c->answer + c->n - sizeof end, end, sizeof end) == 0;
 }
 
+/* Of a whole answer; without the line it is 200 (RFC 3875, 6.3.3). */
+static int status_of(const struct connection *c)
+{
+    static const char name[] = "Status: ";
+    const char *line = c->answer + 8;
+
+    return memcmp(line, name, sizeof name - 1) == 0 ? atoi(line + sizeof name - 1) : 200;
+}
+
 static void receive(struct connection *c)
 {
     ssize_t n = recv(c->fd, c->answer + c->n, sizeof c->answer - c->n, MSG_DONTWAIT);
@@ -147,7 +155,7 @@ static void receive(struct connection *c)
     c->n += (size_t)n;
     if (!is_whole(c))
         return;
-    finish(c, memcmp(c->answer + 8, status_line, status_len) == 0);
+    finish(c, status_of(c) == wanted_status);
     put_free(c);
 }
 
@@ -222,7 +230,7 @@ int main(int argc, char **argv)
         return 2;
     }
     strcpy(address.sun_path, argv[1]);
-    status_len = (size_t)snprintf(status_line, sizeof status_line, "Status: %s ", argv[2]);
+    wanted_status = atoi(argv[2]);
     request_len = fread(request, 1, sizeof request, stdin);
     open_connections(n_connections);
     run();
