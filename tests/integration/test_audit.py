@@ -1,11 +1,9 @@
 """pnlcache-worker audit: sees a wrong number under a good header, and nothing else."""
-import ctypes
-import ctypes.util
 import gzip
 import re
 
 import pytest
-import redis
+import stored_value
 from harness import add_option, add_stock
 
 CORE = "analytics:stocks:{ann}:all_time:core"
@@ -25,22 +23,12 @@ def cached(servers, db, run_worker):
     run_worker("job", "precompute", "--all")
 
 
-def xxh3(text):
-    """XXH3-64, as the programs' library computes it."""
-    library = ctypes.CDLL(ctypes.util.find_library("xxhash"))
-    library.XXH3_64bits.restype = ctypes.c_uint64
-    return b"%016x" % library.XXH3_64bits(text, ctypes.c_size_t(len(text)))
-
-
 def replace_in_body(servers, key, old, new):
     """Changes a stored body and makes size and sum of its header fit, as a program gone wrong would."""
-    with redis.Redis(unix_socket_path=servers.redis_socket) as client:
-        line, _, body = client.get(key).partition(b"\n")
-        text = gzip.decompress(body) if b" enc=g " in line else body
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-        line = re.sub(rb" enc=. size=\d{9} sum=[0-9a-f]{16}", b" enc=i size=%09d sum=%s" % (len(text), xxh3(text)), line)
-        client.set(key, line + b"\n" + text, keepttl=True)
+    line, body = stored_value.get(servers, key)
+    text = gzip.decompress(body) if b" enc=g " in line else body
+    assert text.count(old) == 1
+    stored_value.put_body(servers, key, text.replace(old, new))
 
 
 def result(done):

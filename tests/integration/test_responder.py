@@ -12,6 +12,7 @@ import time
 
 import fastcgi_client as fcgi
 import pytest
+import stored_value
 from fastcgi_client import Client, bearer, begin, pairs, params_of, problem, record, request, stream
 from harness import BUILD, JWT_SECRET, add_option, add_stock, sign_webhook, token, wait_until, webhook_event
 
@@ -108,6 +109,23 @@ def test_gzip_goes_as_stored_to_those_who_accept_it(client, servers, db):
     assert packed.headers["etag"].endswith('-gzip"')
     refused = client.ask("GET", STOCKS, {**bearer(), "Accept-Encoding": "gzip;q=0, *"})
     assert "content-encoding" not in refused.headers and refused.body == plain.body
+
+
+def test_gzip_is_not_made_anew_for_each_answer(start_responder, servers, db, run_worker):
+    """What another hand packed is sent as it packed it, from Redis and from memory: no hit costs a compression."""
+    key, wants = "analytics:stocks:{alice}:all_time", {**bearer(), "Accept-Encoding": "gzip"}
+    add_stock(db, "alice", 1)
+    run_worker("job", "precompute", "--all")
+    ours = stored_value.get(servers, key)[1]
+    theirs = gzip.compress(gzip.decompress(ours), compresslevel=1, mtime=1)
+    assert theirs != ours
+    stored_value.put_body(servers, key, theirs, encoding=b"g")
+    start_responder()
+    with Client(servers.listen) as client:
+        for tier in ("redis", "l1"):
+            answer = wait_until(lambda tier=tier: f"detail={tier}" in (a := client.ask("GET", STOCKS, wants)).headers["cache-status"] and a, what=tier)
+            assert answer.headers["content-encoding"] == "gzip" and answer.body == theirs
+        assert client.ask("GET", STOCKS, bearer()).body == gzip.decompress(theirs)
 
 
 def test_a_service_may_name_a_user_and_force_a_recompute(client, db):
