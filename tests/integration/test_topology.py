@@ -2,7 +2,9 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import threading
 
 import psycopg2
 import pytest
@@ -27,13 +29,13 @@ def start_redis(tmp_path):
     def start(*options, address="127.0.0.1", port=None):
         port = port or free_port()
         directory = tmp_path / f"redis.{address}.{port}"
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         started[address, port] = Daemon(["redis-server", "--port", port, "--bind", address, "--dir", directory, "--save", "", *options],
                                         dict(os.environ), directory / "log")
         wait_until(lambda: redis_cli(port, "-h", address, "PING") == "PONG", what="the other Redis")
         return port
 
-    start.kill = lambda port: started["127.0.0.1", port].kill()
+    start.kill = lambda port: started.pop(("127.0.0.1", port)).kill()
     yield start
     for daemon in started.values():
         if daemon.alive():
@@ -105,20 +107,34 @@ def test_after_a_failover_no_value_of_the_old_master_is_served(servers, db, star
 # --- names --------------------------------------------------------------------------------------
 
 WITH_OWN_NAMES = """#!/bin/sh
-exec unshare --mount sh -c 'mount --bind "$OWN_HOSTS" /etc/hosts && mount --bind "$OWN_NSSWITCH" /etc/nsswitch.conf && exec "$PROGRAM"'
+exec unshare --mount sh -c 'for file in hosts nsswitch.conf resolv.conf; do mount --bind "$OWN_ETC/$file" /etc/$file || exit 1; done; exec "$PROGRAM"'
 """
 
 
-@pytest.mark.skipif(not may_mount(), reason="names of its own need a mount, which is not allowed here")
-def test_a_name_that_moves_or_is_unknown_is_looked_up_again(servers, db, start_redis, start_responder, tmp_path):
-    script, hosts, nsswitch = tmp_path / "with_own_names", tmp_path / "hosts", tmp_path / "nsswitch.conf"
-    script.write_text(WITH_OWN_NAMES)
-    script.chmod(0o755)
-    nsswitch.write_text("passwd: files\ngroup: files\nhosts: files\n")
-    hosts.write_text("127.0.0.1 redis.example\n")
+@pytest.fixture
+def start_with_own_names(start_responder, tmp_path):
+    """start(port, hosts, sources, resolver): a responder that looks redis.example up in files of its own; the one of hosts is returned."""
+
+    def start(port, hosts, sources, resolver=""):
+        etc, script = tmp_path / "etc", tmp_path / "with_own_names"
+        etc.mkdir()
+        (etc / "hosts").write_text(hosts)
+        (etc / "nsswitch.conf").write_text(f"passwd: files\ngroup: files\nhosts: {sources}\n")
+        (etc / "resolv.conf").write_text(resolver)
+        script.write_text(WITH_OWN_NAMES)
+        script.chmod(0o755)
+        start_responder(str(script), REDIS_URL=f"redis://redis.example:{port}", PROGRAM=BUILD / "pnlcache.fcgi", OWN_ETC=etc)
+        return etc / "hosts"
+
+    if not may_mount():
+        pytest.skip("names of its own need a mount, which is not allowed here")
+    return start
+
+
+def test_a_name_that_moves_or_is_unknown_is_looked_up_again(servers, db, start_redis, start_with_own_names):
     port = start_redis()
     add_stock(db, "alice", 1)
-    start_responder(str(script), REDIS_URL=f"redis://redis.example:{port}", PROGRAM=BUILD / "pnlcache.fcgi", OWN_HOSTS=hosts, OWN_NSSWITCH=nsswitch)
+    hosts = start_with_own_names(port, "127.0.0.1 redis.example\n", "files")
     assert trades_in(ask(servers)) == 1 and is_hit(ask(servers))
     hosts.write_text("")
     start_redis.kill(port)
@@ -129,6 +145,78 @@ def test_a_name_that_moves_or_is_unknown_is_looked_up_again(servers, db, start_r
     hosts.write_text("127.0.0.2 redis.example\n")
     check_all_works(servers)
     assert redis_cli(port, "-h", "127.0.0.2", "EXISTS", CORE_KEY % "after0") == "1"
+
+
+class Resolver:
+    """A name server for one address, on a loopback address of its own. What it is asked while it is silent waits in `held`."""
+
+    ADDRESS = "127.0.0.153"
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.ADDRESS, 53))
+        self.lock, self.held, self.mode = threading.Lock(), [], "tells"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _answer(self, question, client):
+        """RFC 1035, 4.1: the question again, and behind it an address when one of IPv4 was asked for."""
+        name_end = question.index(b"\0", 12) + 1
+        found = self.mode == "tells" and question[name_end:name_end + 2] == b"\0\1"
+        flags = b"\x81\x80" if self.mode == "tells" else b"\x81\x83"  # no error; no such name
+        head = question[:2] + flags + b"\0\1" + (b"\0\1" if found else b"\0\0") + bytes(4)
+        address = b"\xc0\x0c\0\1\0\1" + bytes(4) + b"\0\4" + socket.inet_aton("127.0.0.1")
+        self.socket.sendto(head + question[12:name_end + 4] + (address if found else b""), client)
+
+    def _serve(self):
+        while True:
+            try:
+                question, client = self.socket.recvfrom(1000)
+            except OSError:
+                return
+            with self.lock:
+                if self.mode == "silent":
+                    self.held.append((question, client))
+                else:
+                    self._answer(question, client)
+
+    def become(self, mode):
+        """`tells`, `denies` (there is no such name) or `silent`; what was held is answered unless it stays silent."""
+        with self.lock:
+            self.mode = mode
+            while mode != "silent" and self.held:
+                self._answer(*self.held.pop())
+
+    def n_waiting(self):
+        """How many look-ups wait: each asks from a port of its own, for both kinds of address."""
+        with self.lock:
+            return len({client for _, client in self.held})
+
+
+@pytest.fixture
+def resolver():
+    r = Resolver()
+    yield r
+    r.socket.close()
+
+
+def test_a_silent_resolver_holds_up_who_watches_the_server_and_no_request(servers, db, start_redis, start_with_own_names, resolver):
+    """Nothing here waits for the resolver's time-out, which is longer than that of the client."""
+    port = start_redis()
+    add_stock(db, "alice", 1)
+    start_with_own_names(port, "", "dns", f"nameserver {Resolver.ADDRESS}\noptions timeout:30 attempts:1\n")
+    assert trades_in(ask(servers)) == 1 and is_hit(ask(servers))
+    resolver.become("denies")
+    start_redis.kill(port)
+    wait_until(lambda: readiness(servers)["redis"] == "down", what="the end to be noticed")
+    resolver.become("silent")
+    wait_until(lambda: resolver.n_waiting() == 1, what="a look-up")
+    for i in range(20):
+        assert trades_in(ask(servers)) == 1 and trades_in(ask(servers, f"bob{i}")) == 0
+    assert tell(servers).status == 202
+    assert resolver.n_waiting() == 1, "others look the name up as well"
+    start_redis(port=port)
+    resolver.become("tells")
+    check_all_works(servers)
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------
