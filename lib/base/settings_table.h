@@ -17,7 +17,7 @@ SETTING(SECRET, REDIS_URL, redis_url, "redis://127.0.0.1:6379/0", 0, 0,
         "redis://[user:password@]host[:port][/db], rediss://... (TLS) or unix://[user:password@]/path/to.sock[?db=N]")
 SETTING(TEXT, REDIS_TLS_CA, redis_tls_ca, "", 0, 0,
         "file of the certificates (PEM) that a rediss:// server's may be signed by; empty: those of the system")
-SETTING(TEXT, KEY_PREFIX, key_prefix, "", 0, 0, "put in front of every Redis key; A-Z a-z 0-9 . _ : - only")
+SETTING(TEXT, KEY_PREFIX, key_prefix, "", 0, 0, "put in front of every Redis key; A-Z a-z 0-9 . _ : - only; the same for all programs of a database")
 
 SETTING(TEXT, LISTEN, listen, "/run/pnlcache/pnlcache.sock", 0, 0,
         "where the responder listens for FastCGI: a socket path or ADDRESS:PORT")

@@ -1,4 +1,4 @@
-"""Copies of the programs with a bug of tests/planted/NAME.patch built in."""
+"""Copies of the programs with a change built in: a bug of tests/planted/NAME.patch, or another layout of values."""
 import os
 import shutil
 import subprocess
@@ -23,15 +23,32 @@ def _copy_sources(to):
     return built
 
 
-def build(name, to):
-    """Applies the patch to a copy in the directory `to`; the folder of the programs. A patch that does not fit fails."""
-    built = _copy_sources(to)
-    done = subprocess.run(["git", "apply", PATCHES / f"{name}.patch"], cwd=to, env=dict(os.environ, GIT_CEILING_DIRECTORIES=str(to.parent)),
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"tests/planted/{name}.patch no longer applies: {done.stderr}"
+def _compile(to, built):
     variant = BUILD.name if BUILD.name in ("asan", "tsan") else "release"
     environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
     done = subprocess.run(["make", "-s", "-j2", f"VARIANT={variant}", f"B={built.relative_to(to)}", "all"], cwd=to, env=environment,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return built
+
+
+def build_with_other_values(to):
+    """A release whose values have another version, in the directory `to`; the folder of the programs."""
+    built = _copy_sources(to)
+    changed = 0
+    for path in (to / "lib/store").glob("*.c"):
+        text = path.read_text()
+        if '"PNLC1 etag=' in text:
+            path.write_text(text.replace('"PNLC1 etag=', '"PNLC2 etag='))
+            changed += 1
+    assert changed == 2, "it is read and written in one file, and measured in another"
+    return _compile(to, built)
+
+
+def build(name, to):
+    """Applies the patch to a copy in the directory `to`; the folder of the programs. A patch that does not fit fails."""
+    built = _copy_sources(to)
+    done = subprocess.run(["git", "apply", PATCHES / f"{name}.patch"], cwd=to, env=dict(os.environ, GIT_CEILING_DIRECTORIES=str(to.parent)),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"tests/planted/{name}.patch no longer applies: {done.stderr}"
+    return _compile(to, built)
