@@ -2,19 +2,17 @@
 
 #include "jobs/analytics/metric_writer.h"
 
+/* Without a branch on the outcome, which no processor can predict; so is core_add(). */
 static void streaks_add(struct streaks *s, enum outcome outcome)
 {
     s->n++;
     for (int kind = 0; kind < 2; kind++) {
-        if (outcome != (kind == 1 ? OUTCOME_WIN : OUTCOME_LOSS)) {
-            s->suffix[kind] = 0;
-            continue;
-        }
-        s->suffix[kind]++;
-        if (s->suffix[kind] == s->n)
-            s->prefix[kind] = s->n;
-        if (s->suffix[kind] > s->longest[kind])
-            s->longest[kind] = s->suffix[kind];
+        size_t goes_on = outcome == (kind == 1 ? OUTCOME_WIN : OUTCOME_LOSS);
+        size_t run = (s->suffix[kind] + 1) * goes_on;
+
+        s->suffix[kind] = run;
+        s->prefix[kind] = run == s->n ? run : s->prefix[kind];
+        s->longest[kind] = run > s->longest[kind] ? run : s->longest[kind];
     }
 }
 
@@ -43,15 +41,10 @@ void core_add(struct core *core, const struct trade_values *v)
     core->fees_e8 += t->fees_e8;
     core->size_e8 += t->size_e8;
     streaks_add(&core->streaks, v->outcome);
-    if (t->size_e8 == 0 || v->outcome == OUTCOME_BREAK_EVEN)
+    if (t->size_e8 == 0)
         return;
-    if (v->outcome == OUTCOME_WIN) {
-        core->n_win_returns++;
-        float_sum_add(&core->win_returns, (double)v->net_e8 / (double)t->size_e8);
-    } else {
-        core->n_loss_returns++;
-        float_sum_add(&core->loss_returns, (double)v->net_e8 / (double)t->size_e8);
-    }
+    core->n_returns[v->outcome]++;
+    float_sum_add(&core->returns[v->outcome], (double)v->net_e8 / (double)t->size_e8);
 }
 
 void core_merge(struct core *into, const struct core *later)
@@ -60,10 +53,10 @@ void core_merge(struct core *into, const struct core *later)
     into->commissions_e8 += later->commissions_e8;
     into->fees_e8 += later->fees_e8;
     into->size_e8 += later->size_e8;
-    into->n_win_returns += later->n_win_returns;
-    into->n_loss_returns += later->n_loss_returns;
-    float_sum_merge(&into->win_returns, &later->win_returns);
-    float_sum_merge(&into->loss_returns, &later->loss_returns);
+    for (int o = 0; o < OUTCOMES; o++) {
+        into->n_returns[o] += later->n_returns[o];
+        float_sum_merge(&into->returns[o], &later->returns[o]);
+    }
     streaks_merge(&into->streaks, &later->streaks);
 }
 
@@ -100,6 +93,11 @@ static void write_counts(const struct totals *s, struct json_writer *w)
     write_percentage(w, "win_rate_ex_breakeven", (wide_int)s->wins, (wide_int)s->wins + (wide_int)s->losses);
 }
 
+static void write_return_mean(struct json_writer *w, const char *key, const struct core *core, enum outcome outcome)
+{
+    write_float_mean(w, key, 100 * float_sum_value(&core->returns[outcome]), core->n_returns[outcome], 4);
+}
+
 static void write_profits(const struct core *core, const struct totals *s, struct json_writer *w)
 {
     write_money(w, "total_pnl", s->net_e8);
@@ -109,8 +107,8 @@ static void write_profits(const struct core *core, const struct totals *s, struc
     write_money(w, "gross_loss", s->gross_loss_e8);
     write_money_mean(w, "average_win", s->gross_profit_e8, s->wins);
     write_money_mean(w, "average_loss", s->gross_loss_e8, s->losses);
-    write_float_mean(w, "average_win_percentage", 100 * float_sum_value(&core->win_returns), core->n_win_returns, 4);
-    write_float_mean(w, "average_loss_percentage", 100 * float_sum_value(&core->loss_returns), core->n_loss_returns, 4);
+    write_return_mean(w, "average_win_percentage", core, OUTCOME_WIN);
+    write_return_mean(w, "average_loss_percentage", core, OUTCOME_LOSS);
     write_money_mean(w, "average_position_size", core->size_e8, s->n);
 }
 

@@ -15,8 +15,8 @@ struct streaks {
 
 struct core {
     wide_int gross_e8, commissions_e8, fees_e8, size_e8;
-    struct float_sum win_returns, loss_returns; /* fractions of size */
-    size_t n_win_returns, n_loss_returns;
+    struct float_sum returns[OUTCOMES]; /* fractions of size */
+    size_t n_returns[OUTCOMES];
     struct streaks streaks;
 };
 

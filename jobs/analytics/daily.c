@@ -93,20 +93,9 @@ static bool earns_less(const void *context, uint32_t a, uint32_t b)
     return d->days[a].net_e8 < d->days[b].net_e8;
 }
 
-static enum status rank(struct ranking *r, const double *values, size_t n)
-{
-    enum status status = ranking_resize(r, n);
-
-    if (status != STATUS_OK)
-        return status;
-    for (size_t i = 0; i < n; i++)
-        r->keys[i] = ranking_key_double(values[i]);
-    ranking_sort(r);
-    return STATUS_OK;
-}
-
 enum status daily_observe(struct daily *d, const struct account *account, const wide_int *opening_e8)
 {
+    const struct ranking_order exact = {earns_less, d};
     enum status status;
 
     d->n = compact(d, account);
@@ -115,15 +104,19 @@ enum status daily_observe(struct daily *d, const struct account *account, const 
         return status;
     for (size_t i = 0; i < d->n; i++)
         d->net[i] = d->days[i].net_e8 == 0 ? 0 : (double)d->days[i].net_e8;
-    status = rank(&d->by_net, d->net, d->n);
+    status = ranking_set_doubles(&d->by_net, d->net, d->n);
     if (status != STATUS_OK)
         return status;
-    ranking_settle(&d->by_net, 0, earns_less, d); /* sums beyond 2^53 may share a key */
+    ranking_sort(&d->by_net);
+    ranking_settle(&d->by_net, 0, &exact); /* sums beyond 2^53 may share a key */
     d->has_equity = opening_e8 != NULL;
     if (!d->has_equity)
         return STATUS_OK;
     compute_returns(d, *opening_e8);
-    return rank(&d->by_return, d->returns, d->n);
+    status = ranking_set_doubles(&d->by_return, d->returns, d->n);
+    if (status == STATUS_OK)
+        ranking_sort(&d->by_return);
+    return status;
 }
 
 size_t daily_from(const struct daily *d, struct date start)

@@ -1,12 +1,15 @@
-/* Least-significant-digit radix sort, a byte at a time, skipping bytes that are equal in all keys (the
- * upper bytes of money and durations); insertion sort where there are few. */
+/* Sorting: least-significant-digit radix sort, a byte at a time, of the leading bytes only, as many as tell most values
+ * apart; what they leave out of order is a step or two from its place, which insertion mends. Values that crowd together
+ * show by the number of steps, and are then sorted by every byte. (8 passes over doubles became 2.) */
 #include "jobs/analytics/ranking.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FEW 48
 #define DIGITS 8
+#define STEPS_PER_VALUE 8
 
 void ranking_release(struct ranking *r)
 {
@@ -17,7 +20,7 @@ void ranking_release(struct ranking *r)
     *r = (struct ranking){0};
 }
 
-enum status ranking_resize(struct ranking *r, size_t n)
+static enum status resize(struct ranking *r, size_t n)
 {
     if (n > r->cap) {
         ranking_release(r);
@@ -35,16 +38,50 @@ enum status ranking_resize(struct ranking *r, size_t n)
     return STATUS_OK;
 }
 
-uint64_t ranking_key_double(double v)
+#define SIGN (UINT64_C(1) << 63)
+
+static uint64_t key_of_double(double v)
 {
     uint64_t bits;
 
     v += 0.0; /* -0 orders as 0 */
     memcpy(&bits, &v, sizeof bits);
-    return bits >> 63 ? ~bits : bits | (UINT64_C(1) << 63);
+    return bits & SIGN ? ~bits : bits | SIGN;
 }
 
-static void insertion_sort(struct ranking *r)
+static double double_of_key(uint64_t key)
+{
+    uint64_t bits = key & SIGN ? key ^ SIGN : ~key;
+    double v;
+
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+enum status ranking_set_integers(struct ranking *r, const int64_t *values, size_t n)
+{
+    enum status status = resize(r, n);
+
+    r->of_doubles = false;
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        r->keys[i] = (uint64_t)values[i] ^ SIGN;
+    return status;
+}
+
+enum status ranking_set_doubles(struct ranking *r, const double *values, size_t n)
+{
+    enum status status = resize(r, n);
+
+    r->of_doubles = true;
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        r->keys[i] = key_of_double(values[i]);
+    return status;
+}
+
+/* --- sorting --------------------------------------------------------------------------------------- */
+
+/* False when it would take more than `steps`; what is done by then is in order, equal keys included. */
+static bool insertion_sort(struct ranking *r, size_t steps)
 {
     for (size_t i = 1; i < r->n; i++) {
         uint64_t key = r->keys[i];
@@ -57,7 +94,11 @@ static void insertion_sort(struct ranking *r)
         }
         r->keys[j] = key;
         r->positions[j] = position;
+        if (i - j > steps)
+            return false;
+        steps -= i - j;
     }
+    return true;
 }
 
 static void swap_spare(struct ranking *r)
@@ -71,7 +112,7 @@ static void swap_spare(struct ranking *r)
     r->spare_positions = positions;
 }
 
-static void scatter(struct ranking *r, const uint32_t counts[256], int shift)
+static void scatter(struct ranking *r, const uint32_t counts[256], uint64_t least, int shift)
 {
     uint32_t next[256], sum = 0;
 
@@ -80,7 +121,7 @@ static void scatter(struct ranking *r, const uint32_t counts[256], int shift)
         sum += counts[b];
     }
     for (size_t i = 0; i < r->n; i++) {
-        uint32_t to = next[(r->keys[i] >> shift) & 0xff]++;
+        uint32_t to = next[((r->keys[i] - least) >> shift) & 0xff]++;
 
         r->spare_keys[to] = r->keys[i];
         r->spare_positions[to] = r->positions[i];
@@ -88,31 +129,69 @@ static void scatter(struct ranking *r, const uint32_t counts[256], int shift)
     swap_spare(r);
 }
 
-void ranking_sort(struct ranking *r)
+/* By the bytes of key - least from bit `shift` up, in a stable way. */
+static void sort_digits(struct ranking *r, uint64_t least, int shift, int n_digits)
 {
     uint32_t counts[DIGITS][256];
 
-    for (size_t i = 0; i < r->n; i++)
-        r->positions[i] = (uint32_t)i;
-    if (r->n <= FEW) {
-        insertion_sort(r);
-        return;
+    memset(counts, 0, (size_t)n_digits * sizeof counts[0]);
+    for (size_t i = 0; i < r->n; i++) {
+        uint64_t rest = (r->keys[i] - least) >> shift;
+
+        for (int d = 0; d < n_digits; d++) {
+            counts[d][rest & 0xff]++;
+            rest >>= 8;
+        }
     }
-    memset(counts, 0, sizeof counts);
-    for (size_t i = 0; i < r->n; i++)
-        for (int d = 0; d < DIGITS; d++)
-            counts[d][(r->keys[i] >> (8 * d)) & 0xff]++;
-    for (int d = 0; d < DIGITS; d++)
-        if (counts[d][(r->keys[0] >> (8 * d)) & 0xff] != r->n)
-            scatter(r, counts[d], 8 * d);
+    for (int d = 0; d < n_digits; d++)
+        if (counts[d][((r->keys[0] - least) >> (shift + 8 * d)) & 0xff] != r->n)
+            scatter(r, counts[d], least, shift + 8 * d);
 }
 
-void ranking_settle(struct ranking *r, uint64_t distance, bool (*less)(const void *context, uint32_t a, uint32_t b),
-                    const void *context)
+static int bit_width(uint64_t v)
+{
+    return v == 0 ? 0 : 64 - __builtin_clzll(v);
+}
+
+/* The keys, in their positions' order or any other that is stable. */
+static void sort(struct ranking *r)
+{
+    uint64_t least, most;
+    int width, leading;
+
+    if (r->n <= FEW) {
+        (void)insertion_sort(r, FEW * FEW);
+        return;
+    }
+    least = most = r->keys[0];
+    for (size_t i = 1; i < r->n; i++) {
+        least = r->keys[i] < least ? r->keys[i] : least;
+        most = r->keys[i] > most ? r->keys[i] : most;
+    }
+    width = bit_width(most - least);
+    /* Bytes with at least four times as many values as there are keys; keys of doubles are spaced by exponents, most of
+     * which do not occur. */
+    leading = (bit_width(r->n) + 2) / 8 + 1 + r->of_doubles;
+    if (width > 8 * leading) {
+        sort_digits(r, least, width - 8 * leading, leading);
+        if (insertion_sort(r, STEPS_PER_VALUE * r->n))
+            return;
+    }
+    sort_digits(r, least, 0, (width + 7) / 8);
+}
+
+void ranking_sort(struct ranking *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        r->positions[i] = (uint32_t)i;
+    sort(r);
+}
+
+void ranking_settle(struct ranking *r, uint64_t distance, const struct ranking_order *exact)
 {
     for (size_t i = 1; i < r->n; i++) {
-        for (size_t j = i;
-             j > 0 && r->keys[j] - r->keys[j - 1] <= distance && less(context, r->positions[j], r->positions[j - 1]);
+        for (size_t j = i; j > 0 && r->keys[j] - r->keys[j - 1] <= distance &&
+                           exact->less(exact->context, r->positions[j], r->positions[j - 1]);
              j--) {
             uint32_t position = r->positions[j];
 
@@ -136,4 +215,143 @@ void ranking_select(const struct ranking *r, uint32_t first, size_t k, uint32_t 
             return;
         }
     }
+}
+
+/* --- finding places -------------------------------------------------------------------------------- */
+
+/* Values are counted into buckets of equal width, laid over the middle of a sample so that outliers do not crowd the
+ * others together; then only the buckets of the wanted places are sorted. (8 medians of 2,000 trades sort 200 of them.) */
+#define SAMPLE 32
+#define OUTLIERS 1 /* of the sample, on either side */
+#define MIDDLE 254
+#define BUCKETS (MIDDLE + 2) /* with one for what lies on either side: a number fits a byte */
+#define ROUNDING 8           /* each value is within half as many units in the last place of the exact one */
+#define ENOUGH 256           /* fewer are sorted as quickly */
+
+struct scale {
+    bool of_doubles;
+    double low, per_unit; /* buckets per unit; 0: all in one */
+};
+
+static double value_of(bool of_doubles, uint64_t key)
+{
+    return of_doubles ? double_of_key(key) : (double)(int64_t)(key ^ SIGN);
+}
+
+static struct scale choose_scale(const struct ranking *r)
+{
+    uint64_t sample[SAMPLE];
+    double low, high, width;
+
+    for (size_t i = 0; i < SAMPLE; i++) {
+        uint64_t key = r->keys[i * r->n / SAMPLE];
+        size_t j = i;
+
+        for (; j > 0 && sample[j - 1] > key; j--)
+            sample[j] = sample[j - 1];
+        sample[j] = key;
+    }
+    low = value_of(r->of_doubles, sample[OUTLIERS]);
+    high = value_of(r->of_doubles, sample[SAMPLE - 1 - OUTLIERS]);
+    width = (high - low) / MIDDLE;
+    /* Rounding moves no value across a bucket. */
+    return (struct scale){r->of_doubles, low, width > 0x1p-40 * fmax(fabs(low), fabs(high)) ? 1 / width : 0};
+}
+
+/* Ascends with the value, because each operation does, rounding included. */
+static unsigned char bucket_of(struct scale scale, uint64_t key)
+{
+    double bucket = (value_of(scale.of_doubles, key) - scale.low) * scale.per_unit + 1;
+
+    bucket = bucket > 0 ? bucket : 0;
+    return (unsigned char)(int)(bucket < BUCKETS - 1 ? bucket : BUCKETS - 1);
+}
+
+struct narrowing {
+    unsigned char *buckets; /* of each value; lies in r->spare_positions */
+    uint32_t counts[BUCKETS];
+    bool wanted[BUCKETS];
+    size_t around; /* buckets wanted on either side of a place */
+};
+
+static void count(const struct ranking *r, struct narrowing *w, struct scale scale, size_t from, size_t to)
+{
+    const uint64_t *keys = r->keys;
+    unsigned char *buckets = w->buckets;
+
+    for (size_t i = from; i < to; i++) {
+        buckets[i] = bucket_of(scale, keys[i]);
+        w->counts[buckets[i]]++;
+    }
+}
+
+static void want(struct narrowing *w, size_t bucket)
+{
+    size_t end = bucket + w->around < BUCKETS ? bucket + w->around : BUCKETS - 1;
+
+    for (size_t b = bucket > w->around ? bucket - w->around : 0; b <= end; b++)
+        w->wanted[b] = true;
+}
+
+/* Of the `n` values counted so far; the place's k becomes one within its bucket. */
+static void want_place(struct narrowing *w, size_t n, struct ranking_place *place)
+{
+    size_t b = 0, below = 0, next = place->k + 1 < n ? place->k + 1 : place->k;
+
+    while (below + w->counts[b] <= place->k)
+        below += w->counts[b++];
+    want(w, b);
+    place->bucket = b;
+    place->k -= below;
+    while (below + w->counts[b] <= next)
+        below += w->counts[b++];
+    want(w, b);
+}
+
+/* Keeps the values in wanted buckets, in their order; the places' k become ones among them. */
+static void keep_wanted(struct ranking *r, const struct narrowing *w, struct ranking_place *places, size_t n)
+{
+    uint64_t *keys = r->keys;
+    uint32_t *positions = r->positions;
+    size_t kept = 0;
+
+    for (size_t i = places[0].first; i < r->n; i++) {
+        keys[kept] = keys[i];
+        positions[kept] = (uint32_t)i;
+        kept += w->wanted[w->buckets[i]];
+    }
+    r->n = kept;
+    for (size_t p = 0; p < n; p++)
+        for (size_t i = kept; i > 0 && positions[i - 1] >= places[p].first; i--)
+            places[p].k += w->buckets[positions[i - 1]] < places[p].bucket;
+}
+
+static void narrow(struct ranking *r, struct ranking_place *places, size_t n, size_t around)
+{
+    struct narrowing w = {.buckets = (unsigned char *)r->spare_positions, .around = around};
+    struct scale scale = choose_scale(r);
+    size_t end = r->n;
+
+    for (size_t p = n; p-- > 0;) {
+        count(r, &w, scale, places[p].first, end);
+        end = places[p].first;
+        want_place(&w, r->n - end, &places[p]);
+    }
+    keep_wanted(r, &w, places, n);
+}
+
+void ranking_find(struct ranking *r, struct ranking_place *places, size_t n, const struct ranking_order *exact)
+{
+    if (n == 0)
+        return;
+    if (r->n < ENOUGH) {
+        ranking_sort(r);
+    } else {
+        narrow(r, places, n, exact != NULL ? 1 : 0);
+        sort(r);
+    }
+    if (exact != NULL)
+        ranking_settle(r, ROUNDING, exact);
+    for (size_t p = 0; p < n; p++)
+        ranking_select(r, places[p].first, places[p].k, &places[p].position, &places[p].next);
 }

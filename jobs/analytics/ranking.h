@@ -1,5 +1,6 @@
-/* Values in ascending order with the positions they came from: sorted once, then every range (all
- * positions from a first one on) finds its order statistics by walking the sorted positions. */
+/* Order statistics of a column of values with the positions they came from. Every range of a report is all positions
+ * from a first one on, so one arrangement of the longest range serves them all: either sorted whole, or, where each range
+ * wants but one place in the order (a median), narrowed down to the values near those places. */
 #ifndef PNLCACHE_JOBS_ANALYTICS_RANKING_H
 #define PNLCACHE_JOBS_ANALYTICS_RANKING_H
 
@@ -10,34 +11,46 @@
 #include "lib/base/status.h"
 
 struct ranking {
-    uint64_t *keys;      /* ascending after ranking_sort() */
+    uint64_t *keys;      /* order like the values; ascending after ranking_sort() and ranking_find() */
     uint32_t *positions; /* of keys[i] in the input */
+    bool of_doubles;
     uint64_t *spare_keys;
     uint32_t *spare_positions;
     size_t n, cap;
 };
 
 void ranking_release(struct ranking *r);
-/* Room for n values; n is the new count. */
-enum status ranking_resize(struct ranking *r, size_t n) MUST_CHECK;
+/* Set the n values, each at its position. STATUS_NO_MEMORY. */
+enum status ranking_set_integers(struct ranking *r, const int64_t *values, size_t n) MUST_CHECK;
+enum status ranking_set_doubles(struct ranking *r, const double *values, size_t n) MUST_CHECK; /* no NAN */
 
-/* Keys that order like the numbers. Neighbouring doubles have neighbouring keys. */
-static inline uint64_t ranking_key_int64(int64_t v)
-{
-    return (uint64_t)v ^ (UINT64_C(1) << 63);
-}
-uint64_t ranking_key_double(double v); /* not NAN */
-
-/* Sorts the keys set by the caller; position i belongs to key i. Stable. Linear time. */
+/* Stable. Linear time. */
 void ranking_sort(struct ranking *r);
 
-/* Where keys are roundings of exact values: puts neighbours at most `distance` apart into the order
- * of `less`. */
-void ranking_settle(struct ranking *r, uint64_t distance, bool (*less)(const void *context, uint32_t a, uint32_t b),
-                    const void *context);
+/* The exact order of two positions, where the values are only roundings. */
+struct ranking_order {
+    bool (*less)(const void *context, uint32_t a, uint32_t b);
+    const void *context;
+};
+
+/* Puts sorted values that are at most `distance` apart into the exact order: of integers as numbers, of doubles in units
+ * in the last place. */
+void ranking_settle(struct ranking *r, uint64_t distance, const struct ranking_order *exact);
 
 /* The positions of the k-th and the (k+1)-th smallest value (k from 0) among positions >= first;
  * *ret_next is the k-th again when there is no next. There must be more than k. */
 void ranking_select(const struct ranking *r, uint32_t first, size_t k, uint32_t *ret_position, uint32_t *ret_next);
+
+/* One wanted place: `first`, `k`, `position` and `next` as in ranking_select(). */
+struct ranking_place {
+    uint32_t first;
+    size_t k;
+    uint32_t position, next; /* the answer */
+    size_t bucket;           /* ranking_find()'s own */
+};
+
+/* Finds n places (by ascending `first`) as ranking_sort(), ranking_settle() by 8 (unless exact is NULL) and
+ * ranking_select() would; but only values near a place are sorted, and only they are left in `r` afterwards. Linear time. */
+void ranking_find(struct ranking *r, struct ranking_place *places, size_t n, const struct ranking_order *exact);
 
 #endif

@@ -184,13 +184,11 @@ static size_t closed_by(const int64_t *exits_us, size_t n, int64_t entry_us)
         step *= 2;
     }
     low = step <= high ? high - step : 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
+    /* Halves what is left without a branch, which would be a guess each time. */
+    for (size_t left = high - low; left > 0; left /= 2) {
+        size_t half = (left + 1) / 2;
 
-        if (exits_us[middle] <= entry_us)
-            low = middle + 1;
-        else
-            high = middle;
+        low += exits_us[low + half - 1] <= entry_us ? half : 0;
     }
     return low;
 }
@@ -265,12 +263,10 @@ static void add_group(struct rollup *p, size_t from, size_t to)
     struct segment *s;
 
     for (size_t i = from; i < to; i++) {
-        int64_t net = trade_net_e8(&closed[i]);
-
         if (!selected(p, &closed[i]))
             continue;
         p->exits_us[p->n_history] = closed[i].exit.us;
-        p->outcomes[p->n_history++] = (unsigned char)(1 + (net > 0) - (net < 0));
+        p->outcomes[p->n_history++] = (unsigned char)outcome_of(trade_net_e8(&closed[i]));
     }
     if (p->n_history == begin || is_before_ranges(p, day) || day.days > p->end.days)
         return;

@@ -1,29 +1,39 @@
-/* Medians of every range, each from one ranking of the longest. */
+/* Medians of every range, found together. */
 #include "jobs/analytics/rollup_internal.h"
 
-static enum status rank_integers(struct rollup *p, const int64_t *values)
+/* The middle places of the segments' tails, of the column of R or of the others. The number of tails that hold any value:
+ * they are the first ones, because segments ascend. */
+static size_t place_medians(const struct rollup *p, bool of_r, struct ranking_place places[ROLLUP_MAX_RANGES])
 {
-    enum status status = ranking_resize(&p->ranking, p->n);
+    size_t n = of_r ? p->n_r : p->n, i;
+
+    for (i = 0; i < p->present; i++) {
+        size_t first = of_r ? p->segments[i].first_r : p->segments[i].first;
+
+        if (first == n)
+            break;
+        places[i] = (struct ranking_place){.first = (uint32_t)first, .k = (n - first - 1) / 2};
+    }
+    return i;
+}
+
+/* One for each segment; denominator 0: it has none. */
+static enum status integer_medians(struct rollup *p, const int64_t *values, struct ratio medians[ROLLUP_MAX_RANGES])
+{
+    struct ranking_place places[ROLLUP_MAX_RANGES];
+    size_t n = place_medians(p, false, places);
+    enum status status = ranking_set_integers(&p->ranking, values, p->n);
 
     if (status != STATUS_OK)
         return status;
-    for (size_t i = 0; i < p->n; i++)
-        p->ranking.keys[i] = ranking_key_int64(values[i]);
-    ranking_sort(&p->ranking);
+    ranking_find(&p->ranking, places, n, NULL);
+    for (size_t i = 0; i < n; i++) {
+        bool odd = (p->n - places[i].first) % 2 != 0;
+
+        medians[i].numerator = (wide_int)values[places[i].position] + values[odd ? places[i].position : places[i].next];
+        medians[i].denominator = 2;
+    }
     return STATUS_OK;
-}
-
-static struct ratio integer_median(const struct rollup *p, const int64_t *values, size_t first)
-{
-    size_t n = p->n - first;
-    uint32_t low, high;
-
-    if (n == 0)
-        return (struct ratio){0, 0};
-    ranking_select(&p->ranking, (uint32_t)first, (n - 1) / 2, &low, &high);
-    if (n % 2 != 0)
-        high = low;
-    return (struct ratio){(wide_int)values[low] + values[high], 2};
 }
 
 static const struct trade *r_trade(const struct rollup *p, uint32_t i)
@@ -38,61 +48,46 @@ static bool r_is_less(const void *context, uint32_t a, uint32_t b)
     return (wide_int)trade_net_e8(x) * y->risk_e8 < (wide_int)trade_net_e8(y) * x->risk_e8;
 }
 
-/* Sorted as doubles, then exactly where their rounding leaves the order open: each is within 2 units in the
- * last place of the exact ratio. */
-static enum status rank_r(struct rollup *p)
+static struct ratio r_median(const struct rollup *p, const struct ranking_place *place)
 {
-    enum status status = ranking_resize(&p->ranking, p->n_r);
+    const struct trade *low = r_trade(p, place->position), *high = r_trade(p, place->next);
 
-    if (status != STATUS_OK)
-        return status;
-    for (size_t i = 0; i < p->n_r; i++)
-        p->ranking.keys[i] = ranking_key_double(p->r[i]);
-    ranking_sort(&p->ranking);
-    ranking_settle(&p->ranking, 8, r_is_less, p);
-    return STATUS_OK;
-}
-
-static struct ratio r_median(const struct rollup *p, size_t first)
-{
-    size_t n = p->n_r - first;
-    const struct trade *low, *high;
-    uint32_t at, next;
-
-    if (n == 0)
-        return (struct ratio){0, 0};
-    ranking_select(&p->ranking, (uint32_t)first, (n - 1) / 2, &at, &next);
-    low = r_trade(p, at);
-    if (n % 2 != 0)
+    if ((p->n_r - place->first) % 2 != 0)
         return (struct ratio){trade_net_e8(low), low->risk_e8};
-    high = r_trade(p, next);
     return (struct ratio){(wide_int)trade_net_e8(low) * high->risk_e8 + (wide_int)trade_net_e8(high) * low->risk_e8,
                           2 * (wide_int)low->risk_e8 * high->risk_e8};
 }
 
-static size_t first_of(const struct rollup *p, size_t segment)
+/* Ordered as doubles, then exactly where their rounding leaves the order open: each is within 2 units in the
+ * last place of the exact ratio. */
+static enum status r_medians(struct rollup *p, struct ratio medians[ROLLUP_MAX_RANGES])
 {
-    return segment < p->present ? p->segments[segment].first : p->n;
-}
+    struct ranking_order exact = {r_is_less, p};
+    struct ranking_place places[ROLLUP_MAX_RANGES];
+    size_t n = place_medians(p, true, places);
+    enum status status = ranking_set_doubles(&p->ranking, p->r, p->n_r);
 
-static size_t first_r_of(const struct rollup *p, size_t segment)
-{
-    return segment < p->present ? p->segments[segment].first_r : p->n_r;
+    if (status != STATUS_OK)
+        return status;
+    ranking_find(&p->ranking, places, n, &exact);
+    for (size_t i = 0; i < n; i++)
+        medians[i] = r_median(p, &places[i]);
+    return STATUS_OK;
 }
 
 enum status rollup_set_medians(struct rollup *p, const size_t *segments, size_t n_ranges, struct range_metrics *metrics)
 {
-    enum status status = rank_integers(p, p->net_e8);
+    struct ratio net[ROLLUP_MAX_RANGES] = {0}, hold[ROLLUP_MAX_RANGES] = {0}, r[ROLLUP_MAX_RANGES] = {0};
+    enum status status = integer_medians(p, p->net_e8, net);
 
-    for (size_t i = 0; status == STATUS_OK && i < n_ranges; i++)
-        metrics[i].performance.median_net = integer_median(p, p->net_e8, first_of(p, segments[i]));
     if (status == STATUS_OK)
-        status = rank_integers(p, p->hold_us);
-    for (size_t i = 0; status == STATUS_OK && i < n_ranges; i++)
-        metrics[i].performance.median_hold = integer_median(p, p->hold_us, first_of(p, segments[i]));
+        status = integer_medians(p, p->hold_us, hold);
     if (status == STATUS_OK)
-        status = rank_r(p);
-    for (size_t i = 0; status == STATUS_OK && i < n_ranges; i++)
-        metrics[i].performance.median_r = r_median(p, first_r_of(p, segments[i]));
+        status = r_medians(p, r);
+    for (size_t i = 0; i < n_ranges && status == STATUS_OK; i++) {
+        metrics[i].performance.median_net = net[segments[i]];
+        metrics[i].performance.median_hold = hold[segments[i]];
+        metrics[i].performance.median_r = r[segments[i]];
+    }
     return status;
 }

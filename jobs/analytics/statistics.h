@@ -7,7 +7,8 @@
 
 #include "lib/base/money.h"
 
-/* A sum of doubles that carries what each addition lost (Neumaier). */
+/* A sum of doubles that carries what each addition lost (Neumaier; the loss by Knuth's TwoSum, which needs no branch on
+ * which of the two is larger, and is exact all the same). */
 struct float_sum {
     double sum, lost;
 };
@@ -15,10 +16,9 @@ struct float_sum {
 static inline void float_sum_add(struct float_sum *s, double x)
 {
     double sum = s->sum + x;
-    double s_size = s->sum < 0 ? -s->sum : s->sum;
-    double x_size = x < 0 ? -x : x;
+    double x_part = sum - s->sum;
 
-    s->lost += s_size >= x_size ? (s->sum - sum) + x : (x - sum) + s->sum;
+    s->lost += (s->sum - (sum - x_part)) + (x - x_part);
     s->sum = sum;
 }
 static inline double float_sum_value(const struct float_sum *s)

@@ -1,20 +1,5 @@
 #include "jobs/analytics/tally.h"
 
-struct trade_values trade_values_of(const struct trade *t)
-{
-    /* Half-open bounds of metrics.md 10, in days. */
-    static const int64_t bounds_us[] = {US_PER_DAY, 7 * US_PER_DAY, 28 * US_PER_DAY, 90 * US_PER_DAY};
-    struct trade_values v = {.trade = t, .net_e8 = trade_net_e8(t), .hold_us = t->exit.us - t->entry.us};
-
-    v.outcome = (enum outcome)(1 + (v.net_e8 > 0) - (v.net_e8 < 0));
-    for (size_t i = 0; i < sizeof bounds_us / sizeof bounds_us[0]; i++)
-        v.duration_bucket += v.hold_us >= bounds_us[i];
-    v.previous = OUTCOMES;
-    if (t->risk_e8 != 0)
-        v.r = (double)v.net_e8 / (double)t->risk_e8;
-    return v;
-}
-
 /* Of two trades the better (sign 1) or the worse (sign -1), the earlier of equals. Either may be NULL. */
 static const struct trade *extreme(const struct trade *a, const struct trade *b, int sign)
 {

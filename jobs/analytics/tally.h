@@ -22,7 +22,25 @@ struct trade_values {
     double r;              /* meaningful when trade->risk_e8 != 0 */
 };
 
-struct trade_values trade_values_of(const struct trade *t);
+static inline enum outcome outcome_of(int64_t net_e8)
+{
+    return (enum outcome)(1 + (net_e8 > 0) - (net_e8 < 0));
+}
+
+/* Inline: handed over in memory it would be read in wider pieces than it was written in, which stalls the processor. */
+static inline struct trade_values trade_values_of(const struct trade *t)
+{
+    struct trade_values v = {.trade = t, .net_e8 = trade_net_e8(t), .hold_us = t->exit.us - t->entry.us};
+
+    v.outcome = outcome_of(v.net_e8);
+    /* Half-open bounds of metrics.md 10. */
+    v.duration_bucket = (v.hold_us >= US_PER_DAY) + (v.hold_us >= 7 * US_PER_DAY) + (v.hold_us >= 28 * US_PER_DAY) +
+                        (v.hold_us >= 90 * US_PER_DAY);
+    v.previous = OUTCOMES;
+    if (t->risk_e8 != 0)
+        v.r = (double)v.net_e8 / (double)t->risk_e8;
+    return v;
+}
 
 struct tally_cell {
     size_t count;
