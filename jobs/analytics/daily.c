@@ -79,7 +79,7 @@ static void compute_returns(struct daily *d, wide_int equity_e8)
     d->n_without_equity = 0;
     for (size_t i = 0; i < d->n; i++) {
         d->equity_e8[i] = equity_e8;
-        d->returns[i] = equity_e8 > 0 ? d->net[i] / (double)equity_e8 : 0;
+        d->returns[i] = equity_e8 > 0 ? d->net[i] / wide_to_double(equity_e8) : 0;
         if (equity_e8 <= 0)
             d->n_without_equity = i + 1;
         equity_e8 += d->days[i].net_e8;
@@ -103,20 +103,16 @@ enum status daily_observe(struct daily *d, const struct account *account, const 
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < d->n; i++)
-        d->net[i] = d->days[i].net_e8 == 0 ? 0 : (double)d->days[i].net_e8;
-    status = ranking_set_doubles(&d->by_net, d->net, d->n);
+        d->net[i] = wide_to_double(d->days[i].net_e8);
+    status = ranking_sort_doubles(&d->by_net, d->net, d->n);
     if (status != STATUS_OK)
         return status;
-    ranking_sort(&d->by_net);
     ranking_settle(&d->by_net, 0, &exact); /* sums beyond 2^53 may share a key */
     d->has_equity = opening_e8 != NULL;
     if (!d->has_equity)
         return STATUS_OK;
     compute_returns(d, *opening_e8);
-    status = ranking_set_doubles(&d->by_return, d->returns, d->n);
-    if (status == STATUS_OK)
-        ranking_sort(&d->by_return);
-    return status;
+    return ranking_sort_doubles(&d->by_return, d->returns, d->n);
 }
 
 size_t daily_from(const struct daily *d, struct date start)

@@ -81,14 +81,12 @@ int float_moments_lack_variance(const struct float_moments *m)
 
 /* --- k-ratio --------------------------------------------------------------------------------------- */
 
-void curve_of(const int64_t *v, size_t n, struct curve *ret_curve)
+void curve_of(const int64_t *v, size_t n, wide_int sum, struct curve *ret_curve)
 {
-    struct curve c = {.n = n};
+    struct curve c = {.n = n, .sum = sum};
     int64_t middle;
     double fraction, d = 0;
 
-    for (size_t i = 0; i < n; i++)
-        c.sum += v[i];
     *ret_curve = c;
     if (n == 0)
         return;

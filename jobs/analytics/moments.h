@@ -32,14 +32,14 @@ double float_moments_mean(const struct float_moments *m); /* NAN of nothing */
 /* metrics.md 6: equal within 1e-12 of the largest size. */
 int float_moments_lack_variance(const struct float_moments *m);
 
-/* A stretch of a cumulative P&L curve: with c_j the sum of its first j values and m their mean,
+/* A stretch of a cumulative P&L curve, of n values with a known sum: with c_j the sum of its first j values and m their mean,
  * the sums of d_j = c_j - j m, of j d_j and of d_j^2, j = 1..n. */
 struct curve {
     size_t n;
     wide_int sum;
     double d, jd, dd;
 };
-void curve_of(const int64_t *v, size_t n, struct curve *ret_curve);
+void curve_of(const int64_t *v, size_t n, wide_int sum, struct curve *ret_curve);
 /* The least squares slope of the curve that joins `n` stretches over its standard error; NAN below 3
  * values or when the error is 0. first: the first value of the joined curve. */
 double curve_k_ratio(const struct curve *stretches, size_t n, int64_t first);

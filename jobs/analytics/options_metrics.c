@@ -2,12 +2,10 @@
 
 #include "jobs/analytics/metric_writer.h"
 
-void options_metrics_add(struct options_metrics *m, const struct trade_values *v)
+void options_metrics_add_option(struct options_metrics *m, const struct trade_values *v)
 {
     const struct trade *t = v->trade;
 
-    if (!t->option)
-        return;
     m->n[t->is_short]++;
     m->premium_e8[t->is_short] += t->size_e8;
     m->net_e8[t->is_short] += v->net_e8;

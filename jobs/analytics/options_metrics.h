@@ -14,8 +14,13 @@ struct options_metrics {
     size_t by_status[OPTION_EXERCISED + 1];
 };
 
+void options_metrics_add_option(struct options_metrics *m, const struct trade_values *v);
 /* Only option trades count. */
-void options_metrics_add(struct options_metrics *m, const struct trade_values *v);
+static inline void options_metrics_add(struct options_metrics *m, const struct trade_values *v)
+{
+    if (v->trade->option)
+        options_metrics_add_option(m, v);
+}
 void options_metrics_merge(struct options_metrics *into, const struct options_metrics *later);
 /* The object `options_metrics`. */
 void options_metrics_write(const struct options_metrics *m, struct json_writer *w);

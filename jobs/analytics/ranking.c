@@ -49,33 +49,9 @@ static uint64_t key_of_double(double v)
     return bits & SIGN ? ~bits : bits | SIGN;
 }
 
-static double double_of_key(uint64_t key)
+static uint64_t key_of_integer(int64_t v)
 {
-    uint64_t bits = key & SIGN ? key ^ SIGN : ~key;
-    double v;
-
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
-enum status ranking_set_integers(struct ranking *r, const int64_t *values, size_t n)
-{
-    enum status status = resize(r, n);
-
-    r->of_doubles = false;
-    for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        r->keys[i] = (uint64_t)values[i] ^ SIGN;
-    return status;
-}
-
-enum status ranking_set_doubles(struct ranking *r, const double *values, size_t n)
-{
-    enum status status = resize(r, n);
-
-    r->of_doubles = true;
-    for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        r->keys[i] = key_of_double(values[i]);
-    return status;
+    return (uint64_t)v ^ SIGN;
 }
 
 /* --- sorting --------------------------------------------------------------------------------------- */
@@ -114,17 +90,20 @@ static void swap_spare(struct ranking *r)
 
 static void scatter(struct ranking *r, const uint32_t counts[256], uint64_t least, int shift)
 {
-    uint32_t next[256], sum = 0;
+    const uint64_t *keys = r->keys;
+    const uint32_t *positions = r->positions;
+    uint64_t *to_keys = r->spare_keys;
+    uint32_t *to_positions = r->spare_positions, next[256], sum = 0;
 
     for (int b = 0; b < 256; b++) {
         next[b] = sum;
         sum += counts[b];
     }
-    for (size_t i = 0; i < r->n; i++) {
-        uint32_t to = next[((r->keys[i] - least) >> shift) & 0xff]++;
+    for (size_t i = 0, n = r->n; i < n; i++) {
+        uint32_t to = next[((keys[i] - least) >> shift) & 0xff]++;
 
-        r->spare_keys[to] = r->keys[i];
-        r->spare_positions[to] = r->positions[i];
+        to_keys[to] = keys[i];
+        to_positions[to] = positions[i];
     }
     swap_spare(r);
 }
@@ -180,11 +159,18 @@ static void sort(struct ranking *r)
     sort_digits(r, least, 0, (width + 7) / 8);
 }
 
-void ranking_sort(struct ranking *r)
+enum status ranking_sort_doubles(struct ranking *r, const double *values, size_t n)
 {
-    for (size_t i = 0; i < r->n; i++)
+    enum status status = resize(r, n);
+
+    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
+        r->keys[i] = key_of_double(values[i]);
         r->positions[i] = (uint32_t)i;
-    sort(r);
+    }
+    r->of_doubles = true;
+    if (status == STATUS_OK)
+        sort(r);
+    return status;
 }
 
 void ranking_settle(struct ranking *r, uint64_t distance, const struct ranking_order *exact)
@@ -228,40 +214,45 @@ void ranking_select(const struct ranking *r, uint32_t first, size_t k, uint32_t 
 #define ROUNDING 8           /* each value is within half as many units in the last place of the exact one */
 #define ENOUGH 256           /* fewer are sorted as quickly */
 
+/* One of the two. */
+struct column {
+    const int64_t *integers;
+    const double *doubles;
+    size_t n;
+};
+
+static double value_at(const struct column *c, size_t i)
+{
+    return c->integers != NULL ? (double)c->integers[i] : c->doubles[i];
+}
+
 struct scale {
-    bool of_doubles;
     double low, per_unit; /* buckets per unit; 0: all in one */
 };
 
-static double value_of(bool of_doubles, uint64_t key)
+static struct scale choose_scale(const struct column *c)
 {
-    return of_doubles ? double_of_key(key) : (double)(int64_t)(key ^ SIGN);
-}
-
-static struct scale choose_scale(const struct ranking *r)
-{
-    uint64_t sample[SAMPLE];
-    double low, high, width;
+    double sample[SAMPLE], low, high, width;
 
     for (size_t i = 0; i < SAMPLE; i++) {
-        uint64_t key = r->keys[i * r->n / SAMPLE];
+        double value = value_at(c, i * c->n / SAMPLE);
         size_t j = i;
 
-        for (; j > 0 && sample[j - 1] > key; j--)
+        for (; j > 0 && sample[j - 1] > value; j--)
             sample[j] = sample[j - 1];
-        sample[j] = key;
+        sample[j] = value;
     }
-    low = value_of(r->of_doubles, sample[OUTLIERS]);
-    high = value_of(r->of_doubles, sample[SAMPLE - 1 - OUTLIERS]);
+    low = sample[OUTLIERS];
+    high = sample[SAMPLE - 1 - OUTLIERS];
     width = (high - low) / MIDDLE;
     /* Rounding moves no value across a bucket. */
-    return (struct scale){r->of_doubles, low, width > 0x1p-40 * fmax(fabs(low), fabs(high)) ? 1 / width : 0};
+    return (struct scale){low, width > 0x1p-40 * fmax(fabs(low), fabs(high)) ? 1 / width : 0};
 }
 
 /* Ascends with the value, because each operation does, rounding included. */
-static unsigned char bucket_of(struct scale scale, uint64_t key)
+static inline unsigned char bucket_of(struct scale scale, double value)
 {
-    double bucket = (value_of(scale.of_doubles, key) - scale.low) * scale.per_unit + 1;
+    double bucket = (value - scale.low) * scale.per_unit + 1;
 
     bucket = bucket > 0 ? bucket : 0;
     return (unsigned char)(int)(bucket < BUCKETS - 1 ? bucket : BUCKETS - 1);
@@ -274,15 +265,20 @@ struct narrowing {
     size_t around; /* buckets wanted on either side of a place */
 };
 
-static void count(const struct ranking *r, struct narrowing *w, struct scale scale, size_t from, size_t to)
+static void count(struct narrowing *w, const struct column *c, struct scale scale, size_t from, size_t to)
 {
-    const uint64_t *keys = r->keys;
+    const int64_t *integers = c->integers;
+    const double *doubles = c->doubles;
     unsigned char *buckets = w->buckets;
 
-    for (size_t i = from; i < to; i++) {
-        buckets[i] = bucket_of(scale, keys[i]);
+    if (integers != NULL)
+        for (size_t i = from; i < to; i++)
+            buckets[i] = bucket_of(scale, (double)integers[i]);
+    else
+        for (size_t i = from; i < to; i++)
+            buckets[i] = bucket_of(scale, doubles[i]);
+    for (size_t i = from; i < to; i++)
         w->counts[buckets[i]]++;
-    }
 }
 
 static void want(struct narrowing *w, size_t bucket)
@@ -308,15 +304,13 @@ static void want_place(struct narrowing *w, size_t n, struct ranking_place *plac
     want(w, b);
 }
 
-/* Keeps the values in wanted buckets, in their order; the places' k become ones among them. */
+/* Keeps the positions of values in wanted buckets, in their order; the places' k become ones among them. */
 static void keep_wanted(struct ranking *r, const struct narrowing *w, struct ranking_place *places, size_t n)
 {
-    uint64_t *keys = r->keys;
     uint32_t *positions = r->positions;
-    size_t kept = 0;
+    size_t kept = 0, end = r->n;
 
-    for (size_t i = places[0].first; i < r->n; i++) {
-        keys[kept] = keys[i];
+    for (size_t i = places[0].first; i < end; i++) {
         positions[kept] = (uint32_t)i;
         kept += w->wanted[w->buckets[i]];
     }
@@ -326,32 +320,63 @@ static void keep_wanted(struct ranking *r, const struct narrowing *w, struct ran
             places[p].k += w->buckets[positions[i - 1]] < places[p].bucket;
 }
 
-static void narrow(struct ranking *r, struct ranking_place *places, size_t n, size_t around)
+static void narrow(struct ranking *r, const struct column *c, struct ranking_place *places, size_t n, size_t around)
 {
     struct narrowing w = {.buckets = (unsigned char *)r->spare_positions, .around = around};
-    struct scale scale = choose_scale(r);
-    size_t end = r->n;
+    struct scale scale = choose_scale(c);
+    size_t end = c->n;
 
     for (size_t p = n; p-- > 0;) {
-        count(r, &w, scale, places[p].first, end);
+        count(&w, c, scale, places[p].first, end);
         end = places[p].first;
-        want_place(&w, r->n - end, &places[p]);
+        want_place(&w, c->n - end, &places[p]);
     }
     keep_wanted(r, &w, places, n);
 }
 
-void ranking_find(struct ranking *r, struct ranking_place *places, size_t n, const struct ranking_order *exact)
+static void keep_all(struct ranking *r)
 {
-    if (n == 0)
-        return;
-    if (r->n < ENOUGH) {
-        ranking_sort(r);
-    } else {
-        narrow(r, places, n, exact != NULL ? 1 : 0);
-        sort(r);
+    for (size_t i = 0; i < r->n; i++)
+        r->positions[i] = (uint32_t)i;
+}
+
+static enum status find(struct ranking *r, const struct column *c, struct ranking_place *places, size_t n,
+                        const struct ranking_order *exact)
+{
+    enum status status = resize(r, c->n);
+
+    if (status != STATUS_OK || n == 0)
+        return status;
+    if (r->n < ENOUGH)
+        keep_all(r);
+    else
+        narrow(r, c, places, n, exact != NULL ? 1 : 0);
+    for (size_t i = 0; i < r->n; i++) {
+        uint32_t at = r->positions[i];
+
+        r->keys[i] = c->integers != NULL ? key_of_integer(c->integers[at]) : key_of_double(c->doubles[at]);
     }
+    r->of_doubles = c->integers == NULL;
+    sort(r);
     if (exact != NULL)
         ranking_settle(r, ROUNDING, exact);
     for (size_t p = 0; p < n; p++)
         ranking_select(r, places[p].first, places[p].k, &places[p].position, &places[p].next);
+    return STATUS_OK;
+}
+
+enum status ranking_find_integers(struct ranking *r, const int64_t *values, size_t n, struct ranking_place *places,
+                                  size_t n_places)
+{
+    const struct column column = {.integers = values, .n = n};
+
+    return find(r, &column, places, n_places, NULL);
+}
+
+enum status ranking_find_doubles(struct ranking *r, const double *values, size_t n, const struct ranking_order *exact,
+                                 struct ranking_place *places, size_t n_places)
+{
+    const struct column column = {.doubles = values, .n = n};
+
+    return find(r, &column, places, n_places, exact);
 }

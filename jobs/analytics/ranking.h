@@ -11,8 +11,8 @@
 #include "lib/base/status.h"
 
 struct ranking {
-    uint64_t *keys;      /* order like the values; ascending after ranking_sort() and ranking_find() */
-    uint32_t *positions; /* of keys[i] in the input */
+    uint64_t *keys;      /* ascending; order like the values */
+    uint32_t *positions; /* of keys[i] in the column */
     bool of_doubles;
     uint64_t *spare_keys;
     uint32_t *spare_positions;
@@ -20,12 +20,9 @@ struct ranking {
 };
 
 void ranking_release(struct ranking *r);
-/* Set the n values, each at its position. STATUS_NO_MEMORY. */
-enum status ranking_set_integers(struct ranking *r, const int64_t *values, size_t n) MUST_CHECK;
-enum status ranking_set_doubles(struct ranking *r, const double *values, size_t n) MUST_CHECK; /* no NAN */
 
-/* Stable. Linear time. */
-void ranking_sort(struct ranking *r);
+/* Stable, in linear time. Neighbouring doubles have neighbouring keys; none may be NAN. STATUS_NO_MEMORY. */
+enum status ranking_sort_doubles(struct ranking *r, const double *values, size_t n) MUST_CHECK;
 
 /* The exact order of two positions, where the values are only roundings. */
 struct ranking_order {
@@ -33,8 +30,7 @@ struct ranking_order {
     const void *context;
 };
 
-/* Puts sorted values that are at most `distance` apart into the exact order: of integers as numbers, of doubles in units
- * in the last place. */
+/* Puts values whose keys are at most `distance` apart into the exact order. */
 void ranking_settle(struct ranking *r, uint64_t distance, const struct ranking_order *exact);
 
 /* The positions of the k-th and the (k+1)-th smallest value (k from 0) among positions >= first;
@@ -44,13 +40,17 @@ void ranking_select(const struct ranking *r, uint32_t first, size_t k, uint32_t 
 /* One wanted place: `first`, `k`, `position` and `next` as in ranking_select(). */
 struct ranking_place {
     uint32_t first;
-    size_t k;
+    size_t k;                /* changed by finding */
     uint32_t position, next; /* the answer */
-    size_t bucket;           /* ranking_find()'s own */
+    size_t bucket;           /* the finder's own */
 };
 
-/* Finds n places (by ascending `first`) as ranking_sort(), ranking_settle() by 8 (unless exact is NULL) and
- * ranking_select() would; but only values near a place are sorted, and only they are left in `r` afterwards. Linear time. */
-void ranking_find(struct ranking *r, struct ranking_place *places, size_t n, const struct ranking_order *exact);
+/* Each finds places (by ascending `first`) as sorting the column and ranking_select() would, but sorts only values near a
+ * place, and leaves only them in `r`. Linear time. exact: NULL, or the order of what each double is within 4 units in the
+ * last place of. STATUS_NO_MEMORY. */
+enum status ranking_find_integers(struct ranking *r, const int64_t *values, size_t n, struct ranking_place *places,
+                                  size_t n_places) MUST_CHECK;
+enum status ranking_find_doubles(struct ranking *r, const double *values, size_t n, const struct ranking_order *exact,
+                                 struct ranking_place *places, size_t n_places) MUST_CHECK;
 
 #endif

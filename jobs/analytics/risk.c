@@ -21,9 +21,11 @@ static double downside(const double *x, size_t n)
 {
     double squares = 0;
 
-    for (size_t i = 0; i < n; i++)
-        if (x[i] < 0)
-            squares += x[i] * x[i];
+    for (size_t i = 0; i < n; i++) {
+        double loss = x[i] < 0 ? x[i] : 0;
+
+        squares += loss * loss;
+    }
     return n < 2 ? NAN : sqrt(squares / (double)n);
 }
 
@@ -33,8 +35,8 @@ static bool lacks_variance(const double *x, size_t n, double tolerance)
     double least = x[0], most = x[0];
 
     for (size_t i = 1; i < n; i++) {
-        least = fmin(least, x[i]);
-        most = fmax(most, x[i]);
+        least = x[i] < least ? x[i] : least;
+        most = x[i] > most ? x[i] : most;
     }
     return most - least <= tolerance * fmax(fabs(least), fabs(most));
 }
@@ -179,7 +181,7 @@ static double ulcer_index(const struct risk_input *in, const struct risk *risk)
         if (equity >= peak) {
             peak = equity;
         } else {
-            double loss = 100 * ((double)(peak - equity) / (double)peak);
+            double loss = 100 * (wide_to_double(peak - equity) / wide_to_double(peak));
 
             squares += loss * loss;
         }

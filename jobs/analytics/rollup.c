@@ -128,7 +128,7 @@ static wide_int opening_pnl(const struct rollup *p)
 
 static double equity(const struct rollup *p)
 {
-    return (double)(p->journal->account.starting_equity_e8 + p->curve_e8);
+    return wide_to_double(p->journal->account.starting_equity_e8 + p->curve_e8);
 }
 
 static void begin_curve(struct rollup *p, struct segment *s)
@@ -245,6 +245,7 @@ static void begin_segments(struct rollup *p, struct date day)
 
 static void enter_day(struct rollup *p, struct date day)
 {
+    p->day = day;
     begin_segments(p, day);
     if (day.days <= p->year_end.days)
         return;
@@ -270,7 +271,8 @@ static void add_group(struct rollup *p, size_t from, size_t to)
     }
     if (p->n_history == begin || is_before_ranges(p, day) || day.days > p->end.days)
         return;
-    enter_day(p, day);
+    if (day.days != p->day.days)
+        enter_day(p, day);
     s = &p->segments[p->present - 1];
     if (!s->has_curve)
         begin_curve(p, s);
@@ -351,7 +353,7 @@ enum status rollup_run(struct rollup *p, const struct journal *journal, enum ass
     p->end = ranges[0].end;
     p->has_starting_equity = asset == ASSET_ALL && account->has_starting_equity && account->starting_equity_e8 > 0;
     p->n = p->n_r = p->n_history = 0;
-    p->year_end = (struct date){INT32_MIN};
+    p->day = p->year_end = (struct date){INT32_MIN};
     p->year = (struct year_loss){0};
     set_segments(p, ranges, n_ranges);
     p->curve_e8 = opening_pnl(p);

@@ -51,6 +51,7 @@ struct rollup {
     struct date end;
     bool has_starting_equity;
     wide_int curve_e8;     /* cumulative P&L */
+    struct date day;       /* of the last trade of the ranges */
     struct year_loss year; /* the present calendar year, from its beginning */
     struct date year_end;
 };

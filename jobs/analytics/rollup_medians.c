@@ -22,18 +22,15 @@ static enum status integer_medians(struct rollup *p, const int64_t *values, stru
 {
     struct ranking_place places[ROLLUP_MAX_RANGES];
     size_t n = place_medians(p, false, places);
-    enum status status = ranking_set_integers(&p->ranking, values, p->n);
+    enum status status = ranking_find_integers(&p->ranking, values, p->n, places, n);
 
-    if (status != STATUS_OK)
-        return status;
-    ranking_find(&p->ranking, places, n, NULL);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && status == STATUS_OK; i++) {
         bool odd = (p->n - places[i].first) % 2 != 0;
 
         medians[i].numerator = (wide_int)values[places[i].position] + values[odd ? places[i].position : places[i].next];
         medians[i].denominator = 2;
     }
-    return STATUS_OK;
+    return status;
 }
 
 static const struct trade *r_trade(const struct rollup *p, uint32_t i)
@@ -65,14 +62,11 @@ static enum status r_medians(struct rollup *p, struct ratio medians[ROLLUP_MAX_R
     struct ranking_order exact = {r_is_less, p};
     struct ranking_place places[ROLLUP_MAX_RANGES];
     size_t n = place_medians(p, true, places);
-    enum status status = ranking_set_doubles(&p->ranking, p->r, p->n_r);
+    enum status status = ranking_find_doubles(&p->ranking, p->r, p->n_r, &exact, places, n);
 
-    if (status != STATUS_OK)
-        return status;
-    ranking_find(&p->ranking, places, n, &exact);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
         medians[i] = r_median(p, &places[i]);
-    return STATUS_OK;
+    return status;
 }
 
 enum status rollup_set_medians(struct rollup *p, const size_t *segments, size_t n_ranges, struct range_metrics *metrics)

@@ -22,7 +22,7 @@ void rollup_reduce_segments(struct rollup *p)
         integer_moments_of(p->net_e8 + s->first, n, &s->net_moments);
         integer_moments_of(p->size_e8 + s->first, n, &s->size_moments);
         float_moments_of(p->r + s->first_r, segment_end_r(p, i) - s->first_r, &s->r_moments);
-        curve_of(p->net_e8 + s->first, n, &s->curve);
+        curve_of(p->net_e8 + s->first, n, s->net_moments.sum, &s->curve);
     }
 }
 

@@ -16,6 +16,14 @@
 __extension__ typedef __int128 wide_int;
 __extension__ typedef unsigned __int128 wide_uint;
 
+/* The nearest double. Only what does not fit 64 bits takes a library call. */
+static inline double wide_to_double(wide_int value)
+{
+    int64_t narrow = (int64_t)value;
+
+    return narrow == value ? (double)narrow : (double)value;
+}
+
 /* price_e8 x quantity_e8 (10^-16) rounded to 10^-8, half away from zero (metrics.md 4.1).
  * The product of two 64-bit numbers cannot overflow 128 bits; the result may exceed 64. */
 wide_int money_multiply(int64_t price_e8, int64_t quantity_e8);
