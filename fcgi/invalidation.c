@@ -63,11 +63,9 @@ enum status invalidation_put_off(struct responder *r, struct redis *redis, struc
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < n; i++) {
-        const char *user_id = list[i].user_id ? list[i].user_id : "";
-
         if (redis)
-            list[i].status = pending_add(r->pending, user_id, list[i].tags, err);
-        local_cache_forget(r->local, user_id, list[i].tags);
+            list[i].status = pending_add(r->pending, &list[i], err);
+        local_cache_forget(r->local, list[i].user_id, list[i].tags);
     }
     return sum_up(list, n);
 }

@@ -17,6 +17,7 @@ struct entry {
     struct entry *next;
     uint64_t version; /* no other entry's; changes when tags are added: an HDEL sent before does not cover them */
     struct cache_tags tags;
+    bool erased; /* the user was deleted */
     char user_id[USER_ID_MAX + 1];
 };
 
@@ -84,16 +85,18 @@ static struct entry *add(struct pending *pending, const char *user_id, const str
     return entry;
 }
 
-enum status pending_add(struct pending *pending, const char *user_id, const struct cache_tags *tags, struct err *err)
+enum status pending_add(struct pending *pending, const struct cache_invalidation *one, struct err *err)
 {
     enum status status = STATUS_OK;
 
     pthread_mutex_lock(&pending->lock);
-    struct entry *entry = add(pending, user_id, tags);
-    if (entry)
+    struct entry *entry = add(pending, one->user_id ? one->user_id : "", one->tags);
+    if (entry) {
+        entry->erased = entry->erased || one->erased;
         entry->version = ++pending->next_version;
-    else
+    } else {
         status = err_fail(err, STATUS_LIMIT, "too many invalidations wait for Redis");
+    }
     pthread_mutex_unlock(&pending->lock);
     return status;
 }
@@ -151,8 +154,9 @@ static void settle(struct pending *pending, const struct entry *done)
     pthread_mutex_unlock(&pending->lock);
 }
 
+/* A full Redis takes no tombstone, which must not keep the others waiting: that is told in *refused, and is no failure. */
 static enum status carry_out(struct pending *pending, struct local_cache *local, struct redis *redis,
-                             const struct entry *entries, size_t n, struct err *err)
+                             const struct entry *entries, size_t n, enum status *refused, struct err *err)
 {
     struct cache_invalidation *list = calloc(n, sizeof *list);
 
@@ -160,11 +164,14 @@ static enum status carry_out(struct pending *pending, struct local_cache *local,
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     for (size_t i = 0; i < n; i++)
         list[i] = (struct cache_invalidation){.user_id = entries[i].user_id[0] ? entries[i].user_id : NULL,
-                                              .tags = &entries[i].tags};
+                                              .tags = &entries[i].tags,
+                                              .erased = entries[i].erased};
     enum status status = local_cache_invalidate_many(local, redis, list, n, err);
     for (size_t i = 0; i < n; i++) {
         if (list[i].status == STATUS_OK)
             settle(pending, &entries[i]);
+        else if (entries[i].erased)
+            *refused = list[i].status;
         else if (status == STATUS_OK)
             status = list[i].status;
     }
@@ -174,15 +181,15 @@ static enum status carry_out(struct pending *pending, struct local_cache *local,
 
 enum status pending_carry_out(struct pending *pending, struct local_cache *local, struct redis *redis, struct err *err)
 {
-    enum status status = STATUS_OK;
+    enum status status = STATUS_OK, refused = STATUS_OK;
 
     for (size_t bucket = 0; bucket < BUCKETS && atomic_load(&pending->n) > 0 && status == STATUS_OK;) {
         struct entry *entries;
         size_t n = copy_entries(pending, &bucket, &entries);
 
         if (n > 0)
-            status = carry_out(pending, local, redis, entries, n, err);
+            status = carry_out(pending, local, redis, entries, n, &refused, err);
         free(entries);
     }
-    return status;
+    return status == STATUS_OK ? refused : status;
 }

@@ -10,9 +10,8 @@ struct pending; /* thread-safe */
 enum status pending_new(struct pending **ret_pending, struct err *err) MUST_CHECK;
 void pending_free(struct pending **pending);
 
-/* From its return on, pending_covers() is true for the user ("": for every user). STATUS_LIMIT: too many wait. */
-enum status pending_add(struct pending *pending, const char *user_id, const struct cache_tags *tags,
-                        struct err *err) MUST_CHECK;
+/* From its return on, pending_covers() is true for the user (none: for every user). STATUS_LIMIT: too many wait. */
+enum status pending_add(struct pending *pending, const struct cache_invalidation *one, struct err *err) MUST_CHECK;
 /* Cheap when nothing is pending. */
 bool pending_covers(struct pending *pending, const char *user_id);
 size_t pending_count(

@@ -42,7 +42,7 @@ static const struct event_type event_types[] = {
     {.name = "settings.changed", .tags = {1, {{"settings", false}}}},
     {.name = "prices.changed", .tags = {1, {{"prices", true}}}},
     {.name = "data.changed", .names_its_tag = true, .tags = {0}},
-    /* Everything a user's documents can depend on. */
+    /* What analytics and the journal's lists depend on; an erasure takes a user's other tags along. */
     {.name = "user.deleted",
      .erases = true,
      .tags = {9,

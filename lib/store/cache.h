@@ -121,7 +121,7 @@ struct cache_invalidation {
     /* in */
     const char *user_id; /* NULL when all tags are shared */
     const struct cache_tags *tags;
-    bool erased; /* the user was deleted: also leave a tombstone (docs/decisions/0005-erasure.md) */
+    bool erased; /* the user was deleted: all of the user's tags, and a tombstone (docs/decisions/0005-erasure.md) */
     /* out */
     enum status status; /* as the result of cache_invalidate() for this one */
 };

@@ -287,7 +287,11 @@ static enum status append_deletes(const struct cache *cache, struct redis *redis
         buf_clear(key);
         cache_append_epoch_key(cache, key, shared ? NULL : i->user_id);
         status = buf_status(key);
-        if (status == STATUS_OK)
+        if (status != STATUS_OK)
+            break;
+        if (i->erased && !shared) /* whatever other tags datasets have given the user */
+            redis_append_words(redis, "DEL", key->data, NULL);
+        else
             cache_append_tag_command(redis, "HDEL", key->data, i->tags, shared);
     }
     return status == STATUS_OK ? STATUS_OK : err_fail(err, status, "out of memory");

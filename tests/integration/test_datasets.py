@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from fastcgi_client import Client, bearer
 from harness import BUILD, ROOT, add_stock, cache_state, execute, token, wait_until
 
 SHIPPED = ROOT / "sql/datasets"
@@ -279,6 +280,27 @@ def test_trigger_with_a_tag_of_a_dataset_reaches_it(web, servers, db, directory,
         assert "unknown tag" not in worker.log()
     finally:
         execute(db, "DROP TABLE guides")
+
+
+def test_nothing_of_a_deleted_user_is_served_even_under_a_tag_of_a_dataset(web, servers, directory, start_responder):
+    """At once, also by another responder; no worker has come to erase anything yet."""
+    write(directory, "diary", """path: /api/diary
+        scope: user
+        ttl: 600
+        tags: diary""", "SELECT :user AS whose")
+    other = str(servers.run_dir / "other.sock")
+    start_responder(DATASET_DIR=directory)
+    start_responder(DATASET_DIR=directory, LISTEN=other)
+    with Client(other) as client:
+        def states():
+            return [cache_state(web.get("/api/diary", "ann")), client.ask("GET", "/api/diary", bearer("ann")).headers["cache-status"].split("; ")[1],
+                    cache_state(web.get("/api/diary", "bob"))]
+
+        states()
+        assert states() == ["hit"] * 3
+        assert web.webhook({"type": "user.deleted", "timestamp": "2026-01-01T00:00:00Z", "data": {"user_id": "ann"}}).status == 202
+        assert cache_state(web.get("/api/diary", "ann")) == "fwd=miss"
+        wait_until(lambda: states() == ["fwd=miss", "fwd=miss", "hit"], what="the other responder to know")
 
 
 def test_statement_over_its_time_is_ended(web, servers, db, directory, start_responder):

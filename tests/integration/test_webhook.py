@@ -677,6 +677,9 @@ def test_a_user_deleted_while_redis_is_down_is_erased_later(client, db, servers,
         assert cache_status(client) == "pnlcache; fwd=bypass"
     finally:
         servers.redis("CONFIG", "SET", "min-replicas-to-write", "0")
+    # What it has accepted this responder carries out itself, as far as nothing of the user can be served any more.
+    wait_until(lambda: servers.redis("GET", "erased:{alice}") == b"1", what="the tombstone")
+    assert servers.redis("EXISTS", "epoch:{alice}") == b"0"
     start_worker()
     wait_until(lambda: is_erased(servers, "alice") and outbox(db) == [], what="the erasure")
 

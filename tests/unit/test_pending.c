@@ -13,11 +13,12 @@
 static void add(struct pending *pending, const char *user_id, const char *const *names, size_t n)
 {
     struct cache_tags tags = {.n = n};
+    struct cache_invalidation one = {.user_id = user_id, .tags = &tags};
     struct err err;
 
     for (size_t i = 0; i < n; i++)
         tags.tags[i] = (struct cache_tag){names[i], false};
-    assert_int_equal(pending_add(pending, user_id, &tags, &err), STATUS_OK);
+    assert_int_equal(pending_add(pending, &one, &err), STATUS_OK);
 }
 
 static const char *const letters[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"};
@@ -33,7 +34,7 @@ static void test_covers_whom_it_was_told_of_and_everybody_for_shared_tags(void *
     add(pending, "ann", letters, 1);
     assert_true(pending_covers(pending, "ann"));
     assert_false(pending_covers(pending, "bob"));
-    add(pending, "", letters, 1);
+    add(pending, NULL, letters, 1);
     assert_true(pending_covers(pending, "bob"));
     pending_free(&pending);
 }
