@@ -1,9 +1,17 @@
 #include "jobs/annotation_reader.h"
 
+#include <stdlib.h>
+
 #include "lib/store/db_copy.h"
 #include "lib/store/db_field.h"
 
-/* Takes one row; STATUS_INVALID: a field is not what its cast says. A row that lacks an id is nobody's. */
+/* What has been read of the users together. */
+struct holding {
+    size_t held, max; /* bytes, about */
+    size_t next;      /* where the next row's user is looked for */
+};
+
+/* Takes one row, without its user; STATUS_INVALID: a field is not what its cast says. A row that lacks an id is nobody's. */
 typedef enum status take_row(const struct db_field *f, struct annotations *a);
 
 static bool lacks(const struct db_field *f, size_t n)
@@ -78,47 +86,133 @@ static enum status take_tag(const struct db_field *f, struct annotations *a)
 /* Counting the rules is what costs in these views, so who does not want the counts does not select them. */
 static const struct {
     unsigned wanted, unwanted;
-    const char *select, *order;
+    const char *select, *order; /* after the user */
     take_row *take;
     size_t n_fields;
 } queries[] = {
-    {ANNOTATION_PLAYBOOKS, ANNOTATION_RULES, "id::bigint AS id, name::text, NULL::bigint FROM pnlcache.playbooks", "id",
+    {ANNOTATION_PLAYBOOKS, ANNOTATION_RULES, "id::bigint AS id, name::text, NULL::bigint FROM pnlcache.playbooks", "2",
      take_playbook, 3},
-    {ANNOTATION_RULES, 0, "id::bigint AS id, name::text, rules::bigint FROM pnlcache.playbooks", "id", take_playbook,
-     3},
+    {ANNOTATION_RULES, 0, "id::bigint AS id, name::text, rules::bigint FROM pnlcache.playbooks", "2", take_playbook, 3},
     {ANNOTATION_PLAYBOOKS, ANNOTATION_RULES,
      "is_option::boolean, trade_id::bigint, playbook_id::bigint, NULL::bigint, NULL::bigint FROM "
      "pnlcache.trade_playbooks",
-     "1, 2, 3", take_playbook_link, 5},
+     "2, 3, 4", take_playbook_link, 5},
     {ANNOTATION_RULES, 0,
      "is_option::boolean, trade_id::bigint, playbook_id::bigint, rules_recorded::bigint, rules_followed::bigint FROM "
      "pnlcache.trade_playbooks",
-     "1, 2, 3", take_playbook_link, 5},
-    {ANNOTATION_RULES, 0, "playbook_id::bigint, opportunity_date::timestamptz FROM pnlcache.missed_trades", "1, 2",
+     "2, 3, 4", take_playbook_link, 5},
+    {ANNOTATION_RULES, 0, "playbook_id::bigint, opportunity_date::timestamptz FROM pnlcache.missed_trades", "2, 3",
      take_missed_trade, 2},
-    {ANNOTATION_TAGS, 0, "is_option::boolean, trade_id::bigint, name::text FROM pnlcache.trade_tags", "1, 2", take_tag,
+    {ANNOTATION_TAGS, 0, "is_option::boolean, trade_id::bigint, name::text FROM pnlcache.trade_tags", "2, 3", take_tag,
      3},
 };
 
-static enum status read_rows(struct db *db, size_t query, const char *user_id, struct annotations *a, struct err *err)
+#define N_QUERIES (sizeof queries / sizeof queries[0])
+
+/* --- one query, for all who want it --------------------------------------------------------------- */
+
+static bool is_asked(const struct annotated_user *user, size_t query)
+{
+    return !user->left_out && (user->kinds & queries[query].wanted) != 0 &&
+           (user->kinds & queries[query].unwanted) == 0;
+}
+
+/* *ret_any: somebody asks. */
+static enum status append_query(const struct annotated_user *users, size_t n_users, size_t query, struct buf *sql,
+                                bool *ret_any)
+{
+    const char **ids = calloc(n_users + 1, sizeof *ids);
+    struct buf array = BUF_INIT;
+    size_t n = 0;
+
+    for (size_t i = 0; ids != NULL && i < n_users; i++)
+        if (is_asked(&users[i], query))
+            ids[n++] = users[i].user_id;
+    *ret_any = n > 0;
+    if (ids == NULL)
+        sql->failed = true;
+    else
+        db_append_text_array(&array, n, ids);
+    buf_append_format(sql, "SELECT user_id::text COLLATE \"C\" AS user_id, %s WHERE user_id = ANY (",
+                      queries[query].select);
+    if (buf_status(&array) == STATUS_OK)
+        db_append_literal(sql, array.data);
+    buf_append_format(sql, "::text[]) ORDER BY user_id, %s", queries[query].order);
+    sql->failed = sql->failed || array.failed;
+    buf_release(&array);
+    free(ids);
+    return buf_status(sql);
+}
+
+/* The one the row belongs to, from *next on, which moves there; NULL: nobody who asks. */
+static struct annotated_user *user_of(struct annotated_user *users, size_t n_users, const struct db_row *row,
+                                      size_t *next)
+{
+    while (*next < n_users && db_field_compare_text(row->fields[0], users[*next].user_id) > 0)
+        (*next)++;
+    return *next < n_users && db_field_compare_text(row->fields[0], users[*next].user_id) == 0 ? &users[*next] : NULL;
+}
+
+static size_t row_size(const struct db_row *row)
+{
+    size_t size = sizeof(struct trade_link);
+
+    for (size_t i = 1; i < row->n_fields; i++)
+        size += row->fields[i].len;
+    return size;
+}
+
+/* Gives what the user had back: half of it is of no use. */
+static void leave_out(struct annotated_user *user, size_t *held)
+{
+    *held -= user->size;
+    user->size = 0;
+    user->left_out = true;
+    annotations_release(&user->annotations);
+}
+
+static enum status take(struct annotated_user *users, size_t n_users, size_t query, const struct db_row *row,
+                        struct holding *h, struct err *err)
+{
+    struct annotated_user *user = NULL;
+    enum status status = STATUS_INVALID;
+
+    if (row->n_fields == queries[query].n_fields + 1 && !db_field_is_null(row->fields[0]))
+        user = user_of(users, n_users, row, &h->next);
+    if (user != NULL && user->left_out)
+        return STATUS_OK;
+    if (user != NULL && row_size(row) > h->max - h->held) {
+        leave_out(user, &h->held);
+        return STATUS_OK;
+    }
+    if (user != NULL)
+        status = queries[query].take(row->fields + 1, &user->annotations);
+    if (status == STATUS_INVALID)
+        return err_fail(err, STATUS_INTERNAL, "the stream of playbooks and tags is damaged (user %s)",
+                        user != NULL ? user->user_id : "unknown");
+    if (status != STATUS_OK)
+        return err_fail(err, status, "no memory for playbooks and tags");
+    user->size += row_size(row);
+    h->held += row_size(row);
+    return STATUS_OK;
+}
+
+static enum status read_rows(struct db *db, size_t query, struct annotated_user *users, size_t n_users,
+                             struct holding *h, struct err *err)
 {
     struct buf sql = BUF_INIT;
     struct db_copy *copy = NULL;
     struct db_row row;
-    enum status status, taken;
+    bool any;
+    enum status status = append_query(users, n_users, query, &sql, &any);
 
-    buf_append_format(&sql, "SELECT %s WHERE user_id = ", queries[query].select);
-    db_append_literal(&sql, user_id);
-    buf_append_format(&sql, " ORDER BY %s", queries[query].order);
-    status = buf_status(&sql);
-    status = status == STATUS_OK ? db_copy_open(db, sql.data, &copy, err) : err_fail(err, status, "out of memory");
-    while (status == STATUS_OK && (status = db_copy_next(copy, &row, err)) == STATUS_OK) {
-        taken = row.n_fields == queries[query].n_fields ? queries[query].take(row.fields, a) : STATUS_INVALID;
-        if (taken == STATUS_INVALID)
-            status = err_fail(err, STATUS_INTERNAL, "the stream of playbooks and tags is damaged (user %s)", user_id);
-        else if (taken != STATUS_OK)
-            status = err_fail(err, taken, "no memory for playbooks and tags");
-    }
+    if (status != STATUS_OK)
+        status = err_fail(err, status, "out of memory");
+    else if (any)
+        status = db_copy_open(db, sql.data, &copy, err);
+    h->next = 0;
+    while (copy != NULL && status == STATUS_OK && (status = db_copy_next(copy, &row, err)) == STATUS_OK)
+        status = take(users, n_users, query, &row, h, err);
     db_copy_close(&copy);
     buf_release(&sql);
     if (status == STATUS_INVALID) /* a query that fails is no fault of the user's */
@@ -126,14 +220,27 @@ static enum status read_rows(struct db *db, size_t query, const char *user_id, s
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
+/* --- all of them ----------------------------------------------------------------------------------- */
+
+enum status annotation_read_many(struct db *db, struct annotated_user *users, size_t n_users, size_t max_size,
+                                 struct err *err)
+{
+    struct holding h = {.max = max_size};
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; i < N_QUERIES && status == STATUS_OK; i++)
+        status = read_rows(db, i, users, n_users, &h, err);
+    for (size_t i = 0; i < n_users; i++)
+        annotations_finish(&users[i].annotations);
+    return status;
+}
+
 enum status annotation_read(struct db *db, const char *user_id, unsigned wanted, struct annotations *ret_annotations,
                             struct err *err)
 {
-    enum status status = STATUS_OK;
+    struct annotated_user user = {.user_id = user_id, .kinds = wanted, .annotations = *ret_annotations};
+    enum status status = annotation_read_many(db, &user, 1, SIZE_MAX, err);
 
-    for (size_t i = 0; i < sizeof queries / sizeof queries[0] && status == STATUS_OK; i++)
-        if ((wanted & queries[i].wanted) != 0 && (wanted & queries[i].unwanted) == 0)
-            status = read_rows(db, i, user_id, ret_annotations, err);
-    annotations_finish(ret_annotations);
+    *ret_annotations = user.annotations;
     return status;
 }

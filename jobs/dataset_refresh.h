@@ -24,7 +24,8 @@ struct dataset_refresh {
     const atomic_bool *stop;
     void (*on_progress)(void *context, size_t done, size_t total);
     void (*on_failed)(void *context, const struct dataset *dataset, enum status status, const char *reason);
-    void (*on_too_large)(void *context, const struct dataset *dataset); /* an answer is over CACHE_MAX_VALUE; may be NULL */
+    void (*on_too_large)(void *context,
+                         const struct dataset *dataset); /* an answer is over CACHE_MAX_VALUE; may be NULL */
     void *context;
     /* out */
     size_t considered, valid, stored, unchanged, refused, failed;

@@ -20,7 +20,7 @@ void document_source_release(struct document_source *source)
     price_table_release(&source->prices);
 }
 
-static unsigned annotation_kinds(unsigned needs)
+unsigned document_source_annotations(unsigned needs)
 {
     return ((needs & DOCUMENT_NEEDS_PLAYBOOKS) != 0 ? (unsigned)ANNOTATION_PLAYBOOKS : 0) |
            ((needs & DOCUMENT_NEEDS_RULES) != 0 ? (unsigned)ANNOTATION_RULES : 0) |
@@ -33,13 +33,12 @@ enum status document_source_read(struct document_source *source, struct db *db, 
     const char *id;
     enum status status;
 
-    status = annotation_read(db, source->user_id, annotation_kinds(needs), &source->annotations, err);
+    status = annotation_read(db, source->user_id, document_source_annotations(needs), &source->annotations, err);
     if (status == STATUS_OK)
         status = trade_reader_open(db, 1, &source->user_id, as_of, &source->reader, err);
     if (status != STATUS_OK)
         return status;
-    if ((needs & DOCUMENT_NEEDS_DETAILS) != 0)
-        trade_reader_keep_details(source->reader);
+    trade_reader_keep_details(source->reader, (needs & DOCUMENT_NEEDS_DETAILS) != 0);
     status = trade_reader_next(source->reader, &id, &source->journal, err);
     if (status == STATUS_OK)
         status = trade_reader_finish(source->reader, err);

@@ -22,6 +22,8 @@ struct document_source {
 void document_source_init(struct document_source *source, const char *user_id, const struct journal *journal,
                           struct instant computed_at);
 void document_source_release(struct document_source *source);
+/* The kinds of annotations (annotation_reader.h) that documents with these needs take. */
+unsigned document_source_annotations(unsigned needs);
 /* Reads what documents with these needs (document.h, or-ed) take, into an initialised source without a journal. Inside a
  * snapshot; afterwards the connection is free. STATUS_INVALID: the user's settings cannot be used. */
 enum status document_source_read(struct document_source *source, struct db *db, unsigned needs, struct instant as_of,

@@ -7,6 +7,7 @@
 #include "jobs/document_body.h"
 #include "jobs/document_text.h"
 #include "jobs/document_writer.h"
+#include "jobs/source_stream.h"
 #include "jobs/trade_reader.h"
 #include "lib/base/text.h"
 #include "lib/store/job_stream.h"
@@ -298,97 +299,56 @@ static enum status user_ended(struct precompute *p, const struct user_documents 
     return STATUS_OK;
 }
 
-/* The next user of a stream over many. */
-static enum status compute_next(struct precompute *p, struct user_documents *user, struct trade_reader *reader,
-                                const struct snapshot *snapshot, struct err *err)
+/* STATUS_NOT_FOUND: there is no other user. */
+static enum status compute_next(struct precompute *p, struct source_stream *stream, struct user_documents *const *users,
+                                struct err *err)
 {
+    struct work work = {.p = p, .direct = BUF_INIT};
     int64_t began_us = clock_monotonic_us();
-    struct document_source source;
-    struct work work = {.p = p, .user = user, .source = &source, .direct = BUF_INIT};
-    const struct journal *journal;
     struct err reason = {{0}};
     enum status status;
-    const char *id;
+    size_t i;
 
-    status = trade_reader_next(reader, &id, &journal, &reason);
-    if (status == STATUS_OK && strcmp(id, user->user_id) != 0)
-        status = err_fail(&reason, STATUS_INTERNAL, "the reader delivered user %s instead of %s", id, user->user_id);
+    status = source_stream_next(stream, &i, &work.source, &reason);
+    if (status == STATUS_NOT_FOUND)
+        return status;
+    if (status != STATUS_OK && !is_the_users_fault(status))
+        return err_fail(err, status, "%s", reason.text);
+    work.user = users[i];
     if (status == STATUS_OK) {
-        note_journal(p, id, journal);
-        document_source_init(&source, id, journal, snapshot->computed_at);
-        work.read_us = clock_monotonic_us() - began_us;
-        status = compute_user(&work, &reason);
-        document_source_release(&source);
-    }
-    return user_ended(p, user, status, &reason, err);
-}
-
-/* The users who need just this besides trades, nothing or details, in one stream. */
-static enum status compute_stream(struct precompute *p, struct document_batch *b, unsigned needs,
-                                  const struct snapshot *snapshot, struct err *err)
-{
-    struct user_documents **users = calloc(b->n, sizeof *users);
-    const char **ids = calloc(b->n, sizeof *ids);
-    struct trade_reader *reader = NULL;
-    enum status status = STATUS_OK;
-    size_t n = 0;
-
-    if (users == NULL || ids == NULL) {
-        free(users);
-        free(ids);
-        return err_fail(err, STATUS_NO_MEMORY, "no memory for a batch of %zu users", b->n);
-    }
-    for (size_t i = 0; i < b->n; i++)
-        if (user_documents_count_due(&b->users[i]) > 0 && user_documents_needs(&b->users[i]) == needs) {
-            ids[n] = b->users[i].user_id;
-            users[n++] = &b->users[i];
-        }
-    if (n > 0)
-        status = trade_reader_open(p->options.db, n, ids, snapshot->as_of, &reader, err);
-    if (status == STATUS_OK && (needs & DOCUMENT_NEEDS_DETAILS) != 0 && n > 0)
-        trade_reader_keep_details(reader);
-    for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        status = compute_next(p, users[i], reader, snapshot, err);
-    if (status == STATUS_OK && n > 0)
-        status = trade_reader_finish(reader, err);
-    trade_reader_close(&reader);
-    free(users);
-    free(ids);
-    return status;
-}
-
-/* A user whose documents need more: annotations and prices cannot be read while a stream is open. */
-static enum status compute_alone(struct precompute *p, struct user_documents *user, const struct snapshot *snapshot,
-                                 struct err *err)
-{
-    int64_t began_us = clock_monotonic_us();
-    struct document_source source;
-    struct work work = {.p = p, .user = user, .source = &source, .direct = BUF_INIT};
-    struct err reason = {{0}};
-    enum status status;
-
-    document_source_init(&source, user->user_id, NULL, snapshot->computed_at);
-    status = document_source_read(&source, p->options.db, user_documents_needs(user), snapshot->as_of, &reason);
-    if (status == STATUS_OK) {
-        note_journal(p, user->user_id, source.journal);
+        note_journal(p, work.user->user_id, work.source->journal);
         work.read_us = clock_monotonic_us() - began_us;
         status = compute_user(&work, &reason);
     }
-    document_source_release(&source);
-    return user_ended(p, user, status, &reason, err);
+    return user_ended(p, work.user, status, &reason, err);
 }
 
 static enum status compute_users(struct precompute *p, struct document_batch *b, const struct snapshot *snapshot,
                                  struct err *err)
 {
-    enum status status = compute_stream(p, b, 0, snapshot, err);
+    struct user_documents **users = calloc(b->n + 1, sizeof *users);
+    struct source_request *requests = calloc(b->n + 1, sizeof *requests);
+    struct source_stream *stream = NULL;
+    enum status status;
+    size_t n = 0;
 
-    if (status == STATUS_OK)
-        status = compute_stream(p, b, DOCUMENT_NEEDS_DETAILS, snapshot, err);
-    for (size_t i = 0; i < b->n && status == STATUS_OK; i++)
-        if ((user_documents_needs(&b->users[i]) & ~(unsigned)DOCUMENT_NEEDS_DETAILS) != 0)
-            status = compute_alone(p, &b->users[i], snapshot, err);
-    return status;
+    for (size_t i = 0; users != NULL && requests != NULL && i < b->n; i++) {
+        if (user_documents_count_due(&b->users[i]) == 0)
+            continue;
+        requests[n] = (struct source_request){
+            .user_id = b->users[i].user_id, .needs = user_documents_needs(&b->users[i]), .as_of = snapshot->as_of};
+        users[n++] = &b->users[i];
+    }
+    if (users == NULL || requests == NULL)
+        status = err_fail(err, STATUS_NO_MEMORY, "no memory for a batch of %zu users", b->n);
+    else
+        status = source_stream_new(p->options.db, requests, n, snapshot->computed_at, &stream, err);
+    while (status == STATUS_OK)
+        status = compute_next(p, stream, users, err);
+    source_stream_free(&stream);
+    free(users);
+    free(requests);
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
 /* After everybody's documents, which can be had without them. Users without any were not done before. */

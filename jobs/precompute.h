@@ -2,9 +2,9 @@
  * user and asset class for all documents, then pipelined writes of a few users at a time. Memory does
  * not grow with the number of users, only with the largest single one.
  *
- * What a user asked for lately (wanted.h) is computed in the same pass. Where it needs details of trades, those users
- * share a second COPY; where it needs annotations or prices, which cannot be read while a COPY runs, its user is read
- * apart, in the same snapshot. So nobody pays who asked for no such thing. */
+ * What a user asked for lately (wanted.h) is computed in the same pass. Users whose documents need annotations share a second
+ * COPY, and those of prices are read one by one (source_stream.h), in the same snapshot. So nobody pays who asked for no such
+ * thing. */
 #ifndef PNLCACHE_JOBS_PRECOMPUTE_H
 #define PNLCACHE_JOBS_PRECOMPUTE_H
 

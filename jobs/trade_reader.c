@@ -151,9 +151,14 @@ enum status trade_reader_open(struct db *db, size_t n_users, const char *const *
     return STATUS_OK;
 }
 
-void trade_reader_keep_details(struct trade_reader *reader)
+void trade_reader_keep_details(struct trade_reader *reader, bool keep)
 {
-    reader->journal.keep_details = true;
+    reader->journal.keep_details = keep;
+}
+
+void trade_reader_set_as_of(struct trade_reader *reader, struct instant as_of)
+{
+    reader->as_of = as_of;
 }
 
 enum status trade_reader_finish(struct trade_reader *reader, struct err *err)
@@ -275,16 +280,6 @@ static enum status read_ahead(struct trade_reader *reader, struct err *err)
     return STATUS_OK;
 }
 
-/* As strcmp(): the user of the row against `user_id`. */
-static int compare_user(const struct db_row *row, const char *user_id)
-{
-    struct db_field f = row->fields[USER_ID];
-    size_t len = strlen(user_id);
-    int order = memcmp(f.bytes, user_id, f.len < len ? f.len : len);
-
-    return order != 0 ? order : (f.len > len) - (f.len < len);
-}
-
 /* Hands this user's rows to the journal, or, with `skip`, to nobody. */
 static enum status read_trades(struct trade_reader *reader, const char *user_id, bool skip, struct err *err)
 {
@@ -292,7 +287,7 @@ static enum status read_trades(struct trade_reader *reader, const char *user_id,
     enum status status;
 
     while ((status = read_ahead(reader, err)) == STATUS_OK && reader->has_row) {
-        int order = compare_user(&reader->row, user_id);
+        int order = db_field_compare_text(reader->row.fields[USER_ID], user_id);
         if (order > 0)
             break;
         if (order < 0)

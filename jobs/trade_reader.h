@@ -15,8 +15,10 @@ struct trade_reader;
  * db_query(); STATUS_INVALID: the views are not what sql/README.md asks for. */
 enum status trade_reader_open(struct db *db, size_t n_users, const char *const *user_ids, struct instant as_of,
                               struct trade_reader **ret_reader, struct err *err) MUST_CHECK;
-/* Before the first trade_reader_next(): journals with their details, which groups need. */
-void trade_reader_keep_details(struct trade_reader *reader);
+/* Before trade_reader_next(): whether journals from then on have their details, which groups need. At first they have not. */
+void trade_reader_keep_details(struct trade_reader *reader, bool keep);
+/* As of when journals are from then on, instead of the one given when opening. */
+void trade_reader_set_as_of(struct trade_reader *reader, struct instant as_of);
 /* The next user, ascending by bytes. The journal and the id are borrowed until the next user is delivered.
  * STATUS_NOT_FOUND: no more, everything was read, and the connection is free. STATUS_INVALID: this user's settings
  * cannot be used; *ret_user_id is set and the next call goes on with the next user. After every other status the reader

@@ -4,6 +4,8 @@
  * digits behind the point, so the conversion never divides. */
 #include "lib/store/db_field.h"
 
+#include <string.h>
+
 #define EPOCH_DAYS 10957 /* 1970-01-01 to 2000-01-01 */
 #define DATE_TYPE_OID 1082
 
@@ -16,6 +18,14 @@
 #define SIGN_NEGATIVE_INFINITY 0xF000
 #define DISPLAY_SCALE_MAX 0x3FFF
 #define LIMIT_E8 INT64_C(1000000000000000000) /* 10^10 units */
+
+int db_field_compare_text(struct db_field f, const char *text)
+{
+    size_t len = strlen(text);
+    int order = memcmp(f.bytes, text, f.len < len ? f.len : len);
+
+    return order != 0 ? order : (f.len > len) - (f.len < len);
+}
 
 static uint16_t read16(const unsigned char *p)
 {

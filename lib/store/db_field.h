@@ -13,6 +13,9 @@ static inline bool db_field_is_null(struct db_field f)
     return f.bytes == NULL;
 }
 
+/* As strcmp(), of a field that is not null. */
+int db_field_compare_text(struct db_field f, const char *text);
+
 /* Each: STATUS_OK, or STATUS_INVALID when the length or contents do not fit the type. The field
  * must not be NULL. */
 enum status db_field_int64(struct db_field f, int64_t *ret_value) MUST_CHECK; /* int2, int4 or int8 */

@@ -13,6 +13,7 @@ A program that a test started must still live at the end (unless the test stoppe
 SIGTERM, and have left no sanitizer report. BUILD_DIR says which build is tested.
 """
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -193,6 +194,24 @@ def db(servers, clean):
     connection.autocommit = True
     yield connection
     connection.close()
+
+
+@pytest.fixture
+def statements(servers, db):
+    """A function: the statements of the programs' role since the fixture was set up, from PostgreSQL's own log."""
+    log = servers.state / "log/postgres.log"
+    with db.cursor() as cursor:
+        cursor.execute("ALTER ROLE pnlcache SET log_statement = 'all'")
+    start = log.stat().st_size
+
+    def read():
+        with open(log, "rb") as file:
+            file.seek(start)
+            return re.findall(r"LOG:  (?:statement|execute [^:]*): (.*)", file.read().decode())
+
+    yield read
+    with db.cursor() as cursor:
+        cursor.execute("ALTER ROLE pnlcache RESET log_statement")
 
 
 def _end(daemon, name):

@@ -239,6 +239,74 @@ def test_one_batch_serves_users_with_different_needs(servers, web, db, responder
     assert len(servers.redis("HKEYS", "epoch:{cid}").split()) == 4
 
 
+PATHS_OF_MANY = [BY_TAG, BY_PLAYBOOK, PLAYBOOKS, "/api/analytics/grouped?grouping_types=mistake", BY_BROKERAGE, SERIES]
+
+
+def add_annotated_user(db, user):
+    """Whose tags, playbooks and mistakes are nobody else's."""
+    for n in (1, 2):
+        add_stock(db, user, n, brokerage_name=user, mistakes=f"late {user}")
+    execute(db, "INSERT INTO playbook (user_id, id, name) VALUES (%s, 1, %s), (%s, 2, 'Gap')", user, f"Fade {user}", user)
+    execute(db, "INSERT INTO stock_trade_playbook (user_id, stock_trade_id, setup_id) VALUES (%s, 1, 1)", user)
+    execute(db, "INSERT INTO trade_tags (user_id, id, name) VALUES (%s, 1, %s)", user, f"calm {user}")
+    execute(db, "INSERT INTO stock_trade_tags (user_id, stock_trade_id, tag_id) VALUES (%s, 1, 1), (%s, 2, 1)", user, user)
+
+
+def want(servers, web, db, users, paths=PATHS_OF_MANY):
+    """Each user asks for some of the documents, by turns, every fourth for none with annotations; then their trades change without anybody's knowing, so that a hit shows what
+    a job stored: the documents of each."""
+    wants = {user: [path for k, path in enumerate(paths) if k % 4 != i % 4 and (i % 4 < 3 or k > 2)] for i, user in enumerate(users)}
+    for user, own in wants.items():
+        for path in own:
+            ask(servers, web, path, user)
+        add_stock(db, user, 3, exit_price=7)
+        execute(db, "INSERT INTO stock_trade_tags (user_id, stock_trade_id, tag_id) VALUES (%s, 3, 1)", user)
+    return wants
+
+
+def check_stored_as_computed(web, wants):
+    """What is stored equals what is computed for each user and document by itself."""
+    service = {"Authorization": "Bearer " + token("service", role="service_role"), "Cache-Control": "no-cache"}
+    for user, paths in wants.items():
+        for path in paths:
+            stored = web.get(path, user)
+            fresh = web.get(f"{path}{'&' if '?' in path else '?'}user_id={user}", headers=service)
+            assert is_hit(stored) and not is_hit(fresh), (user, path)
+            assert stored.json()["data"] == fresh.json()["data"] != {}, (user, path)
+
+
+def test_a_batch_takes_as_many_queries_for_many_users_as_for_few(servers, web, db, responder, run_worker, statements):
+    """However many of them want groups by tag, playbook or mistake."""
+    users = [f"user-{n}" for n in range(24)]
+    for user in users:
+        add_annotated_user(db, user)
+    wants = want(servers, web, db, users)
+    taken = []
+    for chosen in (users[:4], users):
+        before = len(statements())
+        run_worker("job", "precompute", *(word for user in chosen for word in ("--user", user)))
+        taken.append([s for s in statements()[before:] if "pnlcache." in s])  # the responder's looks at its server's health are none
+    # Settings and trades of both streams; between them playbooks and their links with and without rules, missed trades, tags.
+    assert [len(statements) for statements in taken] == [4 + 6] * 2, taken
+    check_stored_as_computed(web, wants)
+
+
+def test_whose_annotations_find_no_room_in_a_batch_is_read_apart(servers, web, db, responder, run_worker, statements):
+    users = ["ann", "bob", "cid"]
+    for user in users:
+        add_annotated_user(db, user)
+    execute(db, "INSERT INTO trade_tags (user_id, id, name) VALUES ('bob', 2, repeat('x', 150000))")  # 18 MB with its links
+    for n in range(100, 220):
+        add_stock(db, "bob", n)
+    execute(db, "INSERT INTO stock_trade_tags (user_id, stock_trade_id, tag_id) SELECT 'bob', n, 2 FROM generate_series(100, 219) AS n")
+    wants = want(servers, web, db, users, [BY_TAG, BY_PLAYBOOK])
+    before = len(statements())
+    done = run_worker("job", "precompute", "--active")
+    assert "users=3 failed=0" in done.stderr
+    assert sum(s.startswith("COPY ") and "stock_trades" in s for s in statements()[before:]) == 2
+    check_stored_as_computed(web, wants)
+
+
 def test_the_record_holds_the_documents_asked_last(servers, web, db, journal, start_responder, run_worker):
     start_responder(WANTED_DOCUMENTS="3")
     keys = [ask(servers, web, f"/api/analytics/core?risk_free_rate=0.0{n}") for n in range(6)]

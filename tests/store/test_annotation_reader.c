@@ -120,6 +120,79 @@ static void test_only_the_wanted_kinds_are_read(void **state)
     assert_int_equal(annotations.n_missed + annotations.tag_links.n, 0);
 }
 
+/* --- many --------------------------------------------------------------------------------------- */
+
+static struct annotated_user many[3];
+
+/* Of ann, bob and cid. */
+static void begin_many(const unsigned kinds[3])
+{
+    static const char *const ids[] = {"ann", "bob", "cid"};
+
+    for (size_t i = 0; i < 3; i++) {
+        add_journal(ids[i]);
+        many[i] = (struct annotated_user){.user_id = ids[i], .kinds = kinds[i]};
+        annotations_init(&many[i].annotations);
+    }
+}
+
+static void read_many(size_t max_size)
+{
+    struct db *db = database_open(database_role_url(), 60000, true);
+    struct instant as_of;
+
+    assert_status(db_begin_snapshot(db, &as_of, &err), STATUS_OK, &err);
+    assert_status(annotation_read_many(db, many, 3, max_size, &err), STATUS_OK, &err);
+    assert_int_equal(database_integer(db, "SELECT 7::bigint"), 7);
+    db_end(db);
+    db_free(&db);
+}
+
+static void end_many(void)
+{
+    for (size_t i = 0; i < 3; i++)
+        annotations_release(&many[i].annotations);
+}
+
+static void test_each_of_many_users_gets_what_it_wants(void **state)
+{
+    (void)state;
+    begin_many((const unsigned[]){ANNOTATION_PLAYBOOKS, ANNOTATION_TAGS, ALL});
+    database_run("UPDATE public.trade_tags SET name = user_id");
+    read_many(SIZE_MAX);
+    assert_int_equal(many[0].annotations.playbook_links.n, 3);
+    assert_int_equal(many[0].annotations.playbooks[1].n_rules, 0);
+    assert_int_equal(many[0].annotations.tag_links.n + many[0].annotations.n_missed, 0);
+    assert_int_equal(many[1].annotations.n_playbooks, 0);
+    assert_int_equal(many[1].annotations.tag_links.n, 1);
+    assert_memory_equal(symbol_table_name(&many[1].annotations.names, 0).bytes, "bob", 3);
+    assert_int_equal(many[2].annotations.playbooks[1].n_rules, 2);
+    assert_int_equal(many[2].annotations.tag_links.n, 1);
+    assert_int_equal(many[2].annotations.n_missed, 1);
+    assert_false(many[0].left_out || many[1].left_out || many[2].left_out);
+    end_many();
+}
+
+static void test_a_user_there_is_no_room_for_is_left_out_and_the_next_fits(void **state)
+{
+    (void)state;
+    begin_many((const unsigned[]){ALL, ALL, ANNOTATION_TAGS});
+    database_run("INSERT INTO public.trade_tags (user_id, id, name) VALUES ('bob', 2, repeat('x', 5000));"
+                 "INSERT INTO public.stock_trade_tags (user_id, stock_trade_id, tag_id) VALUES ('bob', 1, 2)");
+    read_many(4000);
+    assert_false(many[0].left_out || many[2].left_out);
+    assert_true(many[1].left_out);
+    assert_int_equal(many[1].annotations.n_playbooks + many[1].annotations.tag_links.n, 0);
+    assert_int_equal(many[0].annotations.n_missed + many[0].annotations.tag_links.n, 2);
+    assert_int_equal(many[2].annotations.tag_links.n, 1);
+    end_many();
+    clear(state);
+    begin_many((const unsigned[]){ALL, ALL, ALL});
+    read_many(1);
+    assert_true(many[0].left_out && many[1].left_out && many[2].left_out);
+    end_many();
+}
+
 /* Views over foreign tables: other types, NULLs, names that are not trimmed, links to nothing. */
 static void test_foreign_views_are_read_as_far_as_they_make_sense(void **state)
 {
@@ -157,6 +230,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_everything_of_one_user_is_read, clear),
         cmocka_unit_test_setup(test_only_the_wanted_kinds_are_read, clear),
+        cmocka_unit_test_setup(test_each_of_many_users_gets_what_it_wants, clear),
+        cmocka_unit_test_setup(test_a_user_there_is_no_room_for_is_left_out_and_the_next_fits, clear),
         cmocka_unit_test_setup_teardown(test_foreign_views_are_read_as_far_as_they_make_sense, clear, restore_views),
         cmocka_unit_test_setup_teardown(test_a_missing_view_is_an_error_that_names_it, clear, restore_views),
     };
