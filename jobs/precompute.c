@@ -152,10 +152,9 @@ struct work {
     struct user_documents *user;
     const struct document_source *source;
     int64_t read_us; /* what reading the journal took; a part of every document's cost */
-    /* What p->report holds: the presets of this asset class of this user's journal. */
-    bool has_report;
-    enum asset report_asset;
-    int64_t report_us;
+    /* Of each asset class: whether p->report holds the presets of this user's journal, and what that took. */
+    bool has_report[ASSET_OPTIONS + 1];
+    int64_t report_us[ASSET_OPTIONS + 1];
     struct buf direct;
 };
 
@@ -199,7 +198,8 @@ static enum status compute_report(struct work *w, enum asset asset, struct err *
     int64_t began_us = clock_monotonic_us();
     enum status status;
 
-    if (w->has_report && w->report_asset == asset)
+    report_choose(w->p->report, asset);
+    if (w->has_report[asset])
         return STATUS_OK;
     for (size_t r = 0; r < RANGE_PRESETS; r++) {
         struct range_request request = {.name = (enum range_name)r};
@@ -207,9 +207,8 @@ static enum status compute_report(struct work *w, enum asset asset, struct err *
         ranges[r] = time_range_resolve(&request, journal->today);
     }
     status = report_compute(w->p->report, journal, asset, ranges, RANGE_PRESETS, err);
-    w->has_report = status == STATUS_OK;
-    w->report_asset = asset;
-    w->report_us = clock_monotonic_us() - began_us;
+    w->has_report[asset] = status == STATUS_OK;
+    w->report_us[asset] = clock_monotonic_us() - began_us;
     return status;
 }
 
@@ -233,13 +232,13 @@ static enum status compute_presets(struct work *w, enum asset asset, size_t begi
             continue;
         status = compute_report(w, asset, err);
         if (status == STATUS_OK)
-            status = compute_document(w, i, true, w->read_us + w->report_us, err);
+            status = compute_document(w, i, true, w->read_us + w->report_us[asset], err);
     }
     return status;
 }
 
-/* The precomputed set first: summaries and sections are what a reader sees first. The wanted documents follow in the
- * reverse order of asset classes, because the last report is still there. */
+/* The precomputed set first: summaries and sections are what a reader sees first. Documents of a range of their own come last,
+ * because they take the presets' place in the report. */
 static enum status compute_user(struct work *w, struct err *err)
 {
     static const enum asset assets[] = {ASSET_STOCKS, ASSET_OPTIONS, ASSET_ALL};
@@ -248,7 +247,7 @@ static enum status compute_user(struct work *w, struct err *err)
 
     for (size_t a = 0; a < n_assets && status == STATUS_OK; a++)
         status = compute_presets(w, assets[a], 0, n_first, err);
-    for (size_t a = n_assets; a-- > 0 && status == STATUS_OK;)
+    for (size_t a = 0; a < n_assets && status == STATUS_OK; a++)
         status = compute_presets(w, assets[a], n_first, w->user->n, err);
     for (size_t i = n_first; i < w->user->n && status == STATUS_OK; i++) {
         struct document_request request = user_documents_request(w->user, i);

@@ -16,8 +16,13 @@ struct report {
     struct time_series *series;
     const struct journal *journal;
     enum asset asset;
-    struct range_metrics metrics[REPORT_MAX_RANGES];
+    struct range_metrics metrics[ASSET_OPTIONS + 1][REPORT_MAX_RANGES];
 };
+
+static const struct range_metrics *metrics_of(const struct report *report, size_t range)
+{
+    return &report->metrics[report->asset][range];
+}
 
 enum status report_new(struct report **ret_report, struct err *err)
 {
@@ -51,15 +56,20 @@ enum status report_compute(struct report *report, const struct journal *journal,
     report->journal = journal;
     report->asset = asset;
     for (size_t i = 0; i < n_ranges && status == STATUS_OK; i += at_once)
-        status = rollup_run(report->rollup, journal, asset, ranges + i, at_once, report->metrics + i);
+        status = rollup_run(report->rollup, journal, asset, ranges + i, at_once, report->metrics[asset] + i);
     if (status != STATUS_OK)
         return err_fail(err, status, "no memory to analyse %zu trades", journal->n_closed);
     return STATUS_OK;
 }
 
+void report_choose(struct report *report, enum asset asset)
+{
+    report->asset = asset;
+}
+
 enum status report_compute_time_series(struct report *report, size_t range, struct err *err)
 {
-    enum status status = time_series_compute(report->series, report->journal, report->asset, &report->metrics[range]);
+    enum status status = time_series_compute(report->series, report->journal, report->asset, metrics_of(report, range));
 
     if (status != STATUS_OK)
         return err_fail(err, status, "no memory for the time series of %zu trades", report->journal->n_closed);
@@ -70,28 +80,28 @@ enum status report_compute_time_series(struct report *report, size_t range, stru
 
 void report_write_core(const struct report *report, size_t range, struct json_writer *w)
 {
-    const struct range_metrics *m = &report->metrics[range];
+    const struct range_metrics *m = metrics_of(report, range);
 
     core_write(&m->core, &m->totals, report->journal, w);
 }
 
 void report_write_risk(const struct report *report, size_t range, struct json_writer *w)
 {
-    const struct range_metrics *m = &report->metrics[range];
+    const struct range_metrics *m = metrics_of(report, range);
 
     risk_write(&m->risk, &m->risk_sums, &m->totals, m->t_statistic, m->k_ratio, w);
 }
 
 void report_write_performance_metrics(const struct report *report, size_t range, struct json_writer *w)
 {
-    const struct range_metrics *m = &report->metrics[range];
+    const struct range_metrics *m = metrics_of(report, range);
 
     performance_write(&m->performance, &m->core, &m->totals, w);
 }
 
 void report_write_duration_performance(const struct report *report, size_t range, struct json_writer *w)
 {
-    const struct range_metrics *m = &report->metrics[range];
+    const struct range_metrics *m = metrics_of(report, range);
 
     duration_write(&m->tally, &m->core, &m->totals, report->journal, w);
 }
@@ -108,7 +118,7 @@ void report_write_performance(const struct report *report, size_t range, struct 
 
 void report_write_options_metrics(const struct report *report, size_t range, struct json_writer *w)
 {
-    options_metrics_write(&report->metrics[range].options, w);
+    options_metrics_write(&metrics_of(report, range)->options, w);
 }
 
 void report_write_time_series(const struct report *report, struct json_writer *w)
@@ -118,7 +128,7 @@ void report_write_time_series(const struct report *report, struct json_writer *w
 
 void report_write_time_series_scalars(const struct report *report, size_t range, struct json_writer *w)
 {
-    time_series_write_scalars(&report->metrics[range], w);
+    time_series_write_scalars(metrics_of(report, range), w);
 }
 
 /* --- summary (metrics.md 16.4) --------------------------------------------------------------------- */
@@ -201,13 +211,13 @@ static void write_texts(const struct range_metrics *m, size_t first, size_t n, s
 void report_write_text(const struct report *report, size_t range, size_t text, struct json_writer *w)
 {
     json_object_begin(w);
-    write_texts(&report->metrics[range], text, 1, w);
+    write_texts(metrics_of(report, range), text, 1, w);
     json_object_end(w);
 }
 
 void report_write_summary(const struct report *report, size_t range, struct json_writer *w)
 {
-    const struct range_metrics *m = &report->metrics[range];
+    const struct range_metrics *m = metrics_of(report, range);
 
     json_object_begin(w);
     write_texts(m, 0, REPORT_TEXTS, w);
@@ -306,7 +316,7 @@ void report_write_meta(const struct report *report, size_t range, const char *us
                        struct json_writer *w, size_t *ret_volatile_start, size_t *ret_volatile_end)
 {
     const struct journal *j = report->journal;
-    const struct range_metrics *m = &report->metrics[range];
+    const struct range_metrics *m = metrics_of(report, range);
 
     json_object_begin(w);
     json_key(w, "version");

@@ -20,11 +20,14 @@ void report_free(struct report **report);
 enum status report_compute(struct report *report, const struct journal *journal, enum asset asset,
                            const struct time_range *ranges, size_t n_ranges, struct err *err) MUST_CHECK;
 
+/* Goes back to what the last report_compute() of this asset class left; it must have been of the same journal. */
+void report_choose(struct report *report, enum asset asset);
+
 /* Computes the time series of one range of the last report_compute(): apart, because few answers have them. It stays
  * valid until the next report_compute(). STATUS_NO_MEMORY. */
 enum status report_compute_time_series(struct report *report, size_t range, struct err *err) MUST_CHECK;
 
-/* Each writes one JSON object for the i-th range of the last report_compute(). */
+/* Each writes one JSON object for the i-th range of the last report_compute(), or of the chosen one. */
 void report_write_core(const struct report *report, size_t range, struct json_writer *w);
 void report_write_risk(const struct report *report, size_t range, struct json_writer *w);
 void report_write_performance_metrics(const struct report *report, size_t range, struct json_writer *w);
