@@ -197,9 +197,14 @@ void analytics_query_release(struct analytics_query *q)
 /* A bound of a custom range: a trading day, or an instant, which stands for its trading day. */
 struct bound {
     bool given, is_instant;
-    struct date day;
+    struct date day; /* of an instant: UTC's */
     struct instant at;
 };
+
+static struct date utc_day(struct instant at)
+{
+    return (struct date){(int32_t)((at.us - (at.us < 0 ? US_PER_DAY - 1 : 0)) / US_PER_DAY)};
+}
 
 static struct bound parse_bound(const char *text, const char *field, struct problem_fields *problems)
 {
@@ -210,15 +215,24 @@ static struct bound parse_bound(const char *text, const char *field, struct prob
     bound.is_instant = instant_parse(text, &bound.at) == STATUS_OK;
     if (!bound.is_instant)
         problem_add(problems, field, "must be a date, YYYY-MM-DD, or a time of RFC 3339");
+    else
+        bound.day = utc_day(bound.at);
     return bound;
 }
 
-/* Of a day and an instant nobody can say before the account's time zone is known. */
+/* Which day an instant is depends on the account, which is not known yet: up to two days from UTC's (14 hours of time zone,
+ * 12 of a day that begins the evening before). */
+#define DAYS_OFF_UTC 2
+
+/* Of a day and an instant: whether they are swapped in every account. */
 static bool are_swapped(const struct bound *start, const struct bound *end)
 {
-    if (!start->given || !end->given || start->is_instant != end->is_instant)
+    if (!start->given || !end->given)
         return false;
-    return start->is_instant ? start->at.us > end->at.us : start->day.days > end->day.days;
+    if (start->is_instant && end->is_instant)
+        return start->at.us > end->at.us;
+    int uncertain = start->is_instant || end->is_instant ? DAYS_OFF_UTC : 0;
+    return start->day.days > end->day.days + uncertain;
 }
 
 static void parse_range(const struct analytics_query *q, struct document_request *request,

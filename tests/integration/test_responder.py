@@ -148,10 +148,21 @@ def test_a_service_may_name_a_user_and_force_a_recompute(client, db):
     ("time_range=fortnight", "time_range"), ("time_rage=7d", "time_rage"), ("time_range=7d&time_range=7d", "time_range"),
     ("asset=bonds", "asset"), ("time_range=custom", "start_date"), ("time_range=7d&start_date=2024-01-01", "start_date"),
     ("time_range=custom&start_date=2024-02-30", "start_date"),
-    ("time_range=custom&start_date=2024-02-02&end_date=2024-02-01", "end_date")])
+    ("time_range=custom&start_date=2024-02-02&end_date=2024-02-01", "end_date"),
+    ("time_range=custom&start_date=2024-02-02T00:00:01Z&end_date=2024-02-02T01:00:00%2B01:00", "end_date"),
+    ("time_range=custom&start_date=2024-02-04&end_date=2024-02-01T23:59:59Z", "end_date"),
+    ("time_range=custom&start_date=2024-02-04T00:00:00Z&end_date=2024-02-01", "end_date")])
 def test_a_bad_query_names_the_field(client, query, field):
     document = problem(client.ask("GET", CORE + "?" + query, bearer()), 400)
     assert [e["field"] for e in document["errors"]] == [field]
+
+
+def test_a_day_and_an_instant_that_may_be_in_order_somewhere_are_no_error(client, db):
+    """West of UTC, and where a trading day begins the evening before, an instant's day is up to two days off from UTC's."""
+    add_stock(db, "alice", 1, entry="'2024-02-01 12:00Z'", exit="'2024-02-01 20:00Z'")
+    for bounds, n in (("start_date=2024-02-03&end_date=2024-02-01T12:00:00Z", 0), ("start_date=2024-02-03T12:00:00Z&end_date=2024-02-01", 0),
+                      ("start_date=2024-02-01&end_date=2024-02-02T04:00:00Z", 1), ("start_date=2024-02-02T04:00:00Z&end_date=2024-02-01", 1)):
+        assert json.loads(client.ask("GET", f"{CORE}?time_range=custom&{bounds}", bearer()).body)["data"]["total_trades"] == n, bounds
 
 
 @pytest.mark.parametrize("uri", [CORE + "?time_range=%zz", CORE + "?time_range=7d%00", CORE + "?a=%ff", "/api/%c0%af", "api", "/a%0d%0ab"])
