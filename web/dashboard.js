@@ -11,6 +11,7 @@ const charts = {};
 let turn = 0; // counts choices: an answer to an older one is dropped
 let month = null; // YYYY-MM of the calendar; null: the present one
 let requests = [];
+let session = null; // of the cookie, which no script can read: {user_id, csrf_token, ...}; it goes along with each request by itself
 
 // --- the choice, which is the address (#user=..&asset=..&time_range=..), so that every view is a link ---------------
 
@@ -31,6 +32,39 @@ function bearer(user) {
   return option ? option.dataset.token : at("token").value.trim();
 }
 
+// --- sessions (AUTH_MODE=jwt,session) -----------------------------------------------------------------------------
+
+// null: nobody is logged in; `possible`: somebody could be.
+function takeSession(found, possible) {
+  session = found;
+  at("session").hidden = !found;
+  at("token-field").hidden = Boolean(found);
+  at("log-in").hidden = Boolean(found) || !possible;
+  at("session-user").textContent = found?.user_id ?? "";
+}
+
+// GET tells of it, POST with a pasted token begins one, DELETE ends it. What is wrong, or "".
+async function askSession(method, headers = {}) {
+  const response = await fetch("/api/session", { method, headers, cache: "no-store" }).catch(() => null);
+  const answer = response ? await response.json().catch(() => ({})) : {};
+  if (response?.ok) takeSession(method === "DELETE" ? null : answer.data, true);
+  else if (method === "GET") takeSession(null, response?.status !== 404); // 404: there are no sessions here
+  return response?.ok ? "" : `/api/session: ${response?.status ?? "no answer"} ${answer.detail ?? ""}`;
+}
+
+async function logIn() {
+  const problem = await askSession("POST", { Authorization: "Bearer " + at("token").value.trim() });
+  if (!problem) at("token").value = ""; // from now on the cookie is enough
+  await show();
+  if (problem) complain(problem);
+}
+
+async function logOut() {
+  const problem = await askSession("DELETE", { "X-CSRF-Token": session.csrf_token });
+  if (problem) complain(problem);
+  else location.reload(); // nothing of the user stays on the page
+}
+
 // --- asking -----------------------------------------------------------------------------------------------------
 
 async function ask(path) {
@@ -43,6 +77,7 @@ async function ask(path) {
     request.text = await response.text();
     request.status = response.status;
     request.cache = response.headers.get("Cache-Status") ?? "";
+    if (session && request.status === 401) takeSession(null, true); // it has ended
   } catch (problem) {
     request.text = String(problem.message);
     request.status = "no answer";
@@ -253,7 +288,8 @@ function showRequests() {
 function showAnswer(line, request) {
   for (const other of at("requests").rows) other.removeAttribute("aria-selected");
   line.setAttribute("aria-selected", "true");
-  at("curl").textContent = `curl -s -H 'Authorization: Bearer ${request.token}' '${location.origin}${request.path}'`;
+  const caller = request.token ? `-H 'Authorization: Bearer ${request.token}'` : "-b cookies.txt";
+  at("curl").textContent = `curl -s ${caller} '${location.origin}${request.path}'`;
   try { at("answer").textContent = JSON.stringify(JSON.parse(request.text), null, 2); } catch { at("answer").textContent = request.text; }
   at("curl").hidden = at("answer").hidden = false;
 }
@@ -311,7 +347,7 @@ function turnMonth(by) {
 // --- start --------------------------------------------------------------------------------------------------------
 
 async function start() {
-  // make run leaves the sample's users here; elsewhere one pastes a token.
+  // make run leaves the sample's users here; elsewhere one has a session, or pastes a token.
   const response = await fetch("users.json").catch(() => null);
   const users = response && response.ok ? await response.json() : [];
   for (const { user, trades, token } of users) {
@@ -320,10 +356,12 @@ async function start() {
     at("user").append(option);
   }
   at("user-field").hidden = users.length === 0;
-  at("token-field").hidden = users.length > 0;
+  if (users.length === 0) await askSession("GET");
   const change = () => { location.hash = link({ ...choice(), user: at("user").value, asset: at("asset").value }); };
   at("user").onchange = at("asset").onchange = change;
   at("token").onchange = show;
+  at("log-in").onclick = logIn;
+  at("log-out").onclick = logOut;
   at("choice").onsubmit = event => { event.preventDefault(); show(); };
   at("dimension").onchange = () => loadGroups(choice());
   at("month-before").onclick = () => turnMonth(-1);

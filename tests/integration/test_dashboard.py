@@ -168,3 +168,60 @@ def test_without_the_chart_library_the_numbers_are_still_there(page, db, web_dir
     page.open("user=ann")
     assert page.figures()["net P&L"] == "100.00"
     assert "libjs-chart.js" in page.browser.find_element(By.ID, "problem").text
+
+
+@pytest.fixture
+def page_with_sessions(page, web_dir, responder, start_responder):
+    """As an operator serves it: no list of users, and browsers may log in."""
+    (web_dir / "users.json").unlink()
+    assert responder.stop() == 0
+    responder.expected_end = True
+    start_responder(AUTH_MODE="jwt,session", SESSION_COOKIE="pnlcache", SESSION_COOKIE_SECURE="false")
+    page.browser.delete_all_cookies()
+    yield page
+    page.browser.delete_all_cookies()
+
+
+def test_logged_in_the_page_holds_no_token_and_logs_out(page_with_sessions, db):
+    page = page_with_sessions
+    add_stock(db, "ann", 1)
+    page.open(wait=False)
+    by_id = lambda id: page.browser.find_element(By.ID, id)
+    wait_until(lambda: by_id("log-in").is_displayed() and "401" in by_id("problem").text, what="the page of nobody")
+    by_id("token").send_keys(token("ann"))
+    by_id("log-in").click()
+    page.wait()
+    assert by_id("session-user").text == "ann" and not by_id("token").is_displayed() and by_id("token").get_property("value") == ""
+    assert page.figures()["net P&L"] == "100.00"
+    page.open()  # nothing is pasted any more
+    assert page.figures()["net P&L"] == "100.00" and by_id("session-user").text == "ann"
+    page.find("#requests tr[data-path]")[0].click()
+    assert by_id("curl").text.startswith("curl -s -b cookies.txt ")
+    by_id("log-out").click()
+    wait_until(lambda: page.texts("#log-in") == ["log in"] and "401" in page.texts("#problem")[0], what="the page of nobody")
+    assert page.texts("#figures dd") == [] and page.browser.get_cookies() == []
+
+
+def test_a_session_that_ended_elsewhere_asks_to_log_in_again(page_with_sessions, db, servers):
+    page = page_with_sessions
+    by_id = lambda id: page.browser.find_element(By.ID, id)
+    page.open(wait=False)
+    wait_until(lambda: by_id("log-in").is_displayed(), what="the page of nobody")
+    by_id("token").send_keys(token("ann"))
+    by_id("log-in").click()
+    page.wait()
+    assert page.web.request("DELETE", "/api/sessions", user="ann").status == 200
+    page.choose("asset", "stocks")
+    wait_until(lambda: by_id("log-in").is_displayed() and "log in again" in by_id("problem").text, what="the offer to log in")
+
+
+def test_where_there_are_no_sessions_a_token_is_all_that_is_asked_for(page, db, web_dir):
+    (web_dir / "users.json").unlink()
+    add_stock(db, "ann", 1)
+    page.open(wait=False)
+    by_id = lambda id: page.browser.find_element(By.ID, id)
+    wait_until(lambda: "401" in by_id("problem").text, what="the refusal")
+    assert not by_id("log-in").is_displayed()
+    by_id("token").send_keys(token("ann") + "\n")
+    page.wait()
+    assert page.figures()["net P&L"] == "100.00"
