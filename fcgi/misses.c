@@ -188,7 +188,6 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
         .epochs = epochs ? epochs : &none,
         .body = body,
         .ttl_s = body->nothing_there ? r->settings->cache_ttl_not_found_s : answer_ttl_s(r->settings, leader),
-        .user_id = leader->user_id,
         .section = body->nothing_there ? NULL : answer_section(leader), /* no news */
     };
     enum cache_source source = leader->bypass ? SOURCE_BYPASS : SOURCE_MISS;

@@ -50,7 +50,7 @@ static enum status store(struct collection_batch *c, const struct collection *on
 
     collection_append_key(c->cache, one->dataset, user_id, &key);
     place.key = key.data;
-    status = buf_status(&key) == STATUS_OK ? document_writer_add_value(writer, &place, user_id, &one->epochs, body, err)
+    status = buf_status(&key) == STATUS_OK ? document_writer_add_value(writer, &place, &one->epochs, body, err)
                                            : err_fail(err, STATUS_NO_MEMORY, "no memory for a collection");
     buf_release(&key);
     return status;

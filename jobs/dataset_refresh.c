@@ -239,7 +239,6 @@ static enum status store(struct dataset_refresh *f, const struct dataset_request
                               .tags = &r->tags,
                               .epochs = epochs,
                               .body = body,
-                              .user_id = "",
                               .ttl_s = body->nothing_there ? f->settings->cache_ttl_not_found_s : r->dataset->ttl_s};
     enum status status;
 

@@ -12,7 +12,7 @@
 #define GROUP_DOCUMENTS 512
 
 struct item {
-    size_t key, user_id, body; /* offsets, because the buffers move while they grow */
+    size_t key, body; /* offsets, because the buffers move while they grow */
     struct cache_body about;
     struct cache_epochs epochs;
     const struct cache_tags *tags;
@@ -100,7 +100,6 @@ static enum status group_store(struct document_writer *w, struct group *g, struc
             .epochs = &item->epochs,
             .body = &item->about,
             .ttl_s = item->ttl_s,
-            .user_id = g->keys.data + item->user_id,
             .section = item->section,
         };
     }
@@ -265,8 +264,7 @@ struct buf *document_writer_body(struct document_writer *w)
 }
 
 enum status document_writer_add_value(struct document_writer *w, const struct document_writer_place *place,
-                                      const char *user_id, const struct cache_epochs *epochs,
-                                      const struct cache_body *body, struct err *err)
+                                      const struct cache_epochs *epochs, const struct cache_body *body, struct err *err)
 {
     struct group *g = w->filling;
     struct item *item = &g->items[g->n];
@@ -281,8 +279,6 @@ enum status document_writer_add_value(struct document_writer *w, const struct do
         .section = place->section,
     };
     buf_append(&g->keys, place->key, strlen(place->key) + 1);
-    item->user_id = g->keys.len;
-    buf_append(&g->keys, user_id, strlen(user_id) + 1);
     if (buf_status(&g->keys) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
     g->n++;
@@ -305,7 +301,7 @@ enum status document_writer_add(struct document_writer *w, const struct document
     document_append_key(w->cache, request, user_id, &w->key);
     place.key = w->key.data;
     if (buf_status(&w->key) == STATUS_OK)
-        status = document_writer_add_value(w, &place, user_id, epochs, body, err);
+        status = document_writer_add_value(w, &place, epochs, body, err);
     return status == STATUS_NO_MEMORY ? err_fail(err, status, "no memory for documents to be written") : status;
 }
 

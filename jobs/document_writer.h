@@ -25,7 +25,7 @@ struct buf *document_writer_body(struct document_writer *writer);
 enum status document_writer_add(struct document_writer *writer, const struct document_request *request,
                                 const char *user_id, const struct cache_epochs *epochs, const struct cache_body *body,
                                 struct err *err) MUST_CHECK;
-/* Takes any other value of a user that was just appended to that buffer. Tags and section are borrowed until it is stored. */
+/* Takes any other value of the user whose epochs they are, just appended to that buffer. Tags and section are borrowed until it is stored. */
 struct document_writer_place {
     const char *key; /* whole, prefix included; copied */
     const struct cache_tags *tags;
@@ -33,8 +33,8 @@ struct document_writer_place {
     const char *section; /* its name on pnlcache:updated */
 };
 enum status document_writer_add_value(struct document_writer *writer, const struct document_writer_place *place,
-                                      const char *user_id, const struct cache_epochs *epochs,
-                                      const struct cache_body *body, struct err *err) MUST_CHECK;
+                                      const struct cache_epochs *epochs, const struct cache_body *body,
+                                      struct err *err) MUST_CHECK;
 /* Stores what is left and waits until everything is. */
 enum status document_writer_flush(struct document_writer *writer, struct err *err) MUST_CHECK;
 /* As of the last flush. */

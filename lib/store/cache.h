@@ -210,9 +210,8 @@ struct cache_store {
     const struct cache_tags *tags;
     const struct cache_epochs *epochs; /* as opened before the snapshot */
     const struct cache_body *body;
-    int64_t ttl_s; /* jittered by up to -10 %, cut at valid_until */
-    /* Both given: a store that changes the body is announced on pnlcache:updated (docs/events.md). */
-    const char *user_id, *section;
+    int64_t ttl_s;       /* jittered by up to -10 %, cut at valid_until */
+    const char *section; /* a store that changes a user's body is announced under it (docs/events.md); NULL: none is */
     /* out */
     bool unchanged; /* the stored body was kept, only its header was renewed */
     enum status status;

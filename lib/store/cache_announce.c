@@ -21,7 +21,8 @@ struct news {
 
 static bool is_news(const struct cache_store *store)
 {
-    return store->status == STATUS_OK && !store->unchanged && store->section != NULL && store->user_id != NULL;
+    return store->status == STATUS_OK && !store->unchanged && store->section != NULL &&
+           store->epochs->user_id[0] != '\0';
 }
 
 static void add_tag(struct news *news, const struct cache_tag *tag, uint64_t epoch)
@@ -99,11 +100,12 @@ void cache_append_announcements(const struct cache *cache, struct redis *redis, 
     for (size_t i = 0; i < n; i++) {
         if (!is_news(&stores[i]))
             continue;
-        if (news.user_id != NULL && (strcmp(news.user_id, stores[i].user_id) != 0 || !has_room(&news, &stores[i]))) {
+        if (news.user_id != NULL &&
+            (strcmp(news.user_id, stores[i].epochs->user_id) != 0 || !has_room(&news, &stores[i]))) {
             append_message(cache, redis, &news);
             news = (struct news){.user_id = NULL};
         }
-        news.user_id = stores[i].user_id;
+        news.user_id = stores[i].epochs->user_id;
         add_store(&news, &stores[i]);
     }
     if (news.user_id != NULL)
