@@ -110,9 +110,10 @@ static enum status reload_datasets(struct responder *responder, const struct set
 /* Secrets, datasets and the log's level follow the file; the rest needs a restart, and whoever changed it is told so. */
 static void name_what_needs_a_restart(const struct settings *running, const struct settings *fresh)
 {
-    static const char *const taken[] = {
-        "JWT_SECRET",        "JWT_KEYS",    "JWT_AUDIENCE", "JWT_ISSUER", "WEBHOOK_SECRETS",
-        "WEBHOOK_TOLERANCE", "DATASET_DIR", "DATASET_TTL",  "LOG_LEVEL",  NULL};
+    static const char *const taken[] = {"JWT_SECRET",          "JWT_KEYS",        "JWT_AUDIENCE",
+                                        "JWT_ISSUER",          "WEBHOOK_SECRETS", "WEBHOOK_TOLERANCE",
+                                        "DATASET_DIR",         "DATASET_TTL",     "CACHE_DEFAULT_TTL",
+                                        "COLLECTION_MAX_ROWS", "LOG_LEVEL",       NULL};
     struct buf names = BUF_INIT;
 
     settings_append_differences(running, fresh, taken, &names);

@@ -64,7 +64,7 @@ struct dataset {
     int64_t max_rows;                    /* COLLECTION_MAX_ROWS */
     char section[DATASET_NAME_MAX + 12]; /* "collection:NAME": what its collection is called on pnlcache:updated */
     char all_rows[24];                   /* what limit=all is for the statement: one row more than that */
-    int64_t ttl_s;
+    int64_t ttl_s;                       /* as parsed: 0 when the file says none */
     enum dataset_refresh_kind refresh;
     size_t n_own_tags;
     struct dataset_tag own_tags[CACHE_MAX_TAGS];
@@ -129,7 +129,7 @@ const char *dataset_number_name(size_t number);
 
 struct dataset_set;
 
-/* Loads DATASET_DIR: every *.sql of it, in the order of names, with the TTLs of DATASET_TTL. The tags become known to
+/* Loads DATASET_DIR: every *.sql of it, in the order of names, with the TTLs of DATASET_TTL and CACHE_DEFAULT_TTL. The tags become known to
  * event_tag_find(). STATUS_INVALID: one of them is wrong, or they do not go together; the text names file and line.
  * STATUS_NOT_FOUND: there is no such directory. The caller holds a reference. */
 enum status dataset_set_load(const struct settings *settings, struct dataset_set **ret_set, struct err *err) MUST_CHECK;

@@ -236,7 +236,7 @@ static const struct {
     bool needed;
 } words[] = {
     {"name", take_name, true},        {"path", take_path, true},
-    {"scope", take_scope, true},      {"ttl", take_ttl, true},
+    {"scope", take_scope, true},      {"ttl", take_ttl, false},
     {"tags", take_tags, false},       {"depends-on", take_depends, false},
     {"key", take_key, false},         {"refresh", take_refresh, false},
     {"returns", take_returns, false}, {"collection", take_collection, false},

@@ -355,6 +355,13 @@ static enum status apply_ttls(struct dataset_set *set, const char *text, struct 
     return STATUS_OK;
 }
 
+static void complete_ttls(struct dataset_set *set, int64_t default_s)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (set->datasets[i]->ttl_s == 0)
+            set->datasets[i]->ttl_s = default_s;
+}
+
 static void complete_collections(struct dataset_set *set, int64_t max_rows)
 {
     for (size_t i = 0; i < set->n; i++) {
@@ -393,6 +400,7 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
         dataset_set_release(&set);
         return status;
     }
+    complete_ttls(set, settings->cache_default_ttl_s);
     complete_collections(set, settings->collection_max_rows);
     if (set->n > 0)
         qsort(set->datasets, set->n, sizeof(struct dataset *), compare_names);

@@ -42,7 +42,7 @@ SETTING(MILLISECONDS, REDIS_TIMEOUT, redis_timeout_ms, "500", 10, 60000, "connec
 
 SETTING(BOOLEAN, CACHE_ENABLED, cache_enabled, "true", 0, 0, "false: every answer is computed, nothing is stored")
 SETTING(BOOLEAN, REDIS_ENABLED, redis_enabled, "true", 0, 0, "false: Redis is never contacted")
-SETTING(SECONDS, CACHE_DEFAULT_TTL, cache_default_ttl_s, "900", 1, 604800, "TTL of a key family that has no setting of its own")
+SETTING(SECONDS, CACHE_DEFAULT_TTL, cache_default_ttl_s, "900", 1, 604800, "TTL of a dataset whose file names none")
 SETTING(SECONDS, CACHE_TTL_ANALYTICS, cache_ttl_analytics_s, "900", 1, 604800, "TTL of analytics documents")
 SETTING(SECONDS, CACHE_TTL_ANALYTICS_PNL, cache_ttl_analytics_pnl_s, "1800", 1, 604800, "TTL of the pnl answers")
 SETTING(SECONDS, CACHE_TTL_POSITIONS, cache_ttl_positions_s, "120", 1, 604800, "TTL of answers with open positions")

@@ -350,11 +350,16 @@ def test_reload_takes_new_files_and_keeps_the_old_set_on_an_error(web, directory
     wait_until(lambda: web.get("/api/guides").json()["data"] == [{"version": 3}], what="the new file")
 
 
-def test_ttl_of_a_file_and_of_the_setting(web, directory, start_responder):
-    write(directory, "guides", GUIDES, "SELECT 1 AS one")
-    start_responder(DATASET_DIR=directory, DATASET_TTL="guides=100", HTTP_MAX_AGE_SHARED="1000")
-    age = int(web.get("/api/guides").headers["Cache-Control"].split("max-age=")[1].split(",")[0])
-    assert 85 <= age <= 100
+def test_ttl_of_a_file_and_of_the_settings(web, directory, start_responder):
+    """The setting of its name, else what the file says, else the default."""
+    without = [line for line in GUIDES.splitlines() if "ttl" not in line]
+    for name in ("named", "said", "neither"):
+        header = [line.replace("guides", name) for line in (GUIDES.splitlines() if name == "said" else without)]
+        write(directory, name, "\n".join(header), "SELECT 1 AS one")
+    start_responder(DATASET_DIR=directory, DATASET_TTL="named=100", CACHE_DEFAULT_TTL="300", HTTP_MAX_AGE_SHARED="1000")
+    for name, ttl in (("named", 100), ("said", 600), ("neither", 300)):
+        age = int(web.get(f"/api/{name}").headers["Cache-Control"].split("max-age=")[1].split(",")[0])
+        assert ttl * 0.85 <= age <= ttl, name
 
 
 # --- what does not go together ----------------------------------------------------------------------
