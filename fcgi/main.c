@@ -122,24 +122,33 @@ static void name_what_needs_a_restart(const struct settings *running, const stru
     buf_release(&names);
 }
 
-static void reload(struct responder *responder)
+enum reloaded { RELOAD_ALL, RELOAD_KEYS };
+
+/* All or nothing of it. */
+static void reload(struct responder *responder, enum reloaded what)
 {
     struct settings *fresh = NULL;
+    struct secrets *secrets = NULL;
     struct err err;
 
     service_notify_reloading();
     enum status status = settings_load(&fresh, &err);
     if (status == STATUS_OK)
-        status = responder_take_secrets(responder, fresh, &err);
-    if (status == STATUS_OK)
+        status = responder_new_secrets(responder, fresh, &secrets, &err);
+    if (status == STATUS_OK && what == RELOAD_ALL)
         status = reload_datasets(responder, fresh, &err);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK)
+        responder_take_secrets(responder, &secrets);
+    if (status == STATUS_OK && what == RELOAD_ALL) {
         log_set_level(parse_log_level(fresh->log_level));
         log_info("settings reloaded");
         name_what_needs_a_restart(responder->settings, fresh);
+    } else if (status == STATUS_OK) {
+        log_info("keys reloaded");
     } else {
         log_error("settings not reloaded, the old ones stay", LOG_STR("error", err.text));
     }
+    secrets_put(&secrets);
     settings_free(&fresh);
     service_notify("READY=1"); /* also with the old settings: the reload is over */
 }
@@ -154,7 +163,7 @@ static void follow_key_file(struct responder *responder, struct file_mark *seen)
     if (file_mark_equal(&mark, seen))
         return;
     *seen = mark;
-    reload(responder);
+    reload(responder, RELOAD_KEYS); /* what else is being edited has nothing to do with it */
 }
 
 /* The loops prove progress: each begins a turn at least once a second. A thread that computes a miss may take its time. */
@@ -186,7 +195,7 @@ static void watch(struct responder *responder, struct loop *const *loops, int64_
         if (signal_number == SIGTERM || signal_number == SIGINT)
             break;
         if (signal_number == SIGHUP)
-            reload(responder);
+            reload(responder, RELOAD_ALL);
         if (watchdog_ms > 0 && loops_beat(loops, n_loops, watchdog_ms))
             service_notify("WATCHDOG=1");
         follow_key_file(responder, &keys);

@@ -57,19 +57,31 @@ void secrets_put(struct secrets **secrets)
     free(s);
 }
 
-enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err)
+enum status responder_new_secrets(const struct responder *r, const struct settings *settings,
+                                  struct secrets **ret_secrets, struct err *err)
 {
-    struct secrets *fresh = NULL;
-    enum status status = secrets_new(settings, auth_modes_parse(r->settings->auth_mode), &fresh, err);
-    if (!fresh)
-        return status;
+    return secrets_new(settings, auth_modes_parse(r->settings->auth_mode), ret_secrets, err);
+}
+
+void responder_take_secrets(struct responder *r, struct secrets **secrets)
+{
     pthread_mutex_lock(&r->secrets_lock);
     struct secrets *old = r->secrets;
-    fresh->generation = old ? old->generation + 1 : 1;
-    r->secrets = fresh;
+    (*secrets)->generation = old ? old->generation + 1 : 1;
+    r->secrets = *secrets;
     pthread_mutex_unlock(&r->secrets_lock);
+    *secrets = NULL;
     secrets_put(&old);
-    return STATUS_OK;
+}
+
+static enum status take_first_secrets(struct responder *r, const struct settings *settings, struct err *err)
+{
+    struct secrets *secrets = NULL;
+    enum status status = responder_new_secrets(r, settings, &secrets, err);
+
+    if (status == STATUS_OK)
+        responder_take_secrets(r, &secrets);
+    return status;
 }
 
 enum status responder_init(struct responder *r, const struct settings *settings, struct err *err)
@@ -81,7 +93,7 @@ enum status responder_init(struct responder *r, const struct settings *settings,
     if (status == STATUS_OK)
         status = session_settings_check(settings, err);
     if (status == STATUS_OK)
-        status = responder_take_secrets(r, settings, err);
+        status = take_first_secrets(r, settings, err);
     if (status == STATUS_OK)
         status = cache_new(settings, &r->cache, err);
     if (status == STATUS_OK)

@@ -65,8 +65,11 @@ struct responder {
 
 enum status responder_init(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
 void responder_release(struct responder *r);
-/* Takes the secrets of these settings into use, for the AUTH_MODE of the start; on failure the old ones stay. */
-enum status responder_take_secrets(struct responder *r, const struct settings *settings, struct err *err) MUST_CHECK;
+/* The secrets of these settings, for the AUTH_MODE of the start. */
+enum status responder_new_secrets(const struct responder *r, const struct settings *settings,
+                                  struct secrets **ret_secrets, struct err *err) MUST_CHECK;
+/* Takes them into use, and from the caller. */
+void responder_take_secrets(struct responder *r, struct secrets **secrets);
 
 /* True at most once a minute of the monotonic clock per user, or session's name (a little oftener when two share a slot): note the
  * activity. */

@@ -122,6 +122,20 @@ def test_replacing_the_key_file_rotates_the_keys(web, db, start_responder, tmp_p
     assert responder.log().count("settings not reloaded") == 4
 
 
+def test_keys_rotate_while_a_dataset_is_being_written(web, db, start_responder, tmp_path):
+    """Only SIGHUP looks at the rest of the settings: half a file of somebody else's keeps no revoked key alive."""
+    old, new = Issuer(tmp_path, "ES256", "2025"), Issuer(tmp_path, "ES256", "2026")
+    keys, datasets = tmp_path / "jwks.json", tmp_path / "datasets"
+    datasets.mkdir()
+    put(keys, key_set(old))
+    responder = start_responder(JWT_KEYS=str(keys), DATASET_DIR=datasets)
+    (datasets / "half.sql").write_text("-- name: half\n")
+    put(keys, key_set(new))
+    wait_until(lambda: web.get(CORE, token_=new.token("ann")).status == 200, what="the new key")
+    assert web.get(CORE, token_=old.token("ann")).status == 401
+    assert "msg=\"keys reloaded\"" in responder.log() and "not reloaded" not in responder.log()
+
+
 def test_an_unusable_key_file_stops_the_start(servers, tmp_path):
     keys = tmp_path / "keys.pem"
     keys.write_text("no key")

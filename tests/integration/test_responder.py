@@ -630,6 +630,27 @@ def test_sighup_takes_new_secrets_and_keeps_the_old_ones_on_error(servers, start
         assert c.ask("GET", CORE, bearer(secret=second)).status == 200
 
 
+def test_sighup_takes_all_of_the_new_or_nothing(servers, start_responder, db, tmp_path):
+    """New secrets beside datasets that cannot be used: the line in the log says that the old settings stay, all of them."""
+    conf, datasets = tmp_path / "pnlcache.conf", tmp_path / "datasets"
+    second = "another-secret-0123456789abcdefghijkl"
+    datasets.mkdir()
+    (datasets / "bad.sql").write_text("-- name: bad\n\nSELECT")
+    conf.write_text(f"JWT_SECRET={JWT_SECRET}\n")
+    responder = start_responder(PNLCACHE_CONF=str(conf), JWT_SECRET=None, DATASET_DIR=None)
+    conf.write_text(f"JWT_SECRET={second}\nDATASET_DIR={datasets}\n")
+    responder.signal(signal.SIGHUP)
+    wait_until(lambda: "settings not reloaded, the old ones stay" in responder.log(), what="the refusal")
+    with Client(servers.listen) as c:
+        problem(c.ask("GET", CORE, bearer(secret=second)), 401)
+        assert c.ask("GET", CORE, bearer()).status == 200
+        (datasets / "bad.sql").unlink()
+        responder.signal(signal.SIGHUP)
+        wait_until(lambda: "settings reloaded" in responder.log(), what="the reload")
+        problem(c.ask("GET", CORE, bearer()), 401)
+        assert c.ask("GET", CORE, bearer(secret=second)).status == 200
+
+
 def test_sighup_names_what_needs_a_restart_and_goes_on_with_the_old(servers, start_responder, db, tmp_path):
     add_stock(db, "alice", 1)
     conf = tmp_path / "pnlcache.conf"
