@@ -4,14 +4,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "jobs/dataset.h"
 #include "lib/base/log.h"
 #include "lib/store/db_field.h"
 #include "worker/command.h"
 #include "worker/connections.h"
 
-static const char usage[] = "Usage: pnlcache-worker check\n\n"
-                            "Prints the settings in force and tries PostgreSQL and Redis. Exit status 0: the programs\n"
-                            "can run (there may be warnings); 1: something has to be changed first.\n";
+static const char usage[] =
+    "Usage: pnlcache-worker check\n\n"
+    "Prints the settings in force and tries the datasets, PostgreSQL and Redis. Exit status 0:\n"
+    "the worker can run (there may be warnings); 1: something has to be changed first.\n"
+    "'pnlcache.fcgi --check' looks at what only the responder needs: keys, secrets, cookies.\n";
 
 struct check {
     size_t failures;
@@ -85,7 +88,19 @@ static void check_pooler(struct check *check, const struct db *db, const struct 
         name, (long long)settings->outbox_poll_ms);
 }
 
-static void check_database(struct check *check, const struct settings *settings)
+static void check_statements(struct check *check, struct db *db, const struct dataset_set *set)
+{
+    struct err err = {{0}};
+    enum status status = dataset_set_check(set, db, &err);
+
+    if (status == STATUS_OK)
+        say(check, "ok", "%zu datasets, each tried in PostgreSQL", dataset_set_count(set));
+    else
+        say(check, status == STATUS_INVALID ? "FAILED" : "warning", "dataset %s", err.text);
+}
+
+/* `set`: NULL when there is none to try. */
+static void check_database(struct check *check, const struct settings *settings, const struct dataset_set *set)
 {
     struct db *db = NULL;
     struct err err = {{0}};
@@ -105,7 +120,21 @@ static void check_database(struct check *check, const struct settings *settings)
     check_readable(check, db, "option_trades");
     check_readable(check, db, "account_settings");
     check_outbox(check, db);
+    if (set != NULL)
+        check_statements(check, db, set);
     db_free(&db);
+}
+
+/* As far as the files alone tell. */
+static void load_set(struct check *check, const struct settings *settings, struct dataset_set **ret_set)
+{
+    struct err err = {{0}};
+    enum status status = dataset_set_load(settings, ret_set, &err);
+
+    if (status == STATUS_NOT_FOUND)
+        say(check, "warning", "%s: there are no endpoints of datasets", err.text);
+    else if (status != STATUS_OK)
+        say(check, "FAILED", "dataset %s", err.text);
 }
 
 /* --- Redis ------------------------------------------------------------------------------------------- */
@@ -263,6 +292,7 @@ static void check_redis(struct check *check, const struct settings *settings)
 int command_check(int argc, char *const *argv)
 {
     struct settings *settings = NULL;
+    struct dataset_set *set = NULL;
     struct buf effective = BUF_INIT;
     struct check check = {0};
     int exit_status;
@@ -275,8 +305,10 @@ int command_check(int argc, char *const *argv)
     fputs(effective.data, stdout);
     buf_release(&effective);
     putchar('\n');
-    check_database(&check, settings);
+    load_set(&check, settings, &set);
+    check_database(&check, settings, set);
     check_redis(&check, settings);
+    dataset_set_release(&set);
     settings_free(&settings);
     return check.failures == 0 ? EXIT_DONE : EXIT_FAILED;
 }

@@ -606,6 +606,25 @@ def test_check_names_what_is_wrong(servers, run_worker):
     assert "PostgreSQL: PostgreSQL" not in done.stdout and "Redis: Redis" not in done.stdout
 
 
+def test_check_names_datasets_that_the_responder_would_refuse(servers, run_worker, tmp_path):
+    """The programs read them at their start, so an operator is to know before."""
+    def datasets(**settings):
+        done = run_worker("check", check=False, **settings)
+        [line] = [line for line in done.stdout.splitlines() if "dataset" in line.lower() and not re.match(r"[A-Z_]+=", line)]
+        return done.returncode, line
+
+    assert datasets() == (0, f"ok       {len(list((ROOT / 'sql/datasets').glob('*.sql')))} datasets, each tried in PostgreSQL")
+    file = tmp_path / "guides.sql"
+    file.write_text("-- name: guides\n-- path: /api/guides\n-- scope: shared\n-- tags: guides\n\nSELECT 1 AS one FROM nowhere\n")
+    status, line = datasets(DATASET_DIR=tmp_path)
+    assert status == 1 and line.startswith("FAILED   ") and "guides.sql" in line and "nowhere" in line
+    file.write_text("-- name: guides\n-- path: guides\n")
+    status, line = datasets(DATASET_DIR=tmp_path)
+    assert status == 1 and line.startswith("FAILED   ") and "guides.sql:2" in line
+    status, line = datasets(DATASET_DIR=tmp_path / "none")
+    assert status == 0 and line.startswith("warning  ") and line.endswith("there are no endpoints of datasets")
+
+
 @pytest.mark.parametrize("refused, verdict, message", [
     (["+@all", "resetchannels"], "warning", "applications are not told of updates"),
     (["+@all", "resetchannels", "&pnlcache:*"], "warning", "applications are not told of updates"),
