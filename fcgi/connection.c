@@ -92,11 +92,16 @@ static enum intake wait_for_more(struct connection *c, const struct record_limit
     return c->hung_up ? INTAKE_CLOSE : INTAKE_WAIT;
 }
 
-static enum intake begin_request(struct connection *c, enum intake intake)
+static void begin_request(struct connection *c, uint16_t id, bool keep)
 {
-    c->request_id = c->screen.id;
-    c->keep = c->screen.keep;
+    c->request_id = id;
+    c->keep = keep;
     c->state = CONNECTION_BUSY;
+}
+
+static enum intake begin_screened(struct connection *c, enum intake intake)
+{
+    begin_request(c, c->screen.id, c->screen.keep);
     c->partial = false;
     record_screen_reset(&c->screen);
     return intake;
@@ -124,12 +129,12 @@ static enum intake take_spooled(struct connection *c, const struct record_limits
                                c->screen.body_len, &x->request, err) != STATUS_OK)
             return INTAKE_CLOSE;
         spool_remove(c, 0, offset);
-        return begin_request(c, INTAKE_REQUEST);
+        return begin_screened(c, INTAKE_REQUEST);
     case RECORD_PARAMS_TOO_LARGE:
     case RECORD_BODY_TOO_LARGE:
         c->look_again = true;
         spool_remove(c, 0, offset);
-        return begin_request(c, verdict == RECORD_BODY_TOO_LARGE ? INTAKE_BODY_TOO_LARGE : INTAKE_PARAMS_TOO_LARGE);
+        return begin_screened(c, verdict == RECORD_BODY_TOO_LARGE ? INTAKE_BODY_TOO_LARGE : INTAKE_PARAMS_TOO_LARGE);
     case RECORD_EXTRACT:
         spool_remove(c, offset, c->screen.extract_len);
         *ret_done = false;
@@ -160,10 +165,11 @@ static enum intake take_direct(struct connection *c, unsigned char *scratch, con
         return errno == EAGAIN || errno == EINTR ? INTAKE_WAIT : INTAKE_CLOSE;
     if (n == 0)
         return INTAKE_CLOSE;
-    if (record_screen(&c->screen, scratch, (size_t)n, limits) == RECORD_REQUEST && c->screen.offset == (size_t)n &&
-        request_read_plain(scratch, (size_t)n, &x->request)) {
+    struct record_plain plain;
+    if (request_read_plain(scratch, (size_t)n, limits, &x->request, &plain)) {
         c->look_again = n == CONNECTION_SCRATCH;
-        return begin_request(c, INTAKE_REQUEST);
+        begin_request(c, plain.id, plain.keep);
+        return INTAKE_REQUEST;
     }
     start_spooling(c);
     buf_append(&c->spool, scratch, (size_t)n);

@@ -19,8 +19,6 @@ enum {
 enum { FCGI_REQUEST_COMPLETE, FCGI_CANT_MPX_CONN, FCGI_OVERLOADED, FCGI_UNKNOWN_ROLE };
 enum { FCGI_RESPONDER = 1, FCGI_KEEP_CONN = 1 };
 
-#define MAX_PARAMS 1000 /* pairs */
-
 struct record {
     unsigned type;
     uint16_t id;
@@ -70,14 +68,13 @@ static void reply_end(struct record_screen *s, uint16_t id, unsigned protocol_st
     s->reply_len = RECORD_END_SIZE;
 }
 
-/* The next record when it is there to its last padding byte. */
-static enum record_verdict take_record(const struct record_screen *s, const unsigned char *bytes, size_t len,
-                                       struct record *r)
+/* The record at `offset` when it is there to its last padding byte. */
+static enum record_verdict take_record(const unsigned char *bytes, size_t len, size_t offset, struct record *r)
 {
-    if (len <= s->offset)
+    if (len <= offset)
         return RECORD_PARTIAL;
-    const unsigned char *h = bytes + s->offset;
-    size_t there = len - s->offset;
+    const unsigned char *h = bytes + offset;
+    size_t there = len - offset;
     if (h[0] != 1)
         return RECORD_CLOSE;
     if (there < RECORD_HEADER_SIZE)
@@ -158,6 +155,11 @@ static enum record_verdict screen_management(struct record_screen *s, const stru
     return RECORD_EXTRACT;
 }
 
+static int role_of(const struct record *begin)
+{
+    return begin->content[0] << 8 | begin->content[1];
+}
+
 static enum record_verdict screen_begin(struct record_screen *s, const struct record *r)
 {
     if (r->content_len != 8)
@@ -169,7 +171,7 @@ static enum record_verdict screen_begin(struct record_screen *s, const struct re
         reply_end(s, r->id, FCGI_CANT_MPX_CONN);
         return RECORD_EXTRACT;
     }
-    if ((r->content[0] << 8 | r->content[1]) != FCGI_RESPONDER) {
+    if (role_of(r) != FCGI_RESPONDER) {
         reply_end(s, r->id, FCGI_UNKNOWN_ROLE);
         s->close = !keep;
         return RECORD_EXTRACT;
@@ -266,7 +268,7 @@ static enum record_verdict screen_stdin(struct record_screen *s, const struct re
     s->body_len += r->content_len;
     if (r->content_len > 0)
         return RECORD_PARTIAL;
-    if (s->params_len > limits->max_params || s->n_params > MAX_PARAMS)
+    if (s->params_len > limits->max_params || s->n_params > RECORD_MAX_PARAMS)
         return RECORD_PARAMS_TOO_LARGE;
     return s->body_len > limits->max_body ? RECORD_BODY_TOO_LARGE : RECORD_REQUEST;
 }
@@ -300,7 +302,7 @@ enum record_verdict record_screen(struct record_screen *s, const unsigned char *
     s->close = false;
     for (;;) {
         struct record r;
-        enum record_verdict verdict = take_record(s, bytes, len, &r);
+        enum record_verdict verdict = take_record(bytes, len, s->offset, &r);
         if (verdict != RECORD_REQUEST)
             return verdict;
         s->odd_padding |= r.content_len == 0 && r.total_len > RECORD_HEADER_SIZE;
@@ -314,25 +316,7 @@ enum record_verdict record_screen(struct record_screen *s, const unsigned char *
     }
 }
 
-bool record_params_open(const unsigned char *bytes, size_t len, struct record_params *ret_params)
-{
-    struct record_screen at = {.offset = 0};
-    struct record r;
-
-    ret_params->at = NULL;
-    while (take_record(&at, bytes, len, &r) == RECORD_REQUEST) {
-        at.offset += r.total_len;
-        if (r.content_len == 0 || r.type == FCGI_BEGIN_REQUEST)
-            continue;
-        if (r.type != FCGI_PARAMS || ret_params->at)
-            return false;
-        ret_params->at = r.content;
-        ret_params->end = r.content + r.content_len;
-    }
-    return ret_params->at != NULL;
-}
-
-bool record_params_next(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value)
+bool record_params_next_long(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value)
 {
     const unsigned char *p = params->at, *end = params->end;
 
@@ -345,12 +329,33 @@ bool record_params_next(struct record_params *params, struct record_text *ret_na
     return true;
 }
 
+bool record_plain_open(const unsigned char *bytes, size_t len, struct record_plain *ret_plain)
+{
+    static const unsigned types[] = {FCGI_BEGIN_REQUEST, FCGI_PARAMS, FCGI_PARAMS, FCGI_STDIN};
+    enum { BEGIN, PARAMS, PARAMS_END, STDIN_END, RECORDS };
+    struct record r[RECORDS];
+    size_t offset = 0;
+
+    for (size_t i = 0; i < RECORDS; i++) {
+        if (take_record(bytes, len, offset, &r[i]) != RECORD_REQUEST || r[i].type != types[i] || r[i].id != r[BEGIN].id)
+            return false;
+        offset += r[i].total_len;
+    }
+    if (offset != len || r[BEGIN].id == 0 || r[BEGIN].content_len != 8 || role_of(&r[BEGIN]) != FCGI_RESPONDER ||
+        r[PARAMS].content_len == 0 || r[PARAMS_END].content_len > 0 || r[STDIN_END].content_len > 0)
+        return false;
+    *ret_plain = (struct record_plain){r[BEGIN].id,
+                                       r[BEGIN].content[2] & FCGI_KEEP_CONN,
+                                       {r[PARAMS].content, r[PARAMS].content + r[PARAMS].content_len}};
+    return true;
+}
+
 bool record_params_hold_nul(const unsigned char *bytes, size_t len)
 {
     struct record_screen at = {.seeks_nul = true};
     struct record r;
 
-    while (!at.found_nul && take_record(&at, bytes, len, &r) == RECORD_REQUEST) {
+    while (!at.found_nul && take_record(bytes, len, at.offset, &r) == RECORD_REQUEST) {
         at.offset += r.total_len;
         if (r.type == FCGI_PARAMS && !feed_params(&at, r.content, r.content_len, UINT32_MAX))
             break;

@@ -14,6 +14,7 @@
 #define RECORD_HEADER_SIZE 8
 #define RECORD_MAX_CONTENT 65528 /* of what we send: the largest multiple of 8, so that it needs no padding */
 #define RECORD_END_SIZE 16
+#define RECORD_MAX_PARAMS 1000 /* pairs of one request */
 #define RECORD_REPLY_SIZE 128
 
 struct record_limits {
@@ -57,19 +58,41 @@ void record_screen_reset(struct record_screen *s);
 enum record_verdict record_screen(struct record_screen *s, const unsigned char *bytes, size_t len,
                                   const struct record_limits *limits);
 
-/* The parameters of one whole request [bytes, bytes + len) as record_screen() found it, in their plainest form: all of
- * them in one record, and no body. False: the request is of another form (libfcgi parses every form). */
+/* Name-value pairs. */
 struct record_params {
     const unsigned char *at, *end;
 };
-bool record_params_open(const unsigned char *bytes, size_t len, struct record_params *ret_params);
 /* A name or a value; borrowed bytes that no NUL ends. */
 struct record_text {
     const char *bytes;
     size_t len;
 };
-/* The next pair; false: there is none. */
-bool record_params_next(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value);
+/* The next pair; false: there is none, and when `at` is not the end, what is there is none. */
+bool record_params_next_long(struct record_params *params, struct record_text *ret_name, struct record_text *ret_value);
+/* In the header, because every request is made of these: nearly all lengths take one byte. */
+static inline bool record_params_next(struct record_params *params, struct record_text *ret_name,
+                                      struct record_text *ret_value)
+{
+    const unsigned char *p = params->at;
+    size_t left = (size_t)(params->end - p);
+
+    if (left < 2 || ((p[0] | p[1]) & 0x80) != 0 || left - 2 < (size_t)p[0] + p[1])
+        return record_params_next_long(params, ret_name, ret_value);
+    *ret_name = (struct record_text){(const char *)p + 2, p[0]};
+    *ret_value = (struct record_text){(const char *)p + 2 + p[0], p[1]};
+    params->at = p + 2 + p[0] + p[1];
+    return true;
+}
+
+/* A request in its plainest form: all parameters in one record, and no body. */
+struct record_plain {
+    uint16_t id;
+    bool keep;                   /* as in struct record_screen */
+    struct record_params params; /* borrowed; nothing inside them was judged */
+};
+/* Whether these bytes are that, and nothing else; if also the pairs are sound and within the limits, record_screen() calls them a
+ * whole request. Costs less. */
+bool record_plain_open(const unsigned char *bytes, size_t len, struct record_plain *ret_plain);
 
 /* Whether a name or a value in one whole request, of any form, holds a NUL, at which libfcgi's texts would end. */
 bool record_params_hold_nul(const unsigned char *bytes, size_t len);

@@ -1,43 +1,60 @@
 #include "fcgi/request.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/base/name_table.h"
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
 
 #define MAX_URI 16384
+#define PARAM_SLOTS 64
+_Static_assert(2 * REQUEST_PARAMS <= PARAM_SLOTS, "short searches");
 
-static const struct {
-    const char *name;
-    size_t len;
-} param_names[REQUEST_PARAMS] = {
-#define NAME(param, text) [param] = {text, sizeof(text) - 1}
-    NAME(PARAM_REQUEST_METHOD, "REQUEST_METHOD"),
-    NAME(PARAM_REQUEST_URI, "REQUEST_URI"),
-    NAME(PARAM_QUERY_STRING, "QUERY_STRING"),
-    NAME(PARAM_SCRIPT_NAME, "SCRIPT_NAME"),
-    NAME(PARAM_PATH_INFO, "PATH_INFO"),
-    NAME(PARAM_REMOTE_ADDR, "REMOTE_ADDR"),
-    NAME(PARAM_REMOTE_USER, "REMOTE_USER"),
-    NAME(PARAM_CONTENT_TYPE, "CONTENT_TYPE"),
-    NAME(PARAM_CONTENT_LENGTH, "CONTENT_LENGTH"),
-    NAME(PARAM_AUTHORIZATION, "HTTP_AUTHORIZATION"),
-    NAME(PARAM_ACCEPT, "HTTP_ACCEPT"),
-    NAME(PARAM_ACCEPT_ENCODING, "HTTP_ACCEPT_ENCODING"),
-    NAME(PARAM_CACHE_CONTROL, "HTTP_CACHE_CONTROL"),
-    NAME(PARAM_IF_NONE_MATCH, "HTTP_IF_NONE_MATCH"),
-    NAME(PARAM_IF_MODIFIED_SINCE, "HTTP_IF_MODIFIED_SINCE"),
-    NAME(PARAM_ORIGIN, "HTTP_ORIGIN"),
-    NAME(PARAM_COOKIE, "HTTP_COOKIE"),
-    NAME(PARAM_X_CSRF_TOKEN, "HTTP_X_CSRF_TOKEN"),
-    NAME(PARAM_X_REQUEST_ID, "HTTP_X_REQUEST_ID"),
-    NAME(PARAM_WEBHOOK_ID, "HTTP_WEBHOOK_ID"),
-    NAME(PARAM_WEBHOOK_TIMESTAMP, "HTTP_WEBHOOK_TIMESTAMP"),
-    NAME(PARAM_WEBHOOK_SIGNATURE, "HTTP_WEBHOOK_SIGNATURE"),
-#undef NAME
+static const char *const param_names[REQUEST_PARAMS] = {
+    [PARAM_REQUEST_METHOD] = "REQUEST_METHOD",
+    [PARAM_REQUEST_URI] = "REQUEST_URI",
+    [PARAM_QUERY_STRING] = "QUERY_STRING",
+    [PARAM_SCRIPT_NAME] = "SCRIPT_NAME",
+    [PARAM_PATH_INFO] = "PATH_INFO",
+    [PARAM_REMOTE_ADDR] = "REMOTE_ADDR",
+    [PARAM_REMOTE_USER] = "REMOTE_USER",
+    [PARAM_CONTENT_TYPE] = "CONTENT_TYPE",
+    [PARAM_CONTENT_LENGTH] = "CONTENT_LENGTH",
+    [PARAM_AUTHORIZATION] = "HTTP_AUTHORIZATION",
+    [PARAM_ACCEPT] = "HTTP_ACCEPT",
+    [PARAM_ACCEPT_ENCODING] = "HTTP_ACCEPT_ENCODING",
+    [PARAM_CACHE_CONTROL] = "HTTP_CACHE_CONTROL",
+    [PARAM_IF_NONE_MATCH] = "HTTP_IF_NONE_MATCH",
+    [PARAM_IF_MODIFIED_SINCE] = "HTTP_IF_MODIFIED_SINCE",
+    [PARAM_ORIGIN] = "HTTP_ORIGIN",
+    [PARAM_COOKIE] = "HTTP_COOKIE",
+    [PARAM_X_CSRF_TOKEN] = "HTTP_X_CSRF_TOKEN",
+    [PARAM_X_REQUEST_ID] = "HTTP_X_REQUEST_ID",
+    [PARAM_WEBHOOK_ID] = "HTTP_WEBHOOK_ID",
+    [PARAM_WEBHOOK_TIMESTAMP] = "HTTP_WEBHOOK_TIMESTAMP",
+    [PARAM_WEBHOOK_SIGNATURE] = "HTTP_WEBHOOK_SIGNATURE",
 };
+static struct name_table params_by_name;
+
+static void fill_params_by_name(void)
+{
+    static struct name_slot slots[PARAM_SLOTS];
+
+    name_table_init(&params_by_name, slots, PARAM_SLOTS);
+    for (int i = 0; i < REQUEST_PARAMS; i++)
+        name_table_add(&params_by_name, param_names[i], i);
+}
+
+static const struct name_table *known_params(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, fill_params_by_name);
+    return &params_by_name;
+}
 
 void request_init(struct request *r)
 {
@@ -82,17 +99,42 @@ static uint32_t add_text(struct request *r, const char *text, size_t len)
     return offset;
 }
 
+/* A value of ours that lies in the text. */
+static void take_value(struct request *r, int param, uint32_t offset, const char *value, size_t len)
+{
+    if (r->params[param])
+        r->repeated = param_names[param];
+    if (len > 0 && memchr(value, '\0', len))
+        r->holds_nul = true;
+    r->params[param] = offset;
+}
+
 void request_add_param(struct request *r, const char *name, size_t name_len, const char *value, size_t value_len)
 {
-    for (size_t i = 0; i < REQUEST_PARAMS; i++) {
-        if (name_len != param_names[i].len || memcmp(name, param_names[i].name, name_len) != 0)
+    int param = name_table_find(known_params(), name, name_len);
+
+    if (param >= 0)
+        take_value(r, param, add_text(r, value, value_len), value, value_len);
+}
+
+/* The byte behind a value, where the next pair begins, makes room for its NUL in the copy. */
+bool request_add_params(struct request *r, struct record_params params)
+{
+    const struct name_table *known = known_params();
+    const char *bytes = (const char *)params.at;
+    uint32_t base = add_text(r, bytes, (size_t)(params.end - params.at));
+    struct record_text name, value;
+    size_t n = 0;
+
+    for (; record_params_next(&params, &name, &value); n++) {
+        int param = name_table_find(known, name.bytes, name.len);
+        uint32_t offset = base + (uint32_t)(value.bytes - bytes);
+        if (param < 0 || r->text.failed)
             continue;
-        if (r->params[i])
-            r->repeated = param_names[i].name;
-        r->holds_nul = r->holds_nul || (value_len > 0 && memchr(value, '\0', value_len));
-        r->params[i] = add_text(r, value, value_len);
-        return;
+        take_value(r, param, offset, value.bytes, value.len);
+        r->text.data[offset + value.len] = '\0';
     }
+    return params.at == params.end && n <= RECORD_MAX_PARAMS;
 }
 
 static const char *text_at(const struct request *r, uint32_t offset)

@@ -3,6 +3,7 @@
 #ifndef PNLCACHE_FCGI_REQUEST_H
 #define PNLCACHE_FCGI_REQUEST_H
 
+#include "fcgi/record.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/err.h"
@@ -84,6 +85,8 @@ void request_arrive(struct request *r);
 
 /* Takes one CGI parameter; copies the value when it is one of ours. */
 void request_add_param(struct request *r, const char *name, size_t name_len, const char *value, size_t value_len);
+/* Takes all parameters of a request, copied in one piece. False: they are not sound, or too many; `r` must be cleared. */
+bool request_add_params(struct request *r, struct record_params params) MUST_CHECK;
 
 /* NULL: absent. Borrowed until the request changes. */
 const char *request_param(const struct request *r, enum request_param param);

@@ -62,16 +62,16 @@ static enum status read_file(int *fd, size_t body_len, struct request *r, struct
     return status;
 }
 
-bool request_read_plain(const unsigned char *bytes, size_t len, struct request *r)
+bool request_read_plain(const unsigned char *bytes, size_t len, const struct record_limits *limits, struct request *r,
+                        struct record_plain *ret_plain)
 {
-    struct record_params params;
-    struct record_text name, value;
-
-    if (!record_params_open(bytes, len, &params))
+    if (!record_plain_open(bytes, len, ret_plain) ||
+        (size_t)(ret_plain->params.end - ret_plain->params.at) > limits->max_params)
         return false;
-    while (record_params_next(&params, &name, &value))
-        request_add_param(r, name.bytes, name.len, value.bytes, value.len);
-    return true;
+    if (request_add_params(r, ret_plain->params))
+        return true;
+    request_clear(r);
+    return false;
 }
 
 enum status request_read_bytes(const void *bytes, size_t len, size_t body_len, struct request *r, struct err *err)

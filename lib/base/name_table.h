@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 struct name_slot {
-    const char *name; /* NULL: free */
+    const char *name;     /* NULL: free */
+    uint64_t first, last; /* its ends */
     size_t len;
     int value;
 };

@@ -11,6 +11,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static const struct record_limits limits = {4096, 4096};
+
 static bool same(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -19,11 +21,11 @@ static bool same(const char *a, const char *b)
 /* libfcgi hands out NAME=VALUE strings, so names with '=' or NUL differ by nature. */
 static bool has_odd_name(const uint8_t *data, size_t len)
 {
-    struct record_params params;
+    struct record_plain plain;
     struct record_text name, value;
 
-    if (record_params_open(data, len, &params))
-        while (record_params_next(&params, &name, &value))
+    if (record_plain_open(data, len, &plain))
+        while (record_params_next(&plain.params, &name, &value))
             if (memchr(name.bytes, '=', name.len) || memchr(name.bytes, 0, name.len))
                 return true;
     return false;
@@ -32,12 +34,29 @@ static bool has_odd_name(const uint8_t *data, size_t len)
 /* What is parsed in place must be what libfcgi makes of it. */
 static void compare_plain(const uint8_t *data, size_t len, const struct request *parsed)
 {
+    struct record_plain found;
     struct request plain;
 
     request_init(&plain);
-    if (request_read_plain(data, len, &plain) && !has_odd_name(data, len))
+    if (request_read_plain(data, len, &limits, &plain, &found) && !has_odd_name(data, len))
         for (int i = 0; i < REQUEST_PARAMS; i++)
             assert(same(request_param(&plain, (enum request_param)i), request_param(parsed, (enum request_param)i)));
+    request_release(&plain);
+}
+
+/* What is taken for a plain request is to the screen a whole one of the same id without a body. */
+static void check_plain(const uint8_t *data, size_t size, const struct record_screen *whole,
+                        enum record_verdict verdict)
+{
+    struct record_plain found;
+    struct request plain;
+
+    request_init(&plain);
+    if (request_read_plain(data, size, &limits, &plain, &found))
+        assert(verdict == RECORD_REQUEST && whole->offset == size && whole->body_len == 0 && whole->id == found.id &&
+               whole->keep == found.keep);
+    else
+        assert(plain.text.len == 1 && !plain.repeated);
     request_release(&plain);
 }
 
@@ -84,7 +103,6 @@ static void read_request(const uint8_t *data, size_t len, size_t body_len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct record_limits limits = {4096, 4096};
     static bool ready;
     struct record_screen whole, pieces;
     struct err err;
@@ -102,6 +120,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         first = record_screen(&pieces, data, size, &limits);
     assert(first == verdict && pieces.offset == whole.offset && pieces.body_len == whole.body_len);
 
+    check_plain(data, size, &whole, verdict);
     if (verdict == RECORD_REQUEST)
         read_request(data, whole.offset, whole.body_len);
     return 0;

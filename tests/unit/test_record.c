@@ -108,7 +108,7 @@ static void test_screen_stops_at_the_end_of_the_request(void **state)
 static void test_params_of_a_plain_request_are_read_in_order(void **state)
 {
     struct message m = {.len = 0};
-    struct record_params params;
+    struct record_plain plain;
     struct record_text name, value;
     char longer[304] = "\x01\x80\x00\x01\x28Z";
 
@@ -118,13 +118,13 @@ static void test_params_of_a_plain_request_are_read_in_order(void **state)
     add(&m, 4, 7, longer, 302, 5);
     add(&m, 4, 7, NULL, 0, 0);
     add(&m, 5, 7, NULL, 0, 0);
-    assert_true(record_params_open(m.bytes, m.len, &params));
-    assert_true(record_params_next(&params, &name, &value));
+    assert_true(record_plain_open(m.bytes, m.len, &plain));
+    assert_true(record_params_next(&plain.params, &name, &value));
     assert_int_equal(name.len, 1);
     assert_memory_equal(name.bytes, "Z", 1);
     assert_int_equal(value.len, 296);
     assert_memory_equal(value.bytes, longer + 6, 296);
-    assert_false(record_params_next(&params, &name, &value));
+    assert_false(record_params_next(&plain.params, &name, &value));
 
     m.len = 0;
     add_begin(&m, 7, 1);
@@ -136,23 +136,23 @@ static void test_params_of_a_plain_request_are_read_in_order(void **state)
         9, 0);
     add(&m, 4, 7, NULL, 0, 0);
     add(&m, 5, 7, NULL, 0, 3);
-    assert_true(record_params_open(m.bytes, m.len, &params));
-    assert_true(record_params_next(&params, &name, &value));
+    assert_true(record_plain_open(m.bytes, m.len, &plain));
+    assert_true(record_params_next(&plain.params, &name, &value));
     assert_memory_equal(value.bytes, "bc", 2);
-    assert_true(record_params_next(&params, &name, &value));
+    assert_true(record_params_next(&plain.params, &name, &value));
     assert_int_equal(name.len, 2);
     assert_int_equal(value.len, 0);
-    assert_false(record_params_next(&params, &name, &value));
+    assert_false(record_params_next(&plain.params, &name, &value));
 }
 
-static void test_params_open_other_forms_are_left_to_libfcgi(void **state)
+static void test_plain_open_other_forms_are_left_to_libfcgi(void **state)
 {
     struct message m = {.len = 0};
-    struct record_params params;
+    struct record_plain plain;
 
     (void)state;
     add_request(&m, 1); /* two records of parameters, and a body */
-    assert_false(record_params_open(m.bytes, m.len, &params));
+    assert_false(record_plain_open(m.bytes, m.len, &plain));
     m.len = 0;
     add_begin(&m, 1, 1);
     add(&m, 4, 1,
@@ -162,12 +162,12 @@ static void test_params_open_other_forms_are_left_to_libfcgi(void **state)
     add(&m, 4, 1, NULL, 0, 0);
     add(&m, 5, 1, "x", 1, 0);
     add(&m, 5, 1, NULL, 0, 0);
-    assert_false(record_params_open(m.bytes, m.len, &params)); /* a body */
+    assert_false(record_plain_open(m.bytes, m.len, &plain)); /* a body */
     m.len = 0;
     add_begin(&m, 1, 1);
     add(&m, 4, 1, NULL, 0, 0);
     add(&m, 5, 1, NULL, 0, 0);
-    assert_false(record_params_open(m.bytes, m.len, &params)); /* no parameters at all */
+    assert_false(record_plain_open(m.bytes, m.len, &plain)); /* no parameters at all */
     m.len = 0;
     add_begin(&m, 1, 1);
     add(&m, 4, 1, "\x01", 1, 0);
@@ -177,7 +177,7 @@ static void test_params_open_other_forms_are_left_to_libfcgi(void **state)
         4, 0);
     add(&m, 4, 1, NULL, 0, 0);
     add(&m, 5, 1, NULL, 0, 0);
-    assert_false(record_params_open(m.bytes, m.len, &params)); /* a pair cut between two records, no body */
+    assert_false(record_plain_open(m.bytes, m.len, &plain)); /* a pair cut between two records, no body */
 }
 
 static void test_screen_malformed_closes(void **state)
@@ -304,7 +304,7 @@ int main(void)
         cmocka_unit_test(test_screen_byte_by_byte_ends_the_same),
         cmocka_unit_test(test_screen_stops_at_the_end_of_the_request),
         cmocka_unit_test(test_params_of_a_plain_request_are_read_in_order),
-        cmocka_unit_test(test_params_open_other_forms_are_left_to_libfcgi),
+        cmocka_unit_test(test_plain_open_other_forms_are_left_to_libfcgi),
         cmocka_unit_test(test_screen_malformed_closes),
         cmocka_unit_test(test_screen_over_the_limits_says_which),
         cmocka_unit_test(test_screen_management_record_is_extracted_and_answered),

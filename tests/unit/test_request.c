@@ -73,6 +73,87 @@ static void test_parse_refuses_bad_encodings(void **state)
     request_release(&r);
 }
 
+static void append_length(struct buf *pairs, size_t len, bool in_four_bytes)
+{
+    if (in_four_bytes)
+        buf_append(pairs, "\x80\0\0", 3);
+    buf_append_char(pairs, (char)len);
+}
+
+static void append_pair(struct buf *pairs, const char *name, const char *value, size_t value_len, bool in_four_bytes)
+{
+    append_length(pairs, strlen(name), false);
+    append_length(pairs, value_len, in_four_bytes);
+    buf_append_string(pairs, name);
+    buf_append(pairs, value, value_len);
+}
+
+static bool add_pairs(struct request *r, const struct buf *pairs)
+{
+    const unsigned char *bytes = (const unsigned char *)pairs->data;
+
+    request_clear(r);
+    return request_add_params(r, (struct record_params){bytes, bytes + pairs->len});
+}
+
+/* All are copied together, and yet each value ends where it should. */
+static void test_add_params_takes_ours_and_no_more_than_ours(void **state)
+{
+    struct buf pairs = BUF_INIT;
+    struct request r;
+    struct err err;
+
+    (void)state;
+    request_init(&r);
+    append_pair(&pairs, "REQUEST_METHOD", "GET", 3, false);
+    append_pair(&pairs, "REQUEST_URI", "/a", 2, true);
+    append_pair(&pairs, "QUERY_STRING", "", 0, false);
+    append_pair(&pairs, "REQUEST_URL", "/nobody's", 9, false);
+    append_pair(&pairs, "HTTP_AUTHORIZATIOM", "nobody's", 8, true);
+    append_pair(&pairs, "HTTP_COOKIE", "k=v;", 4, false);
+    append_pair(&pairs, "REMOTE_ADDR", "::1", 3, true);
+    assert_true(add_pairs(&r, &pairs));
+    assert_string_equal(request_param(&r, PARAM_REQUEST_METHOD), "GET");
+    assert_string_equal(request_param(&r, PARAM_REQUEST_URI), "/a");
+    assert_string_equal(request_param(&r, PARAM_QUERY_STRING), "");
+    assert_string_equal(request_param(&r, PARAM_COOKIE), "k=v;");
+    assert_string_equal(request_param(&r, PARAM_REMOTE_ADDR), "::1");
+    assert_null(request_param(&r, PARAM_AUTHORIZATION));
+    assert_int_equal(request_parse(&r, &err), STATUS_OK);
+    assert_string_equal(request_path(&r), "/a");
+    assert_string_equal(request_param(&r, PARAM_REMOTE_ADDR), "::1");
+    append_pair(&pairs, "REMOTE_ADDR", "1.2.3.4", 7, false);
+    assert_true(add_pairs(&r, &pairs));
+    assert_int_equal(request_parse(&r, &err), STATUS_INVALID);
+    assert_non_null(strstr(err.text, "REMOTE_ADDR was sent twice"));
+    buf_release(&pairs);
+    request_release(&r);
+}
+
+static void test_add_params_that_are_cut_hold_a_nul_or_are_too_many(void **state)
+{
+    struct buf pairs = BUF_INIT;
+    struct request r;
+    struct err err;
+
+    (void)state;
+    request_init(&r);
+    append_pair(&pairs, "REQUEST_URI", "/", 1, false);
+    append_pair(&pairs, "HTTP_ACCEPT", "a\0b", 3, false);
+    assert_true(add_pairs(&r, &pairs));
+    assert_int_equal(request_parse(&r, &err), STATUS_INVALID);
+    assert_string_equal(err.text, "a parameter holds a NUL byte");
+    for (size_t whole = pairs.len; pairs.len > 0; pairs.len--)
+        if (add_pairs(&r, &pairs) != (pairs.len == whole || pairs.len == 14))
+            fail_msg("%zu bytes of them", pairs.len);
+    for (size_t n = 1; n <= RECORD_MAX_PARAMS + 1; n++) {
+        append_pair(&pairs, "X", "y", 1, false);
+        assert_int_equal(add_pairs(&r, &pairs), n <= RECORD_MAX_PARAMS);
+    }
+    buf_release(&pairs);
+    request_release(&r);
+}
+
 static void test_parse_refuses_a_repeated_parameter(void **state)
 {
     struct request r;
@@ -117,6 +198,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_splits_and_decodes_the_uri),
         cmocka_unit_test(test_parse_refuses_bad_encodings),
+        cmocka_unit_test(test_add_params_takes_ours_and_no_more_than_ours),
+        cmocka_unit_test(test_add_params_that_are_cut_hold_a_nul_or_are_too_many),
         cmocka_unit_test(test_parse_refuses_a_repeated_parameter),
         cmocka_unit_test(test_parse_compares_the_body_with_its_length),
     };
