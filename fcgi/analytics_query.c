@@ -1,9 +1,11 @@
 #include "fcgi/analytics_query.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "jobs/document_text.h"
+#include "lib/base/name_table.h"
 #include "lib/base/parse_number.h"
 
 static const char *const names[ANALYTICS_PARAMETERS] = {
@@ -23,6 +25,9 @@ static const char *const names[ANALYTICS_PARAMETERS] = {
     [ANALYTICS_TRADE_ID] = "trade_id",
     [ANALYTICS_TRADE_TYPE] = "trade_type",
 };
+
+#define PARAMETER_SLOTS 32
+_Static_assert(2 * ANALYTICS_PARAMETERS <= PARAMETER_SLOTS, "short searches");
 
 #define BIT(parameter) (1U << (parameter))
 #define ALWAYS (BIT(ANALYTICS_USER_ID) | BIT(ANALYTICS_NULL_AS_ZERO))
@@ -53,12 +58,26 @@ struct reading {
     enum asset route_asset;
 };
 
+static struct name_table parameters_by_name;
+
+static void fill_parameters_by_name(void)
+{
+    static struct name_slot slots[PARAMETER_SLOTS];
+
+    name_table_init(&parameters_by_name, slots, PARAMETER_SLOTS);
+    for (int i = 0; i < ANALYTICS_PARAMETERS; i++)
+        name_table_add(&parameters_by_name, names[i], i);
+}
+
 /* ANALYTICS_PARAMETERS: it is no parameter of this route, which is noted. */
 static enum analytics_parameter find_parameter(const struct reading *r, const char *name)
 {
-    for (int i = 0; i < ANALYTICS_PARAMETERS; i++)
-        if (strcmp(names[i], name) == 0 && (allowed_parameters(r->section, r->route_asset) & BIT(i)))
-            return (enum analytics_parameter)i;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, fill_parameters_by_name);
+    int i = name_table_find(&parameters_by_name, name, strlen(name));
+    if (i >= 0 && (allowed_parameters(r->section, r->route_asset) & BIT(i)))
+        return (enum analytics_parameter)i;
     problem_add(r->problems, name, "is not a parameter of this request");
     return ANALYTICS_PARAMETERS;
 }
@@ -167,7 +186,8 @@ static void read_object(const struct reading *r, const struct json_value *object
 enum status analytics_query_read(struct analytics_query *q, const struct request *request, enum section section,
                                  enum asset route_asset, struct problem_fields *problems, struct err *err)
 {
-    *q = (struct analytics_query){.body = NULL};
+    memset(q->values, 0, sizeof(q->values)); /* the rest needs no zeros */
+    q->body = NULL;
     struct reading r = {q, problems, section, route_asset};
     enum status status;
 

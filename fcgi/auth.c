@@ -14,6 +14,7 @@
  * equal. */
 struct slot {
     char *token; /* or a session's id; NULL: unused */
+    size_t token_len;
     uint64_t hash;
     uint64_t session; /* its number; 0: a token */
     char session_name[SESSION_NAME_SIZE];
@@ -96,7 +97,7 @@ static bool slot_holds(const struct slot *slot, const char *text, size_t len, ui
 {
     int64_t now_s = now.us / US_PER_SECOND;
 
-    return slot->token && slot->hash == hash && strncmp(slot->token, text, len) == 0 && !slot->token[len] &&
+    return slot->token && slot->hash == hash && slot->token_len == len && memcmp(slot->token, text, len) == 0 &&
            now_s < slot->claims.expires_s && now_s >= slot->claims.not_before_s;
 }
 
@@ -106,6 +107,7 @@ static const struct claims *fill_slot(const struct token_cache *cache, struct sl
 {
     free(slot->token);
     slot->token = strndup(text, len);
+    slot->token_len = len;
     slot->hash = hash;
     slot->session = 0;
     slot->claims = cache->latest;
@@ -115,6 +117,8 @@ static const struct claims *fill_slot(const struct token_cache *cache, struct sl
 static enum status take_token(const struct jwt_verifier *verifier, struct token_cache *cache, const char *token,
                               struct instant now, const struct claims **ret_claims, struct err *err)
 {
+    if (!verifier || !token)
+        return err_fail(err, STATUS_NOT_FOUND, "a bearer token is needed");
     size_t len = strlen(token);
     uint64_t hash;
     struct slot *slot = slot_of(cache, token, len, &hash);
@@ -198,21 +202,17 @@ enum status auth_identify_login(const struct jwt_verifier *verifier, struct toke
                                 const struct request *request, struct instant now, const struct claims **ret_claims,
                                 struct err *err)
 {
-    const char *token = verifier ? bearer_token(request) : NULL;
-
-    if (!token)
-        return err_fail(err, STATUS_NOT_FOUND, "a bearer token is needed");
-    return take_token(verifier, cache, token, now, ret_claims, err);
+    return take_token(verifier, cache, bearer_token(request), now, ret_claims, err);
 }
 
 enum status auth_identify(const struct jwt_verifier *verifier, struct token_cache *cache, struct exchange *x,
                           unsigned accepted, struct instant now, const struct claims **ret_claims, struct err *err)
 {
     unsigned modes = cache->modes & accepted;
-    const char *id = "";
+    const char *token = modes & AUTH_JWT ? bearer_token(&x->request) : NULL, *id = "";
 
-    if ((modes & AUTH_JWT) && bearer_token(&x->request))
-        return auth_identify_login(verifier, cache, &x->request, now, ret_claims, err);
+    if (token)
+        return take_token(verifier, cache, token, now, ret_claims, err);
     if (modes & AUTH_SESSION) {
         enum status status = auth_find_session(cache->settings, &x->request, &id, err);
         if (status != STATUS_NOT_FOUND)

@@ -232,6 +232,17 @@ struct span {
     size_t start, len;
 };
 
+/* Whether it is what it stands for, as nearly every text in a URI is: printable ASCII without '%' and '+'. */
+static bool is_plain(const char *text, size_t len)
+{
+    static const bool plain[256] = {[' ' ... '$'] = true, ['&' ... '*'] = true, [',' ... '~'] = true};
+    size_t i = 0;
+
+    while (i < len && plain[(unsigned char)text[i]])
+        i++;
+    return i == len;
+}
+
 /* Appends the decoded text of a span; refuses what is not UTF-8 or holds control characters. */
 static enum status add_decoded(struct request *r, struct span span, bool plus_is_space, uint32_t *ret_offset)
 {
@@ -239,6 +250,10 @@ static enum status add_decoded(struct request *r, struct span span, bool plus_is
 
     if (!buf_reserve(&r->text, span.len + 1)) /* so that the source does not move while it is read */
         return STATUS_NO_MEMORY;
+    if (is_plain(r->text.data + span.start, span.len)) {
+        *ret_offset = add_text(r, r->text.data + span.start, span.len);
+        return STATUS_OK;
+    }
     enum status status = percent_decode(r->text.data + span.start, span.len, plus_is_space, &r->text);
     if (status != STATUS_OK)
         return status;
@@ -292,6 +307,8 @@ static enum status parse_query(struct request *r, struct span query, struct err 
 /* An absolute URI (RFC 9112, 3.2.2) is cut down to its path. */
 static size_t skip_authority(const char *uri)
 {
+    if (*uri == '/')
+        return 0;
     const char *after = strncmp(uri, "http://", 7) == 0 ? uri + 7 : strncmp(uri, "https://", 8) == 0 ? uri + 8 : NULL;
     const char *slash = after ? strchr(after, '/') : NULL;
     return slash ? (size_t)(slash - uri) : 0;
@@ -322,11 +339,12 @@ static enum status parse_path(struct request *r, struct span *ret_query, struct 
     if (uri) {
         if (strlen(uri) > MAX_URI)
             return err_fail(err, STATUS_LIMIT, "the URI is longer than %d bytes", MAX_URI);
-        size_t start = skip_authority(uri), len = strcspn(uri + start, "?#");
-        const char *query = uri[start + len] == '?' ? uri + start + len + 1 : NULL;
-        if (query)
-            *ret_query = (struct span){(size_t)(query - r->text.data), strcspn(query, "#")};
-        status = add_decoded(r, (struct span){r->params[PARAM_REQUEST_URI] + start, len}, false, &r->path);
+        size_t start = r->params[PARAM_REQUEST_URI] + skip_authority(uri);
+        const char *path = r->text.data + start, *end = strchrnul(path, '#');
+        const char *mark = memchr(path, '?', (size_t)(end - path));
+        if (mark)
+            *ret_query = (struct span){(size_t)(mark + 1 - r->text.data), (size_t)(end - mark - 1)};
+        status = add_decoded(r, (struct span){start, (size_t)((mark ? mark : end) - path)}, false, &r->path);
     } else {
         status = join_path(r);
     }

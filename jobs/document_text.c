@@ -60,11 +60,10 @@ static void append_bound(struct buf *out, bool given, bool is_instant, struct in
 
 void document_append_dimensions(struct buf *out, unsigned dimensions)
 {
-    for (int i = 0; i < DIMENSIONS; i++)
-        if ((dimensions & DIMENSION_BIT(i)) != 0) {
-            buf_append_char(out, ':');
-            buf_append_string(out, dimension_name((enum dimension)i));
-        }
+    for (unsigned left = dimensions; left != 0; left &= left - 1) {
+        buf_append_char(out, ':');
+        buf_append_string(out, dimension_name((enum dimension)__builtin_ctz(left)));
+    }
 }
 
 /* Last, because it may hold anything. */

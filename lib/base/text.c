@@ -1,6 +1,8 @@
 #include "lib/base/text.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_continuation(char c)
 {
@@ -122,12 +124,24 @@ uint64_t text_hash(const char *bytes, size_t len)
     return hash;
 }
 
+/* All eight digits at once, one in each byte of a word. */
+static void format_digits(uint32_t value, char text[8])
+{
+    uint64_t digits = value;
+
+    digits = (digits << 16 | digits) & UINT64_C(0x0000ffff0000ffff);
+    digits = (digits << 8 | digits) & UINT64_C(0x00ff00ff00ff00ff);
+    digits = (digits << 4 | digits) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    /* 6 more than a digit from 10 on reaches the bit of 16 */
+    uint64_t letters = (digits + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    digits = htobe64(digits + letters * ('a' - '0' - 10) + UINT64_C(0x3030303030303030));
+    memcpy(text, &digits, sizeof digits);
+}
+
 void hex64_format(uint64_t value, char text[17])
 {
-    for (int i = 15; i >= 0; i--) {
-        text[i] = "0123456789abcdef"[value & 15];
-        value >>= 4;
-    }
+    format_digits((uint32_t)(value >> 32), text);
+    format_digits((uint32_t)value, text + 8);
     text[16] = '\0';
 }
 

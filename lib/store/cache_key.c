@@ -8,10 +8,25 @@
 #define EPOCH_FAMILY "epoch:"
 #define EPOCH_SHARED "shared"
 
+/* How many bytes of the text stand for themselves in a key; no user id of these alone is refused. */
+static size_t plain_run(const char *text)
+{
+    static const bool plain[256] = {['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['0' ... '9'] = true, ['_'] = true,
+                                    ['.'] = true,         ['@'] = true,         ['|'] = true,         ['-'] = true};
+    size_t len = 0;
+
+    while (plain[(unsigned char)text[len]])
+        len++;
+    return len;
+}
+
 bool user_id_is_valid(const char *user_id)
 {
-    size_t len = strnlen(user_id, USER_ID_MAX + 1);
+    size_t len = plain_run(user_id);
 
+    if (user_id[len] == '\0')
+        return len > 0 && len <= USER_ID_MAX;
+    len = strnlen(user_id, USER_ID_MAX + 1);
     if (len == 0 || len > USER_ID_MAX || !utf8_is_valid(user_id, len))
         return false;
     for (size_t i = 0; i < len; i++) {
@@ -24,23 +39,16 @@ bool user_id_is_valid(const char *user_id)
     return true;
 }
 
-static bool is_plain(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-           c == '@' || c == '|' || c == '-';
-}
-
 void cache_append_user(struct buf *key, const char *user_id)
 {
     static const char digits[] = "0123456789ABCDEF";
 
     for (const char *c = user_id; *c != '\0';) {
-        const char *plain = c;
+        size_t run = plain_run(c);
         unsigned char byte;
 
-        while (is_plain(*c))
-            c++;
-        buf_append(key, plain, (size_t)(c - plain));
+        buf_append(key, c, run);
+        c += run;
         byte = (unsigned char)*c;
         if (byte != '\0') {
             buf_append(key, (const char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);

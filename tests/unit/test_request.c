@@ -73,6 +73,36 @@ static void test_parse_refuses_bad_encodings(void **state)
     request_release(&r);
 }
 
+/* Each byte by itself, in the path, in a name and in a value: taken as it is, for what it means, or refused. */
+static void test_parse_of_every_byte(void **state)
+{
+    struct request r;
+    struct err err;
+    char uri[32];
+
+    (void)state;
+    request_init(&r);
+    for (int c = 1; c < 256; c++) {
+        bool refused = c < ' ' || c >= 0x7f || c == '%', ends = c == '#';
+        snprintf(uri, sizeof(uri), "/p%cq?n%cm=v%cw", c, c, c);
+        if ((parse(&r, uri, &err) == STATUS_INVALID) != refused)
+            fail_msg("byte %d: %s", c, err.text);
+        if (refused)
+            continue;
+        char expected[] = {'/', 'p', (char)c, 'q', '\0'};
+        expected[2] = ends || c == '?' ? '\0' : expected[2];
+        assert_string_equal(request_path(&r), expected);
+        if (ends || strchr("?&=", c)) {
+            assert_int_equal(r.n_query, ends ? 0 : c == '?' ? 1 : c == '&' ? 3 : 1);
+            continue;
+        }
+        expected[0] = c == '+' ? ' ' : (char)c;
+        assert_memory_equal(request_query_name(&r, 0), ((char[]){'n', expected[0], 'm', '\0'}), 4);
+        assert_memory_equal(request_query_value(&r, 0), ((char[]){'v', expected[0], 'w', '\0'}), 4);
+    }
+    request_release(&r);
+}
+
 static void append_length(struct buf *pairs, size_t len, bool in_four_bytes)
 {
     if (in_four_bytes)
@@ -198,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_splits_and_decodes_the_uri),
         cmocka_unit_test(test_parse_refuses_bad_encodings),
+        cmocka_unit_test(test_parse_of_every_byte),
         cmocka_unit_test(test_add_params_takes_ours_and_no_more_than_ours),
         cmocka_unit_test(test_add_params_that_are_cut_hold_a_nul_or_are_too_many),
         cmocka_unit_test(test_parse_refuses_a_repeated_parameter),

@@ -137,6 +137,8 @@ static void test_hex64_format_pads(void **state)
     assert_string_equal(text, "0000000000000000");
     hex64_format(UINT64_C(0xfedcba9876543210), text);
     assert_string_equal(text, "fedcba9876543210");
+    hex64_format(UINT64_C(0x0f1e2d3c4b5a6978), text);
+    assert_string_equal(text, "0f1e2d3c4b5a6978");
 }
 
 static void test_percent_decode_table(void **state)
