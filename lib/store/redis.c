@@ -57,20 +57,21 @@ enum status redis_new(const struct redis_options *options, struct redis **ret_re
 
 void redis_free_replies(struct redis *r)
 {
-    for (size_t i = 0; i < r->n_replies; i++)
-        freeReplyObject(r->replies[i]);
     r->n_replies = 0;
+    /* Part of a message may have been read already: what there is of it stays. */
+    if (r->reader == NULL || r->reader->ridx < 0)
+        reply_arena_clear(&r->arena);
 }
 
 void redis_disconnect(struct redis *r)
 {
-    redis_free_replies(r);
     if (r->transport != NULL)
         r->transport->close(r->transport);
     r->transport = NULL;
     if (r->reader != NULL)
         redisReaderFree(r->reader);
     r->reader = NULL;
+    redis_free_replies(r);
     r->instance[0] = '\0';
     r->has_replicas = false;
     r->role_in_doubt = false;
@@ -87,6 +88,7 @@ void redis_free(struct redis **redis)
     redis_tls_free(&r->tls);
     buf_release(&r->out);
     free(r->replies);
+    reply_arena_release(&r->arena);
     explicit_bzero(r->url.password, sizeof r->url.password);
     free(r);
     *redis = NULL;
@@ -176,7 +178,7 @@ size_t redis_appended(const struct redis *r)
 
 bool redis_reserve_replies(struct redis *r, size_t n)
 {
-    redisReply **grown;
+    struct redis_reply **grown;
 
     if (n <= r->cap_replies)
         return true;

@@ -19,16 +19,16 @@
 enum { SETUP_AUTH, SETUP_SELECT, SETUP_NAME, SETUP_LOADING, SETUP_CLUSTER, SETUP_INFO, SETUP_STEPS };
 
 /* Takes role, instance and replicas from INFO replication. */
-static enum status read_role(struct redis *r, const redisReply *reply, struct err *err)
+static enum status read_role(struct redis *r, const struct redis_reply *reply, struct err *err)
 {
     char role[16], instance[REDIS_INSTANCE_SIZE], replicas[16];
 
-    if (reply->type == REDIS_REPLY_ERROR)
-        return err_fail(err, STATUS_UNAVAILABLE, "INFO replication: %s", reply->str);
-    if (reply->type != REDIS_REPLY_STRING || !redis_info_value(reply->str, "role", role, sizeof role) ||
-        !redis_info_value(reply->str, "master_replid", instance, sizeof instance) ||
+    if (reply->type == REDIS_ERROR)
+        return err_fail(err, STATUS_UNAVAILABLE, "INFO replication: %s", reply->bytes);
+    if (reply->type != REDIS_STRING || !redis_info_value(reply->bytes, "role", role, sizeof role) ||
+        !redis_info_value(reply->bytes, "master_replid", instance, sizeof instance) ||
         strlen(instance) != REDIS_INSTANCE_SIZE - 1 ||
-        !redis_info_value(reply->str, "connected_slaves", replicas, sizeof replicas))
+        !redis_info_value(reply->bytes, "connected_slaves", replicas, sizeof replicas))
         return err_fail(err, STATUS_UNAVAILABLE,
                         "INFO replication names no role and master_replid: not a Redis server?");
     if (strcmp(role, "master") != 0)
@@ -71,22 +71,22 @@ static size_t append_setup(const struct redis *r, struct buf *out, int steps[SET
 }
 
 /* INFO is answered while everything else still gets LOADING. */
-static enum status judge_loading(const redisReply *reply, struct err *err)
+static enum status judge_loading(const struct redis_reply *reply, struct err *err)
 {
     char loading[16];
 
-    if (reply->type == REDIS_REPLY_STRING && redis_info_value(reply->str, "loading", loading, sizeof loading) &&
+    if (reply->type == REDIS_STRING && redis_info_value(reply->bytes, "loading", loading, sizeof loading) &&
         strcmp(loading, "0") != 0)
         return err_fail(err, STATUS_UNAVAILABLE, "the server is loading its data");
     return STATUS_OK;
 }
 
 /* One master of several answers MOVED to most of what we ask. An error means that it is none, or that we may not know. */
-static enum status judge_cluster(const redisReply *reply, struct err *err)
+static enum status judge_cluster(const struct redis_reply *reply, struct err *err)
 {
     char masters[16];
 
-    if (reply->type == REDIS_REPLY_STRING && redis_info_value(reply->str, "cluster_size", masters, sizeof masters) &&
+    if (reply->type == REDIS_STRING && redis_info_value(reply->bytes, "cluster_size", masters, sizeof masters) &&
         strcmp(masters, "0") != 0 && strcmp(masters, "1") != 0)
         return err_fail(err, STATUS_UNAVAILABLE,
                         "the server is one of %s masters of a Redis Cluster, which is not supported: name a single "
@@ -95,7 +95,7 @@ static enum status judge_cluster(const redisReply *reply, struct err *err)
     return STATUS_OK;
 }
 
-static enum status judge_setup(struct redis *r, int step, const redisReply *reply, struct err *err)
+static enum status judge_setup(struct redis *r, int step, const struct redis_reply *reply, struct err *err)
 {
     if (step == SETUP_INFO)
         return read_role(r, reply, err);
@@ -103,15 +103,15 @@ static enum status judge_setup(struct redis *r, int step, const redisReply *repl
         return judge_loading(reply, err);
     if (step == SETUP_CLUSTER)
         return judge_cluster(reply, err);
-    if (reply->type != REDIS_REPLY_ERROR || step == SETUP_NAME) /* a name is a convenience */
+    if (reply->type != REDIS_ERROR || step == SETUP_NAME) /* a name is a convenience */
         return STATUS_OK;
-    return err_fail(err, STATUS_UNAVAILABLE, "%s: %s", step == SETUP_AUTH ? "AUTH" : "SELECT", reply->str);
+    return err_fail(err, STATUS_UNAVAILABLE, "%s: %s", step == SETUP_AUTH ? "AUTH" : "SELECT", reply->bytes);
 }
 
 static enum status set_up(struct redis *r, int64_t deadline_ms, struct err *err)
 {
     struct buf out = BUF_INIT;
-    redisReply *replies[SETUP_STEPS] = {NULL};
+    struct redis_reply *replies[SETUP_STEPS] = {NULL};
     int steps[SETUP_STEPS] = {0};
     struct exchange x = {.replies = replies};
     enum status status;
@@ -125,11 +125,8 @@ static enum status set_up(struct redis *r, int64_t deadline_ms, struct err *err)
         x.out_len = out.len;
         status = redis_run_exchange(r, &x, deadline_ms, err);
     }
-    for (size_t i = 0; i < x.n_read; i++) {
-        if (status == STATUS_OK)
-            status = judge_setup(r, steps[i], replies[i], err);
-        freeReplyObject(replies[i]);
-    }
+    for (size_t i = 0; i < x.n_read && status == STATUS_OK; i++)
+        status = judge_setup(r, steps[i], replies[i], err);
     if (out.cap > 0)
         explicit_bzero(out.data, out.cap);
     buf_release(&out);
@@ -158,7 +155,7 @@ static enum status open_connection(struct redis *r, int64_t deadline_ms, struct 
         status = redis_tls_wrap(r->tls, r->url.host, deadline_ms, &r->transport, err);
     if (status != STATUS_OK)
         return status;
-    r->reader = redisReaderCreate();
+    r->reader = reply_reader_new(&r->arena);
     if (r->reader == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     r->reader->maxbuf = 0; /* keep the buffer: freeing it costs every large reply a walk of reallocations */
@@ -216,7 +213,7 @@ enum status redis_heartbeat(struct redis *r, struct err *err)
 
 enum status redis_read_role(struct redis *r, const struct redis_reply *reply, struct err *err)
 {
-    enum status status = read_role(r, (const redisReply *)reply, err);
+    enum status status = read_role(r, reply, err);
 
     if (status != STATUS_OK)
         r->role_in_doubt = true;

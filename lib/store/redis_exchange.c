@@ -100,7 +100,7 @@ enum status redis_run_exchange(struct redis *r, struct exchange *x, int64_t dead
     return status;
 }
 
-enum status redis_take_message(struct redis *r, redisReply **ret_reply, struct err *err)
+enum status redis_take_message(struct redis *r, struct redis_reply **ret_reply, struct err *err)
 {
     size_t n = 1;
 

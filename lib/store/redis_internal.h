@@ -9,6 +9,23 @@
 #include "lib/store/redis_tls.h"
 #include "lib/store/redis_url.h"
 
+/* What hiredis's reader makes of a reply. */
+struct redis_reply {
+    enum redis_reply_type type;
+    int64_t integer;
+    size_t n;                      /* bytes, or elements */
+    const char *bytes;             /* of STRING, STATUS, ERROR; followed by a NUL */
+    struct redis_reply **elements; /* of ARRAY */
+};
+
+/* The memory of replies, which all end together: a hit from Redis has seven objects, and to allocate and free each of them
+ * costs more than to read it. */
+struct reply_block;
+struct reply_arena {
+    struct reply_block *first; /* the one in use */
+    size_t used;               /* of its bytes */
+};
+
 struct redis {
     struct redis_url url;
     char where[300]; /* for messages */
@@ -25,8 +42,9 @@ struct redis {
 
     struct buf out;
     size_t n_appended;
-    redisReply **replies;
+    struct redis_reply **replies;
     size_t n_replies, cap_replies;
+    struct reply_arena arena;
 
     struct breaker *breaker, *own_breaker; /* own_breaker: NULL when it is shared */
     bool probes;
@@ -37,12 +55,18 @@ struct redis {
 struct exchange {
     const char *out;
     size_t out_len, written;
-    redisReply **replies;
+    struct redis_reply **replies;
     size_t n, n_read;
     size_t unparsed; /* bytes since the last whole reply */
 };
 
-/* In redis.c. Frees the replies of the last flush. */
+/* In redis_reply.c. A reader that makes its replies in the arena; NULL: no memory. */
+redisReader *reply_reader_new(struct reply_arena *arena);
+/* Ends all replies in it; keeps some memory for the next ones. */
+void reply_arena_clear(struct reply_arena *arena);
+void reply_arena_release(struct reply_arena *arena);
+
+/* In redis.c. Ends the replies of the last flush. */
 void redis_free_replies(struct redis *r);
 /* Room for n of them; false: no memory. */
 bool redis_reserve_replies(struct redis *r, size_t n) MUST_CHECK;
@@ -60,6 +84,6 @@ enum status redis_run_exchange(struct redis *r, struct exchange *x, int64_t dead
 /* Writes what the socket takes. */
 enum status redis_write_some(struct redis *r, struct exchange *x, struct err *err) MUST_CHECK;
 /* One reply out of what has arrived; *ret_reply is NULL when none is whole. Never waits. */
-enum status redis_take_message(struct redis *r, redisReply **ret_reply, struct err *err) MUST_CHECK;
+enum status redis_take_message(struct redis *r, struct redis_reply **ret_reply, struct err *err) MUST_CHECK;
 
 #endif

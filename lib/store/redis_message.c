@@ -42,7 +42,7 @@ enum status redis_receive(struct redis *r, int64_t deadline_ms, const struct red
     if (!redis_reserve_replies(r, 1))
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     for (;;) {
-        redisReply *message = NULL;
+        struct redis_reply *message = NULL;
         enum status status = redis_take_message(r, &message, &why);
         short events;
 

@@ -1,4 +1,5 @@
 #include <setjmp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -411,6 +412,39 @@ static void test_receive_takes_messages_until_the_connection_ends(void **state)
     redis_free(&other);
 }
 
+/* Six megabytes do not fit between the two: the server is stopped with the message partly read. */
+static void test_receive_of_a_message_in_parts_keeps_them_over_a_time_out(void **state)
+{
+    struct redis *subscriber = open_with(url, 2000), *other = open_with(url, 2000);
+    const struct redis_reply *reply = NULL;
+    static char payload[6 * 1024 * 1024];
+    enum status status = STATUS_TIMEOUT;
+    struct err err = {0};
+    size_t len;
+
+    (void)state;
+    memset(payload, 'x', sizeof payload - 1);
+    await_connection(other);
+    redis_append_words(subscriber, "SUBSCRIBE", "news", NULL);
+    OK(redis_send(subscriber, &err));
+    assert_string_equal(next_message(subscriber, 10000), "subscribe");
+    OK(redis_command(other, &reply, &err, "PUBLISH", "news", payload, NULL));
+    assert_int_equal(poll(&(struct pollfd){.fd = redis_socket(subscriber), .events = POLLIN}, 1, 10000), 1);
+    assert_int_equal(kill(server, SIGSTOP), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(redis_receive(subscriber, clock_monotonic_ms() + 10, &reply, &err), STATUS_TIMEOUT);
+    assert_int_equal(kill(server, SIGCONT), 0);
+    while (status == STATUS_TIMEOUT)
+        status = redis_receive(subscriber, clock_monotonic_ms() + 10000, &reply, &err);
+    OK(status);
+    assert_int_equal(redis_reply_length(reply), 3);
+    assert_string_equal(redis_reply_bytes(redis_reply_element(reply, 0), &len), "message");
+    assert_string_equal(redis_reply_bytes(redis_reply_element(reply, 1), &len), "news");
+    assert_string_equal(redis_reply_bytes(redis_reply_element(reply, 2), &len), payload);
+    redis_free(&subscriber);
+    redis_free(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_a_shared_breaker_spares_the_others_a_silent_server),
         cmocka_unit_test(test_a_prober_with_a_good_connection_closes_the_breaker),
         cmocka_unit_test(test_receive_takes_messages_until_the_connection_ends),
+        cmocka_unit_test(test_receive_of_a_message_in_parts_keeps_them_over_a_time_out),
         cmocka_unit_test(test_a_server_that_loads_its_data_is_down),
         cmocka_unit_test(test_instance_changes_with_a_restart),
     };
