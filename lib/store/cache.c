@@ -84,19 +84,34 @@ bool cache_may_be_stale(const struct cache *cache, const struct cache_lookup *lo
 
 /* --- lookups ------------------------------------------------------------------------------- */
 
-/* The value is read before its epochs: an invalidation between the two makes a miss, never an old hit. */
-static enum status append_lookup(const struct cache *cache, struct redis *redis, const struct cache_lookup *lookup,
-                                 struct buf *key)
+/* Where the group ends that begins at `first`: lookups beside one another of one user, which depend on the same tags, as those
+ * of a page that loads its documents. Their epochs are read once. */
+static size_t end_of_group(const struct cache_lookup *lookups, size_t n, size_t first)
 {
-    redis_append_words(redis, "GET", lookup->key, NULL);
+    const struct cache_lookup *one = &lookups[first];
+    size_t end = first + 1;
+
+    while (end < n && lookups[end].tags == one->tags &&
+           (lookups[end].user_id == one->user_id ||
+            (lookups[end].user_id != NULL && one->user_id != NULL && strcmp(lookups[end].user_id, one->user_id) == 0)))
+        end++;
+    return end;
+}
+
+/* All values of a group are read before its epochs: an invalidation between the two makes a miss, never an old hit. */
+static enum status append_group(const struct cache *cache, struct redis *redis, const struct cache_lookup *group,
+                                size_t n, struct buf *key)
+{
+    for (size_t i = 0; i < n; i++)
+        redis_append_words(redis, "GET", group[i].key, NULL);
     for (int shared = 0; shared < 2; shared++) {
-        if (cache_count_tags(lookup->tags, shared) == 0)
+        if (cache_count_tags(group->tags, shared) == 0)
             continue;
         buf_clear(key);
-        cache_append_epoch_key(cache, key, shared ? NULL : lookup->user_id);
+        cache_append_epoch_key(cache, key, shared ? NULL : group->user_id);
         if (buf_status(key) != STATUS_OK)
             return STATUS_NO_MEMORY;
-        cache_append_tag_command(redis, "HMGET", key->data, lookup->tags, shared);
+        cache_append_tag_command(redis, "HMGET", key->data, group->tags, shared);
     }
     return STATUS_OK;
 }
@@ -124,19 +139,21 @@ static enum status judge_value(const struct redis_reply *reply, const struct cac
     return STATUS_OK;
 }
 
-/* *next: the index of the lookup's first reply, moved past its last. */
-static enum status take_lookup(struct redis *redis, struct cache_lookup *lookup, struct instant now, size_t *next,
-                               struct err *err)
+/* *next: the index of the group's first reply, moved past its last. */
+static enum status take_group(struct redis *redis, struct cache_lookup *group, size_t n, struct instant now,
+                              size_t *next, struct err *err)
 {
-    const struct redis_reply *value = redis_reply_at(redis, (*next)++);
+    size_t first_value = *next;
     struct cache_epochs present = {0};
     enum status status = STATUS_OK;
 
+    *next += n;
     for (int shared = 0; shared < 2 && status == STATUS_OK; shared++)
-        if (cache_count_tags(lookup->tags, shared) > 0)
-            status = cache_take_epochs(redis_reply_at(redis, (*next)++), lookup->tags, shared, &present, err);
-    if (status == STATUS_OK)
-        status = judge_value(value, &present, redis_instance(redis), now, lookup, err);
+        if (cache_count_tags(group->tags, shared) > 0)
+            status = cache_take_epochs(redis_reply_at(redis, (*next)++), group->tags, shared, &present, err);
+    for (size_t i = 0; i < n && status == STATUS_OK; i++)
+        status =
+            judge_value(redis_reply_at(redis, first_value + i), &present, redis_instance(redis), now, &group[i], err);
     return status;
 }
 
@@ -175,16 +192,20 @@ enum status cache_lookup_many(struct cache *cache, struct redis *redis, struct c
     for (size_t i = 0; i < n; i++) {
         lookups[i].verdict = CACHE_MISS_ABSENT;
         lookups[i].body = NULL;
-        if (status == STATUS_OK)
-            status = append_lookup(cache, redis, &lookups[i], &key);
+    }
+    for (size_t i = 0, end; i < n && status == STATUS_OK; i = end) {
+        end = end_of_group(lookups, n, i);
+        status = append_group(cache, redis, &lookups[i], end - i, &key);
     }
     buf_release(&key);
     if (status != STATUS_OK)
         (void)!redis_flush(redis, NULL); /* reads only: they must not stay in the queue */
     else
         status = redis_flush_repeatable(redis, err);
-    for (size_t i = 0; i < n && status == STATUS_OK; i++)
-        status = take_lookup(redis, &lookups[i], now, &next, err);
+    for (size_t i = 0, end; i < n && status == STATUS_OK; i = end) {
+        end = end_of_group(lookups, n, i);
+        status = take_group(redis, &lookups[i], end - i, now, &next, err);
+    }
     for (size_t i = 0; i < n && status != STATUS_OK; i++)
         lookups[i].verdict = CACHE_MISS_ABSENT;
     count_verdicts(cache, lookups, n);

@@ -160,7 +160,8 @@ struct cache_lookup {
     const char *body;           /* its stored bytes; borrowed from `redis` until its next flush */
 };
 
-/* n lookups in one pipelined round trip, each judged by the read rule. A failure (Redis down) leaves
+/* n lookups in one pipelined round trip, each judged by the read rule; those of one user beside one another share one reading of
+ * their epochs when their `tags` are the same ones. A failure (Redis down) leaves
  * every verdict at CACHE_MISS_ABSENT. */
 enum status cache_lookup_many(struct cache *cache, struct redis *redis, struct cache_lookup *lookups, size_t n,
                               struct err *err) MUST_CHECK;

@@ -145,6 +145,38 @@ static void test_lookup_of_nothing_is_absent(void **state)
     assert_int_equal(look(*state).verdict, CACHE_MISS_ABSENT);
 }
 
+/* Neighbours share a reading of epochs only where they are one user's, of the same tags. */
+static void test_lookup_of_many_judges_each_by_its_own_epochs(void **state)
+{
+    struct fixture *f = *state;
+    struct cache_lookup lookups[] = {
+        {.key = f->key, .user_id = f->user, .tags = &tags}, {.key = f->key, .user_id = "stranger", .tags = &tags},
+        {.key = f->key, .user_id = f->user, .tags = &tags}, {.key = f->key, .user_id = f->user, .tags = &only_stocks},
+        {.key = f->key, .user_id = f->user, .tags = &tags}, {.key = "t:doc:none", .user_id = f->user, .tags = &tags},
+        {.key = f->key, .user_id = f->user, .tags = &tags},
+    };
+    static const enum cache_verdict expected[] = {CACHE_HIT, CACHE_MISS_EPOCH,  CACHE_HIT, CACHE_MISS_DAMAGED,
+                                                  CACHE_HIT, CACHE_MISS_ABSENT, CACHE_HIT};
+    const struct redis_reply *reply;
+    struct err err = {0};
+    size_t len;
+
+    (void)store(f, BODY, 0, 0);
+    (void)command(f, "CONFIG", "RESETSTAT", NULL, NULL);
+    OK(cache_lookup_many(f->cache, f->redis, lookups, 7, &err));
+    for (size_t i = 0; i < 7; i++)
+        if (lookups[i].verdict != expected[i])
+            fail_msg("lookup %zu: %s", i, cache_verdict_name(lookups[i].verdict));
+    assert_memory_equal(lookups[6].body, BODY, strlen(BODY));
+    OK(redis_command(f->redis, &reply, &err, "INFO", "commandstats", NULL));
+    assert_non_null(strstr(redis_reply_bytes(reply, &len),
+                           "cmdstat_hmget:calls=9,")); /* two for each group, one for the fourth's */
+    OK(cache_invalidate(f->cache, f->redis, f->user, &only_stocks, &err));
+    OK(cache_lookup_many(f->cache, f->redis, &lookups[4], 3, &err));
+    assert_int_equal(lookups[4].verdict, CACHE_MISS_EPOCH);
+    assert_int_equal(lookups[6].verdict, CACHE_MISS_EPOCH);
+}
+
 static void test_invalidate_of_either_tag_makes_a_miss(void **state)
 {
     struct fixture *f = *state;
@@ -501,6 +533,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_lookup_after_store_is_a_hit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lookup_of_nothing_is_absent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookup_of_many_judges_each_by_its_own_epochs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_invalidate_of_either_tag_makes_a_miss, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_after_invalidation_during_compute_is_a_miss, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_store_after_flush_is_a_miss, set_up, tear_down),
