@@ -8,8 +8,8 @@
 #include "jobs/document_text.h"
 #include "jobs/wanted.h"
 #include "lib/base/log.h"
-#include "lib/base/text.h"
 #include "lib/store/job_stream.h"
+#include "lib/store/seeded_hash.h"
 
 #define QUEUE 256
 #define SLOTS 4096
@@ -40,7 +40,7 @@ struct refresher {
 
 static uint64_t hash_key(const struct buf *key)
 {
-    return text_hash(key->data, key->len);
+    return hash_seeded(key->data, key->len, 0);
 }
 
 /* The mark of a key in one period; never 0. */

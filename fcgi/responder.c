@@ -8,7 +8,7 @@
 #include "fcgi/router.h"
 #include "fcgi/session_cookie.h"
 #include "lib/base/log.h"
-#include "lib/base/text.h"
+#include "lib/store/seeded_hash.h"
 
 #define ABSENCES_MAX 64 /* of a user in one CACHE_TTL_NOT_FOUND; below 256 */
 
@@ -88,6 +88,7 @@ enum status responder_init(struct responder *r, const struct settings *settings,
 {
     memset(r, 0, sizeof(*r));
     r->settings = settings;
+    r->seed = hash_seed_draw();
     pthread_mutex_init(&r->secrets_lock, NULL);
     enum status status = cors_check(settings->cors_origins, err);
     if (status == STATUS_OK)
@@ -230,18 +231,34 @@ enum status responder_new_prober(const struct responder *r, struct redis **ret_r
     return status == STATUS_OK ? new_db(r, true, ret_db, err) : status;
 }
 
+static uint64_t hash_name(const struct responder *r, const char *name)
+{
+    return hash_seeded(name, strlen(name), r->seed);
+}
+
+#define MINUTE_BITS UINT64_C(0xffffff)
+
 bool responder_should_touch(struct responder *r, const char *name, int64_t now_ms)
 {
-    uint64_t hash = text_hash(name, strlen(name)), minute = (uint64_t)(now_ms / 60000 + 1) & 0xffffff;
-    uint64_t mark = (hash & ~UINT64_C(0xffffff)) | minute;
+    uint64_t hash = hash_name(r, name), minute = (uint64_t)(now_ms / 60000 + 1) & MINUTE_BITS;
+    uint64_t mark = (hash & ~MINUTE_BITS) | minute;
+    _Atomic uint64_t *row = r->touched[hash % RESPONDER_TOUCH_ROWS];
+    size_t place = hash / RESPONDER_TOUCH_ROWS % RESPONDER_TOUCH_PLACES;
 
-    return atomic_exchange_explicit(&r->touched[hash >> 32 & (RESPONDER_TOUCH_SLOTS - 1)], mark,
-                                    memory_order_relaxed) != mark;
+    for (size_t i = 0; i < RESPONDER_TOUCH_PLACES; i++) {
+        uint64_t other = atomic_load_explicit(&row[i], memory_order_relaxed);
+
+        if (other == mark)
+            return false;
+        if ((other & MINUTE_BITS) != minute)
+            place = i;
+    }
+    return atomic_exchange_explicit(&row[place], mark, memory_order_relaxed) != mark;
 }
 
 bool responder_may_keep_absence(struct responder *r, const char *user_id)
 {
-    _Atomic uint64_t *slot = &r->absences[text_hash(user_id, strlen(user_id)) >> 32 & (RESPONDER_ABSENCE_SLOTS - 1)];
+    _Atomic uint64_t *slot = &r->absences[hash_name(r, user_id) % RESPONDER_ABSENCE_SLOTS];
     uint64_t seen = atomic_load(slot), window, next;
 
     if (r->settings->cache_ttl_not_found_s == 0)

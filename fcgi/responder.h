@@ -37,7 +37,9 @@ struct webhook_lane;
 struct refresher;
 struct session_lane;
 
-#define RESPONDER_TOUCH_SLOTS 4096
+/* A user's mark may be in any place of its row, so that those of some 4,000 users a minute stay. */
+#define RESPONDER_TOUCH_ROWS 1024
+#define RESPONDER_TOUCH_PLACES 8
 #define RESPONDER_ABSENCE_SLOTS 1024
 
 struct responder {
@@ -57,8 +59,10 @@ struct responder {
     struct session_lane *session_lane; /* NULL: AUTH_MODE has no sessions, or not started */
     pthread_mutex_t secrets_lock;
     struct secrets *secrets;
-    struct dataset_set *datasets;                    /* under secrets_lock; hold it */
-    _Atomic uint64_t touched[RESPONDER_TOUCH_SLOTS]; /* a user's hash and the minute of the last touch */
+    struct dataset_set *datasets; /* under secrets_lock; hold it */
+    uint64_t seed;                /* of the hashes of users below */
+    /* A user's hash and the minute of the last touch. */
+    _Atomic uint64_t touched[RESPONDER_TOUCH_ROWS][RESPONDER_TOUCH_PLACES];
     _Atomic uint64_t
         absences[RESPONDER_ABSENCE_SLOTS]; /* which CACHE_TTL_NOT_FOUND it is, and how many were kept in it */
 };
@@ -71,7 +75,7 @@ enum status responder_new_secrets(const struct responder *r, const struct settin
 /* Takes them into use, and from the caller. */
 void responder_take_secrets(struct responder *r, struct secrets **secrets);
 
-/* True at most once a minute of the monotonic clock per user, or session's name (a little oftener when two share a slot): note the
+/* True at most once a minute of the monotonic clock per user, or session's name (oftener when more share a row than have a place in it): note the
  * activity. */
 bool responder_should_touch(struct responder *r, const char *name, int64_t now_ms);
 

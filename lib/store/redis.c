@@ -125,9 +125,14 @@ int64_t redis_timeout_ms(const struct redis *r)
  * formatter prints each number with printf into memory of its own. */
 static void append_count(struct buf *out, char kind, size_t n)
 {
-    buf_append_char(out, kind);
-    buf_append_int(out, (int64_t)n);
-    buf_append(out, "\r\n", 2);
+    char line[24], *end = line + sizeof line, *at = end - 2;
+
+    memcpy(at, "\r\n", 2);
+    do
+        *--at = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    *--at = kind;
+    buf_append(out, at, (size_t)(end - at));
 }
 
 void redis_format(struct buf *out, size_t argc, const char *const *argv, const size_t *lengths)

@@ -58,6 +58,20 @@ def test_every_document_is_served_and_cached(client, db, path):
     assert again.status == 200 and "hit" in again.headers["cache-status"]
 
 
+def test_reads_of_many_users_are_noted_once_a_minute_each(servers, client):
+    """Names that differ in their last digits: their marks fell upon one another, and nearly every read was written to Redis."""
+    users = [f"user-{n:04d}" for n in range(64)]
+    servers.redis("CONFIG", "RESETSTAT")
+    first_minute = int(time.monotonic() // 60)
+    for _ in range(3):
+        for user in users:
+            assert client.ask("GET", CORE, bearer(user)).status == 200
+    wait_until(lambda: servers.redis("ZCARD", "active:users") == b"64", what="everybody's activity")
+    minutes = int(time.monotonic() // 60) - first_minute + 1
+    notes = int(re.search(rb"cmdstat_zincrby:calls=(\d+)", servers.redis("INFO", "commandstats"))[1])
+    assert 64 <= notes <= 64 * minutes
+
+
 def test_a_user_without_trades_gets_a_document(client):
     assert client.ask("GET", CORE, bearer("nobody")).status == 200
 
