@@ -3,6 +3,7 @@
 -- scope: user
 -- ttl: 1800
 -- tags: stocks
+-- depends-on: user-profile
 -- returns: row
 -- params:
 --   symbol      symbol
@@ -22,9 +23,7 @@ WHERE user_id = :user
   AND (:trade_type IS NULL OR upper(trade_type) = :trade_type)
   AND (:status IS NULL OR status = :status)
   AND (NOT :open_only OR status = 'open')
-  AND (:start_date IS NULL
-       OR (CASE :date_field WHEN 'exit' THEN exit_date ELSE entry_date END AT TIME ZONE 'America/New_York')::date >= :start_date)
-  AND (:end_date IS NULL
-       OR (CASE :date_field WHEN 'exit' THEN exit_date ELSE entry_date END AT TIME ZONE 'America/New_York')::date <= :end_date)
+  AND (:start_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END >= :start_date)
+  AND (:end_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END <= :end_date)
   AND (:min_pnl IS NULL OR pnl >= :min_pnl)
   AND (:max_pnl IS NULL OR pnl <= :max_pnl)

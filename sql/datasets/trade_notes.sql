@@ -4,6 +4,7 @@
 -- collection: user:{U}:notes:all
 -- ttl: 1800
 -- tags: notes
+-- depends-on: user-profile
 -- cursor: updated_at time, id integer
 -- params:
 --   search           text
@@ -22,8 +23,10 @@ WHERE user_id = :user
   AND (:trade_type IS NULL OR trade_type = :trade_type)
   AND (:stock_trade_id IS NULL OR stock_trade_id = :stock_trade_id)
   AND (:option_trade_id IS NULL OR option_trade_id = :option_trade_id)
-  AND (:start_date IS NULL OR (created_at AT TIME ZONE 'America/New_York')::date >= :start_date)
-  AND (:end_date IS NULL OR (created_at AT TIME ZONE 'America/New_York')::date <= :end_date)
+  AND (:start_date IS NULL
+       OR pnlcache.account_day(created_at, (SELECT timezone FROM pnlcache.account_settings WHERE user_id = :user), 0) >= :start_date)
+  AND (:end_date IS NULL
+       OR pnlcache.account_day(created_at, (SELECT timezone FROM pnlcache.account_settings WHERE user_id = :user), 0) <= :end_date)
   AND (:after_id IS NULL OR (updated_at, id) < (:after_updated_at, :after_id))
 ORDER BY updated_at DESC, id DESC
 LIMIT :limit OFFSET :offset

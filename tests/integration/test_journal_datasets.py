@@ -164,6 +164,37 @@ def test_every_filter_of_options(web, db, responder):
             assert data(web, "/api/options/count?" + query) == {"count": len(found)}, query
 
 
+def test_days_are_those_of_the_account(web, db, responder):
+    """As in the analytics: a list and a custom range of the same days hold the same trades."""
+    add(db, "account_settings", timezone="Asia/Tokyo")
+    add_stock(db, "ann", 1, entry="'2025-02-01 14:59Z'", exit="'2025-02-02 14:59Z'")
+    add_stock(db, "ann", 2, entry="'2025-02-01 15:00Z'", exit="'2025-02-02 15:00Z'")
+    add_option(db, "ann", 3, entry="'2025-02-01 15:00Z'", exit="'2025-02-02 14:59Z'")
+    add(db, "trade_notes", id=4, name="n", content="c", created_at="2025-02-01T15:00:00Z")
+
+    def holds(path, day, found):
+        bounds = f"start_date={day}&end_date={day}"
+        assert ids(web, f"{path}?{bounds}") == found, (path, bounds)
+        if path != "/api/trade-notes":
+            assert data(web, f"{path}/count?{bounds}") == {"count": len(found)}
+            exits = ids(web, f"{path}?{bounds}&date_field=exit")
+            core = data(web, f"/api/analytics/core?time_range=custom&{bounds}&asset={path[5:]}")
+            assert core["total_trades"] == len(exits), (path, bounds, exits)
+
+    for path, day, found in (("/api/stocks", "2025-02-01", [1]), ("/api/stocks", "2025-02-02", [2]), ("/api/stocks", "2025-02-03", []),
+                             ("/api/options", "2025-02-01", []), ("/api/options", "2025-02-02", [3]),
+                             ("/api/trade-notes", "2025-02-01", []), ("/api/trade-notes", "2025-02-02", [4])):
+        holds(path, day, found)
+    # The session of 3 February opens at 18:00 of the day before; and what was cached before goes.
+    execute(db, "UPDATE account_settings SET timezone = 'America/New_York', trading_day_start = 18 WHERE user_id = 'ann'")
+    execute(db, "UPDATE stocks SET entry_date = '2025-02-02 22:59Z', exit_date = '2025-02-02 23:00Z' WHERE id = 1")
+    assert web.webhook({"type": "settings.changed", "timestamp": "2026-01-01T00:00:00Z", "data": {"user_id": "ann"}}).status == 202
+    holds("/api/stocks", "2025-02-02", [1])
+    holds("/api/stocks", "2025-02-01", [2])
+    assert ids(web, "/api/stocks?start_date=2025-02-03&end_date=2025-02-03&date_field=exit") == [1]
+    holds("/api/trade-notes", "2025-02-01", [4])
+
+
 def test_filters_of_notes_images_and_reminders(web, db, journal, responder):
     add(db, "trade_notes", id=30, name="Loose", content="100% sure_thing", created_at="2025-05-01T02:00:00Z")
     add(db, "notebook_notes", id=31, parent_id=5, title="Below", position=0)
@@ -381,7 +412,9 @@ def test_event_reaches_the_lists_of_its_tag_at_once(web, db, journal, responder,
     about = {"user_id": "ann", **{"trade.updated": {"asset": tag}, "data.changed": {"tag": tag}}.get(event, {})}
     assert web.webhook({"type": event, "timestamp": "2026-01-01T00:00:00Z", "data": about}).status == 202
     assert data(web, whole(path)) != before
-    depends = {"notebook": "/api/notebook/", "calendar": "/api/notebook/calendar/", "settings": "/api/notebook/calendar/events"}.get(tag, path)
+    by_days = ("/api/stocks", "/api/options", "/api/trade-notes")  # of the account: they depend on the profile, which shows its settings
+    depends = {"notebook": ("/api/notebook/",), "calendar": ("/api/notebook/calendar/",), "profile": by_days,
+               "settings": ("/api/notebook/calendar/events", *by_days)}.get(tag, (path,))
     for other in others:
         invalidated = other.startswith(depends) and (tag != "notebook" or "calendar" not in other)
         assert state(web.get(other, "ann")) == ("fwd=miss" if invalidated else "hit"), other
