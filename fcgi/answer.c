@@ -8,9 +8,12 @@ const struct cache_tags *answer_tags(const struct exchange *x)
     return x->dataset.dataset ? &x->dataset.tags : document_tags(&x->document);
 }
 
-int64_t answer_ttl_s(const struct settings *settings, const struct exchange *x)
+int64_t answer_ttl_s(const struct settings *settings, const struct exchange *x, const struct cache_body *body)
 {
-    return x->dataset.dataset ? x->dataset.dataset->ttl_s : document_ttl_s(settings, &x->document);
+    if (body->nothing_there)
+        return settings->cache_ttl_not_found_s;
+    return x->dataset.dataset ? x->dataset.dataset->ttl_s
+                              : document_ttl_s(settings, &x->document, body->holds_positions);
 }
 
 int64_t answer_max_age_s(const struct settings *settings, const struct exchange *x)

@@ -18,7 +18,7 @@ static inline bool answer_is_collection(const struct exchange *x)
     return x->dataset.dataset && !x->dataset.dataset->shared && dataset_request_is_collection(&x->dataset);
 }
 const struct cache_tags *answer_tags(const struct exchange *x); /* for as long as the exchange lasts */
-int64_t answer_ttl_s(const struct settings *settings, const struct exchange *x);
+int64_t answer_ttl_s(const struct settings *settings, const struct exchange *x, const struct cache_body *body);
 /* How long a client may keep it, at most: HTTP_MAX_AGE_PRIVATE or HTTP_MAX_AGE_SHARED. */
 int64_t answer_max_age_s(const struct settings *settings, const struct exchange *x);
 /* Its name on pnlcache:updated; NULL: it is not announced. */

@@ -187,7 +187,7 @@ static enum cache_source store(struct miss_thread *t, const struct exchange *lea
         .tags = answer_tags(leader),
         .epochs = epochs ? epochs : &none,
         .body = body,
-        .ttl_s = body->nothing_there ? r->settings->cache_ttl_not_found_s : answer_ttl_s(r->settings, leader),
+        .ttl_s = answer_ttl_s(r->settings, leader, body),
         .section = body->nothing_there ? NULL : answer_section(leader), /* no news */
     };
     enum cache_source source = leader->bypass ? SOURCE_BYPASS : SOURCE_MISS;

@@ -86,11 +86,10 @@ static bool enqueue(struct refresher *f, const struct exchange *x, bool ask)
     return room;
 }
 
-static bool asks_for_refresh(const struct refresher *f, const struct exchange *x, const struct cache_header *header)
+static bool asks_for_refresh(const struct exchange *x, const struct cache_header *header)
 {
-    return x->dataset.dataset
-               ? collection_asks_for_refresh(x->dataset.dataset, header, x->request.arrived_at)
-               : document_asks_for_refresh(f->responder->settings, &x->document, header, x->request.arrived_at);
+    return x->dataset.dataset ? collection_asks_for_refresh(x->dataset.dataset, header, x->request.arrived_at)
+                              : document_asks_for_refresh(header, x->request.arrived_at);
 }
 
 void refresher_notice_hit(struct refresher *f, const struct exchange *x, const struct cache_header *header)
@@ -102,7 +101,7 @@ void refresher_notice_hit(struct refresher *f, const struct exchange *x, const s
     if (!f || (x->dataset.dataset && !answer_is_collection(x)) || header->encoding == CACHE_NOT_FOUND ||
         (note && f->responder->settings->wanted_documents == 0))
         return;
-    ask = asks_for_refresh(f, x, header);
+    ask = asks_for_refresh(x, header);
     if (!ask && !note)
         return;
     hash = hash_key(&x->key);

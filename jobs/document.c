@@ -8,7 +8,7 @@
 
 /* --- needs -------------------------------------------------------------------------------------- */
 
-static bool holds_positions(const struct document_request *request)
+bool document_may_hold_positions(const struct document_request *request)
 {
     return request->section == SECTION_POSITIONS || request->section == SECTION_COMPREHENSIVE;
 }
@@ -25,7 +25,7 @@ unsigned document_needs(const struct document_request *request)
         needs |= DOCUMENT_NEEDS_TAGS;
     if (request->dimensions != 0)
         needs |= DOCUMENT_NEEDS_DETAILS;
-    if (holds_positions(request))
+    if (document_may_hold_positions(request))
         needs |= DOCUMENT_NEEDS_PRICES;
     return needs;
 }
@@ -170,20 +170,18 @@ struct cache_epochs document_pick_epochs(const struct document_request *request,
     return picked;
 }
 
-int64_t document_ttl_s(const struct settings *settings, const struct document_request *request)
+int64_t document_ttl_s(const struct settings *settings, const struct document_request *request, bool holds_positions)
 {
     if (is_pnl(request) || is_net_pnl(request))
         return settings->cache_ttl_analytics_pnl_s;
-    return holds_positions(request) ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
+    return holds_positions ? settings->cache_ttl_positions_s : settings->cache_ttl_analytics_s;
 }
 
-bool document_asks_for_refresh(const struct settings *settings, const struct document_request *request,
-                               const struct cache_header *header, struct instant now)
+bool document_asks_for_refresh(const struct cache_header *header, struct instant now)
 {
-    int64_t left_us = header->expires_at.us - now.us;
+    int64_t life_us = header->expires_at.us - header->computed_at.us, left_us = header->expires_at.us - now.us;
 
-    return header->expires_at.us < header->valid_until.us &&
-           left_us < document_ttl_s(settings, request) * (US_PER_SECOND / 100) * DOCUMENT_ASK_PERCENT;
+    return header->expires_at.us < header->valid_until.us && left_us < life_us / 100 * DOCUMENT_ASK_PERCENT;
 }
 
 /* --- the precomputed set ------------------------------------------------------------------------ */

@@ -69,15 +69,17 @@ bool document_depends_on(const struct document_request *request, const struct ca
 /* The epochs of the document's own tags, picked from `all`, which are those of the tags `known`. */
 struct cache_epochs document_pick_epochs(const struct document_request *request, const struct cache_tags *known,
                                          const struct cache_epochs *all);
-int64_t document_ttl_s(const struct settings *settings, const struct document_request *request);
+/* Whether it lists open positions, if there are any. */
+bool document_may_hold_positions(const struct document_request *request);
+/* `holds_positions`: whether there are any, as the body says (struct cache_body); they age with the prices. */
+int64_t document_ttl_s(const struct settings *settings, const struct document_request *request, bool holds_positions);
 
 /* Readers ask for a refresh in the last tenth of a value's time; the job renews all that is in its last fifth, because what
  * was stored together expires within a tenth of each other and shall not ask once each. */
 enum { DOCUMENT_ASK_PERCENT = 10, DOCUMENT_RENEW_PERCENT = 20 };
 /* Whether a reader of this value is to ask: it is valid `now`, but has little of its TTL left, and computing it again would
  * give it more, because it does not end with what it says (valid_until). */
-bool document_asks_for_refresh(const struct settings *settings, const struct document_request *request,
-                               const struct cache_header *header, struct instant now);
+bool document_asks_for_refresh(const struct cache_header *header, struct instant now);
 
 /* The precomputed set of design section 3, in a fixed order: all documents of one asset are adjacent, and
  * what a client asks for first comes first within them. */

@@ -91,13 +91,14 @@ unsigned user_documents_needs(const struct user_documents *user)
 
 /* --- before the snapshot ------------------------------------------------------------------------ */
 
-/* Those that live shorter than the other documents. */
+/* Those that live shorter than the other documents, or may: whether there are open positions is not known before the trades are. */
 static void drop_short_lived(struct wanted *wanted, const struct settings *settings)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < wanted->n; i++) {
-        if (document_ttl_s(settings, &wanted->requests[i]) < settings->cache_ttl_analytics_s) {
+        if (document_ttl_s(settings, &wanted->requests[i], document_may_hold_positions(&wanted->requests[i])) <
+            settings->cache_ttl_analytics_s) {
             free(wanted->texts[i]);
             continue;
         }
@@ -210,7 +211,8 @@ static enum status prepare_checks(struct judging *j, const struct user_documents
         buf_append_char(&j->keys, '\0');
         j->epochs[i] = document_pick_epochs(&request, user->tags, &user->epochs);
         j->checks[i] = (struct cache_check){.tags = document_tags(&request), .epochs = &j->epochs[i]};
-        j->checks[i].ahead_s = document_ttl_s(settings, &request) * DOCUMENT_RENEW_PERCENT / 100;
+        j->checks[i].ahead_s =
+            document_ttl_s(settings, &request, document_may_hold_positions(&request)) * DOCUMENT_RENEW_PERCENT / 100;
         if (j->checks[i].ahead_s < valid_for_s)
             j->checks[i].ahead_s = valid_for_s;
     }

@@ -193,6 +193,7 @@ static enum status write_body(const struct source *s, const struct document_sour
         .volatile_end = volatile_end - start,
         .computed_at = from->computed_at,
         .valid_until = journal_valid_until(s->journal),
+        .holds_positions = document_may_hold_positions(s->request) && positions_any(s->journal, s->request->asset),
     };
     return STATUS_OK;
 }

@@ -292,7 +292,7 @@ enum status document_writer_add(struct document_writer *w, const struct document
 {
     struct document_writer_place place = {
         .tags = document_tags(request),
-        .ttl_s = document_ttl_s(w->settings, request),
+        .ttl_s = document_ttl_s(w->settings, request, body->holds_positions),
         .section = document_section_name(request->section),
     };
     enum status status = STATUS_NO_MEMORY;

@@ -106,6 +106,13 @@ static void write_position(const struct valued *v, const struct journal *journal
     json_object_end(w);
 }
 
+bool positions_any(const struct journal *journal, enum asset asset)
+{
+    size_t n_options = journal->n_open - journal->n_open_stocks;
+
+    return (asset != ASSET_OPTIONS && journal->n_open_stocks > 0) || (asset != ASSET_STOCKS && n_options > 0);
+}
+
 void positions_write(const struct journal *journal, enum asset asset, const struct price_table *prices,
                      struct json_writer *w)
 {

@@ -202,7 +202,8 @@ struct cache_body {
     bool not_found; /* the bytes say what is not there: stored as CACHE_NOT_FOUND */
     bool
         nothing_there; /* it speaks of something unknown, as every not_found does: worth keeping for a short time only */
-    bool too_large;    /* the bytes say that there is more than an answer may hold; such a body is never stored */
+    bool holds_positions; /* open ones, valued at latest prices: it ages sooner */
+    bool too_large;       /* the bytes say that there is more than an answer may hold; such a body is never stored */
 };
 
 struct cache_store {

@@ -106,13 +106,29 @@ def test_positions_are_valued_at_latest_prices_and_follow_them(web, responder, w
     assert (iwm["side"], iwm["market_value"], iwm["unrealized_pnl_percentage"]) == ("short", -145, 30.6429)
     assert 2 <= goog["days_held"] < 2.1
     assert positions("?asset=stocks")["open_count"] == 1
-    ttl = int(web.get(POSITIONS, "alice").headers["cache-status"].split("ttl=")[1].split(";")[0])
-    assert ttl <= 120
+    assert ttl(web, POSITIONS, "alice") <= 120
     run(db, "UPDATE latest_price SET price = 172.50 WHERE symbol = 'GOOG'")
     wait_until(lambda: positions()["positions"][0]["unrealized_pnl"] == 37, what="the new price")
     run(db, "DELETE FROM latest_price WHERE symbol = 'GOOG'")
     wait_until(lambda: positions()["unpriced_count"] == 1, what="no price")
     assert positions()["positions"][0]["unrealized_pnl"] is None
+
+
+def ttl(web, path, user):
+    """Seconds that a hit has left."""
+    answer = wait_until(lambda: (a := web.get(path, user)) and "hit" in a.headers["cache-status"] and a, what="a hit")
+    return int(answer.headers["cache-status"].split("ttl=")[1].split(";")[0])
+
+
+def test_an_answer_without_open_positions_does_not_age_with_the_prices(web, responder, worker, db):
+    add_option(db, "alice", 1, symbol="IWM", entry="now() - interval '1 day'", exit="NULL", exit_price=None, status="open")
+    for path in POSITIONS, "/api/analytics/comprehensive":
+        assert ttl(web, path, "alice") <= 120 < ttl(web, path + "?asset=stocks", "alice") <= 900, path
+        assert ttl(web, path + "?asset=options", "alice") <= 120, path
+        assert ttl(web, path, "nobody") > 120, path
+    add_stock(db, "alice", 1, symbol="GOOG", entry="now() - interval '1 day'", exit="NULL", exit_price=None)
+    wait_until(lambda: data(web.get(POSITIONS + "?asset=stocks", "alice"))["open_count"] == 1, what="the new position")
+    assert ttl(web, POSITIONS + "?asset=stocks", "alice") <= 120
 
 
 def test_one_trade(web, responder, journal, db):

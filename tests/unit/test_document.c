@@ -349,23 +349,24 @@ static void test_document_depends_on_its_own_tags_only(void **state)
     assert_true(document_depends_on(&groups, &changed));
 }
 
-static bool asks(const struct document_request *request, int64_t left_us, int64_t until_us)
+static bool asks(int64_t life_us, int64_t left_us, int64_t until_us)
 {
     struct instant now = {INT64_C(1750000000000000)};
-    struct cache_header header = {.expires_at = {now.us + left_us}, .valid_until = {now.us + until_us}};
+    struct cache_header header = {.computed_at = {now.us + left_us - life_us},
+                                  .expires_at = {now.us + left_us},
+                                  .valid_until = {now.us + until_us}};
 
-    return document_asks_for_refresh(settings, request, &header, now);
+    return document_asks_for_refresh(&header, now);
 }
 
 static void test_document_asks_for_refresh_in_the_last_tenth_of_its_ttl(void **state)
 {
-    struct document_request request = document_precomputed(0);
-    int64_t tenth_us = INT64_C(777) * US_PER_SECOND / 10, day_us = INT64_C(86400) * US_PER_SECOND;
+    int64_t life_us = INT64_C(770) * US_PER_SECOND, tenth_us = life_us / 10, day_us = INT64_C(86400) * US_PER_SECOND;
 
     (void)state;
-    assert_false(asks(&request, tenth_us, day_us));
-    assert_true(asks(&request, tenth_us - 1, day_us));
-    assert_false(asks(&request, tenth_us - 1, tenth_us - 1)); /* it ends with the day */
+    assert_false(asks(life_us, tenth_us, day_us));
+    assert_true(asks(life_us, tenth_us - 1, day_us));
+    assert_false(asks(life_us, tenth_us - 1, tenth_us - 1)); /* it ends with the day */
 }
 
 static void test_document_ttl_is_the_setting(void **state)
@@ -373,12 +374,13 @@ static void test_document_ttl_is_the_setting(void **state)
     struct document_request request = document_precomputed(0);
 
     (void)state;
-    assert_int_equal(document_ttl_s(settings, &request), 777);
+    assert_int_equal(document_ttl_s(settings, &request, false), 777);
     request.section = SECTION_POSITIONS;
-    assert_int_equal(document_ttl_s(settings, &request), 120);
+    assert_int_equal(document_ttl_s(settings, &request, true), 120);
+    assert_int_equal(document_ttl_s(settings, &request, false), 777);
     request.section = SECTION_TEXT;
     for (request.text = 0; request.text < REPORT_TEXTS; request.text++)
-        assert_int_equal(document_ttl_s(settings, &request),
+        assert_int_equal(document_ttl_s(settings, &request, false),
                          request.text == REPORT_TEXT_PNL || request.text == REPORT_TEXT_NET_PNL ? 1800 : 777);
 }
 
