@@ -70,7 +70,8 @@ struct dataset {
     struct dataset_tag own_tags[CACHE_MAX_TAGS];
     size_t n_depends;
     char *depends[DATASET_MAX_DEPENDS];
-    int depends_line, tags_line, path_line, key_line, collection_line, cursor_line, compute_line;
+    int depends_line, tags_line, path_line, key_line, collection_line, cursor_line, compute_line, until_line;
+    char *until;               /* SQL: the instant at which the rows change by themselves; NULL: they never do */
     size_t n_params, n_cursor; /* those of the cursor are among the n_params */
     struct dataset_param params[DATASET_MAX_VALUES];
     struct name_table param_names;

@@ -132,6 +132,40 @@ static enum status append_rows(const struct dataset_request *r, const struct db_
     return STATUS_OK;
 }
 
+static struct instant end_of_ttl(const struct dataset *d, const struct cache_body *body)
+{
+    return (struct instant){body->computed_at.us + d->ttl_s * US_PER_SECOND};
+}
+
+/* Sets the end of a body. True: it is when the rows change by themselves, as the statement tells, not the end of the TTL. */
+static bool set_end(const struct dataset *d, const struct db_result *result, struct cache_body *body)
+{
+    struct db_field field;
+    struct instant at;
+
+    body->valid_until = end_of_ttl(d, body);
+    if (d->until == NULL)
+        return false;
+    field = db_result_field(result, 0, 3 + (d->n_cursor > 0));
+    if (db_field_is_null(field) || db_field_instant(field, &at) != STATUS_OK || at.us <= body->computed_at.us ||
+        at.us >= body->valid_until.us)
+        return false;
+    body->valid_until = at;
+    return true;
+}
+
+static void append_until(struct buf *out, bool changes, struct instant until)
+{
+    char text[INSTANT_TEXT_SIZE];
+
+    if (!changes) {
+        buf_append_string(out, "\"valid_until\":null,");
+        return;
+    }
+    instant_format(until, text);
+    buf_append_format(out, "\"valid_until\":\"%s\",", text);
+}
+
 static void refuse_size(const struct dataset *d, size_t start, struct buf *out, struct cache_body *body)
 {
     body->too_large = true;
@@ -144,6 +178,7 @@ static enum status write_body(const struct dataset_request *r, const struct db_r
                               struct cache_body *body, struct err *err)
 {
     size_t start = out->len;
+    bool changes = set_end(r->dataset, result, body);
     char text[INSTANT_TEXT_SIZE];
     int64_t count = 0;
     enum status status;
@@ -162,7 +197,8 @@ static enum status write_body(const struct dataset_request *r, const struct db_r
     append_paging(r, out);
     if (r->dataset->n_cursor > 0)
         append_next(r, db_result_field(result, 0, 3), out);
-    buf_append_string(out, "\"valid_until\":null,\"computed_at\":\"");
+    append_until(out, changes, body->valid_until);
+    buf_append_string(out, "\"computed_at\":\"");
     body->volatile_start = out->len - start;
     instant_format(body->computed_at, text);
     buf_append_string(out, text);
@@ -183,6 +219,7 @@ enum status dataset_compute(struct db *db, const struct dataset_request *r, cons
         return status;
     body.not_found = body.nothing_there = db_result_rows(result) == 0 && !r->dataset->indicators;
     body.computed_at = clock_now();
+    body.valid_until = end_of_ttl(r->dataset, &body);
     if (body.not_found)
         buf_append_format(out, "there is no such %s", r->dataset->name);
     else if (db_result_rows(result) > 0 &&
@@ -194,7 +231,6 @@ enum status dataset_compute(struct db *db, const struct dataset_request *r, cons
     db_result_free(&result);
     if (status == STATUS_OK && buf_status(out) != STATUS_OK)
         status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    body.valid_until = (struct instant){body.computed_at.us + r->dataset->ttl_s * US_PER_SECOND};
     body.bytes = out->data + start;
     body.len = out->len - start;
     if (status == STATUS_OK)

@@ -117,6 +117,12 @@ static enum status take_compute(struct parser *p, char *value)
     return p->d->indicators ? STATUS_OK : FAIL(p, "compute '%s': expected indicators", value);
 }
 
+static enum status take_until(struct parser *p, char *value)
+{
+    p->d->until_line = p->line;
+    return set_text(p, &p->d->until, value);
+}
+
 static enum status take_key(struct parser *p, char *value)
 {
     p->d->key_line = p->line;
@@ -235,13 +241,14 @@ static const struct {
     enum status (*take)(struct parser *p, char *value);
     bool needed;
 } words[] = {
-    {"name", take_name, true},        {"path", take_path, true},
-    {"scope", take_scope, true},      {"ttl", take_ttl, false},
-    {"tags", take_tags, false},       {"depends-on", take_depends, false},
-    {"key", take_key, false},         {"refresh", take_refresh, false},
-    {"returns", take_returns, false}, {"collection", take_collection, false},
-    {"cursor", take_cursor, false},   {"params", take_params, false},
-    {"compute", take_compute, false}, {"methods", take_methods, false},
+    {"name", take_name, true},          {"path", take_path, true},
+    {"scope", take_scope, true},        {"ttl", take_ttl, false},
+    {"tags", take_tags, false},         {"depends-on", take_depends, false},
+    {"key", take_key, false},           {"refresh", take_refresh, false},
+    {"returns", take_returns, false},   {"collection", take_collection, false},
+    {"cursor", take_cursor, false},     {"params", take_params, false},
+    {"compute", take_compute, false},   {"methods", take_methods, false},
+    {"valid-until", take_until, false},
 };
 #define N_WORDS (sizeof words / sizeof words[0])
 
@@ -272,7 +279,7 @@ static enum status take_line(struct parser *p, char *line)
     return FAIL(
         p,
         "unknown header '%s': expected name, path, scope, key, ttl, tags, depends-on, params, refresh, returns, "
-        "collection, cursor, compute or methods",
+        "collection, cursor, compute, methods or valid-until",
         line);
 }
 
@@ -376,6 +383,7 @@ void dataset_free(struct dataset **dataset)
     free(d->name);
     free(d->key);
     free(d->collection);
+    free(d->until);
     free(d->defaults);
     free(d->sql);
     free(d);

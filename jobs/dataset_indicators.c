@@ -56,11 +56,13 @@ bool dataset_indicators_take(const char *param)
 
 enum status dataset_indicators_check(const struct dataset *d, struct err *err)
 {
+    if (d->one_row)
+        return err_fail(err, STATUS_INVALID, "compute: indicators is a list");
+    if (d->until != NULL)
+        return err_fail(err, STATUS_INVALID, "compute: indicators has no valid-until");
     for (size_t i = 0; i < N_PARAMS; i++) {
         int at = dataset_param_find(d, params[i].name, strlen(params[i].name));
         const struct dataset_param *p = at >= 0 ? &d->params[at] : NULL;
-        if (d->one_row)
-            return err_fail(err, STATUS_INVALID, "compute: indicators is a list");
         if (p == NULL || p->type != params[i].type || p->list_max > 0 || p->min < params[i].min ||
             !(p->required || p->fallback))
             return err_fail(err, STATUS_INVALID, "compute: indicators needs a parameter '%s %s %s..MAX' with a default",

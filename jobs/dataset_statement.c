@@ -260,33 +260,56 @@ static void append_position(struct dataset *d, struct buf *sql)
                       (long long)d->params[limit_param].max);
 }
 
-static void append_result(struct dataset *d, struct buf *sql)
+/* An expression beside the rows, with the statement's own parameters. */
+static enum status append_until(struct dataset *d, struct buf *sql, struct err *err)
 {
+    struct scanner s = {
+        .d = d, .at = d->until, .end = d->until + strlen(d->until), .line = d->until_line, .out = BUF_INIT, .err = err};
+    enum status status = scan(&s);
+
+    if (status == STATUS_OK && (s.ended || s.depth > 0 || s.n_code == 0))
+        status = FAIL(&s, "valid-until: expected one expression");
+    if (status == STATUS_OK && buf_status(&s.out) != STATUS_OK)
+        status = err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    if (status == STATUS_OK)
+        buf_append_format(sql, ", (%s\n)::timestamptz", s.out.data);
+    buf_release(&s.out);
+    return status;
+}
+
+static enum status append_result(struct dataset *d, struct buf *sql, struct err *err)
+{
+    enum status status = STATUS_OK;
+
     buf_append_string(sql, d->one_row
                                ? "SELECT row_to_json(r)::text, 1::bigint, statement_timestamp()"
                                : "SELECT '[' || coalesce(string_agg(row_to_json(r)::text, ','), '') || ']', count(*), "
                                  "statement_timestamp()");
     if (d->n_cursor > 0)
         append_position(d, sql);
+    if (d->until != NULL)
+        status = append_until(d, sql, err);
     buf_append_string(sql, " FROM (\n");
+    return status;
 }
 
 static enum status wrap(struct dataset *d, const struct buf *select, struct err *err)
 {
     struct buf sql = BUF_INIT;
+    enum status status = STATUS_OK;
     size_t len;
 
     if (d->indicators)
         buf_append_string(&sql, DATASET_INDICATORS_SELECT);
     else
-        append_result(d, &sql);
+        status = append_result(d, &sql, err);
     d->select_at = sql.len;
     d->select_len = select->len;
     buf_append(&sql, select->data, select->len);
     buf_append_string(&sql, d->indicators ? "\n) AS r ORDER BY 1" : d->one_row ? "\n) AS r LIMIT 1" : "\n) AS r");
     d->sql = buf_take_data(&sql, &len);
     buf_release(&sql);
-    return d->sql != NULL ? STATUS_OK : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+    return status != STATUS_OK || d->sql != NULL ? status : err_fail(err, STATUS_NO_MEMORY, "out of memory");
 }
 
 enum status dataset_compile(struct dataset *d, const char *select, size_t len, int first_line, struct err *err)

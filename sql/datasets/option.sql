@@ -4,6 +4,7 @@
 -- ttl: 1800
 -- tags: options
 -- returns: row
+-- valid-until: CASE WHEN r.exit_date > now() THEN r.exit_date END
 -- params:
 --   id  integer 1..9223372036854775807
 

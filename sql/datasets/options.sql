@@ -7,6 +7,7 @@
 -- tags: options
 -- depends-on: user-profile
 -- cursor: entry_date time, exit_date time, pnl decimal, symbol text, id integer
+-- valid-until: (SELECT min(exit_date) FROM pnlcache.option_trades WHERE user_id = :user AND exit_date > now())
 -- params:
 --   symbol           symbol
 --   strategy_type    text

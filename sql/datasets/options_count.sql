@@ -5,6 +5,7 @@
 -- tags: options
 -- depends-on: user-profile
 -- returns: row
+-- valid-until: (SELECT min(exit_date) FROM pnlcache.option_trades WHERE user_id = :user AND exit_date > now())
 -- params:
 --   symbol           symbol
 --   strategy_type    text

@@ -5,6 +5,7 @@
 -- tags: stocks
 -- depends-on: user-profile
 -- returns: row
+-- valid-until: (SELECT min(exit_date) FROM pnlcache.stock_trades WHERE user_id = :user AND exit_date > now())
 -- params:
 --   symbol      symbol
 --   trade_type  choice BUY|SELL

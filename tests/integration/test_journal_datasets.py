@@ -143,6 +143,24 @@ def test_deleted_rows_are_not_shown(web, db, journal, responder):
         assert data(web, path) == [], path
 
 
+@pytest.mark.parametrize("path, shown", [
+    ("/api/stocks", lambda d: d[0]["status"]), ("/api/stocks?limit=all", lambda d: d[0]["status"]), ("/api/stocks/1", lambda d: d["status"]),
+    ("/api/stocks?status=closed", lambda d: "closed" if d else "open"), ("/api/stocks/count?status=closed", lambda d: "closed" if d["count"] else "open"),
+    ("/api/options", lambda d: d[0]["status"]), ("/api/options/1", lambda d: d["status"]),
+    ("/api/options/count?open_only=1", lambda d: "open" if d["count"] else "closed")])
+def test_a_trade_that_exits_later_is_closed_from_then_on(web, db, responder, path, shown):
+    """Nobody changes a row at that instant, so what was cached before must end there by itself."""
+    add_stock(db, "ann", 1, exit="now() + interval '3 seconds'")
+    add_option(db, "ann", 1, exit="now() + interval '3 seconds'")
+    with db.cursor() as cursor:
+        cursor.execute("SELECT to_char(exit_date AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM " + path[5:].partition("?")[0].partition("/")[0])
+        exit = cursor.fetchone()[0]
+    first = web.get(path, "ann").json()
+    assert shown(first["data"]) == "open" and first["meta"]["valid_until"] == exit
+    wait_until(lambda: shown(data(web, path)) == "closed", what="the exit")
+    assert web.get(path, "ann").json()["meta"]["valid_until"] is None
+
+
 # --- filters --------------------------------------------------------------------------------------
 
 
