@@ -9,7 +9,7 @@
 #include "lib/base/prometheus.h"
 
 /* The statuses that we send; the last stands for any other. */
-static const int codes[METER_CODES] = {200, 202, 204, 304, 400, 401, 403, 404, 405, 406,
+static const int codes[METER_CODES] = {200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 406,
                                        413, 414, 415, 422, 429, 431, 500, 501, 503, 0};
 
 static const struct {

@@ -9,7 +9,7 @@
 
 #define METER_OWN_ROUTES 48                               /* 0: no route; the program's own */
 #define METER_ROUTES (METER_OWN_ROUTES + DATASET_NUMBERS) /* then the datasets, by number */
-#define METER_CODES 20
+#define METER_CODES 21
 #define METER_BUCKETS 16
 
 struct meters; /* thread-safe */

@@ -8,11 +8,14 @@
 #include "fcgi/metrics_jobs.h"
 #include "fcgi/misses.h"
 #include "fcgi/router.h"
+#include "fcgi/session_lane.h"
 #include "fcgi/webhook_lane.h"
 #include "lib/base/log.h"
 #include "lib/base/prometheus.h"
 #include "lib/store/outbox.h"
 #include "lib/store/redis_info.h"
+
+#define MAX_QUEUES 4
 
 /* --- this process --------------------------------------------------------------------------------- */
 
@@ -34,15 +37,48 @@ static void write_servers(const struct health *health, struct buf *out)
                       breaker_state(health_database_breaker(health)));
 }
 
+struct queue {
+    const char *label;
+    struct queue_counters counters;
+};
+
+static size_t read_queues(const struct responder *r, struct queue queues[MAX_QUEUES])
+{
+    size_t n = 0;
+
+    queues[n].label = "queue=\"misses\"";
+    misses_read_queue(r->misses, &queues[n++].counters);
+    queues[n].label = "queue=\"webhooks\"";
+    webhook_lane_read_queue(r->webhook_lane, &queues[n++].counters);
+    queues[n].label = "queue=\"operations\"";
+    operations_read_queue(r->operations, &queues[n++].counters);
+    if (r->session_lane) {
+        queues[n].label = "queue=\"sessions\"";
+        session_lane_read_queue(r->session_lane, &queues[n++].counters);
+    }
+    return n;
+}
+
 static void write_queues(const struct responder *r, struct buf *out)
 {
-    prometheus_family(out, "pnlcache_queue_length", "gauge", "Requests that wait or are worked at, by queue.");
-    prometheus_sample(out, "pnlcache_queue_length", "queue=\"misses\"", (int64_t)misses_length(r->misses));
-    prometheus_sample(out, "pnlcache_queue_length", "queue=\"webhooks\"",
-                      (int64_t)webhook_lane_length(r->webhook_lane));
+    struct queue queues[MAX_QUEUES];
+    size_t n = read_queues(r, queues);
+
+    prometheus_family(out, "pnlcache_queue_length", "gauge", "Requests that wait, by queue; misses also while they are worked at.");
+    for (size_t i = 0; i < n; i++)
+        prometheus_sample(out, "pnlcache_queue_length", queues[i].label, (int64_t)queues[i].counters.length);
     prometheus_family(out, "pnlcache_queue_limit", "gauge", "The length at which one more request is answered 503.");
-    prometheus_sample(out, "pnlcache_queue_limit", "queue=\"misses\"", r->settings->miss_queue);
-    prometheus_sample(out, "pnlcache_queue_limit", "queue=\"webhooks\"", r->settings->webhook_queue);
+    for (size_t i = 0; i < n; i++)
+        prometheus_sample(out, "pnlcache_queue_limit", queues[i].label, (int64_t)queues[i].counters.limit);
+    prometheus_family(out, "pnlcache_queue_refused_total", "counter", "Requests for which there was no room.");
+    for (size_t i = 0; i < n; i++)
+        prometheus_sample(out, "pnlcache_queue_refused_total", queues[i].label, (int64_t)queues[i].counters.refused);
+    prometheus_family(out, "pnlcache_queue_wait_seconds", "summary",
+                      "How long what a thread took from the queue had waited in it.");
+    for (size_t i = 0; i < n; i++) {
+        prometheus_seconds(out, "pnlcache_queue_wait_seconds_sum", queues[i].label, queues[i].counters.waited_us);
+        prometheus_sample(out, "pnlcache_queue_wait_seconds_count", queues[i].label, (int64_t)queues[i].counters.taken);
+    }
 }
 
 static void write_connections(const struct responder *r, struct buf *out)

@@ -18,7 +18,7 @@ struct miss_queue {
     pthread_mutex_t lock;
     pthread_cond_t work, parked_changed;
     bool parking_closed, stopping;
-    size_t n_flights, max_flights;
+    struct queue_counters counters; /* length: flights */
     struct lane lanes[LANES];
     struct lane *round_head, *round_tail;
     struct flight *buckets[BUCKETS];
@@ -51,6 +51,7 @@ static void enqueue(struct miss_queue *q, struct flight *f)
     struct lane *lane = &q->lanes[text_hash(user_id, strlen(user_id)) % LANES];
 
     f->next_queued = NULL;
+    f->queued_us = clock_monotonic_us();
     if (lane->tail)
         lane->tail->next_queued = f;
     else
@@ -87,13 +88,13 @@ static struct flight *flight_new(struct miss_queue *q, struct buf *key)
         return NULL;
     f->key = *key;
     buf_init(key);
-    q->n_flights++;
+    q->counters.length++;
     return f;
 }
 
 static void flight_free(struct miss_queue *q, struct flight *f)
 {
-    q->n_flights--;
+    q->counters.length--;
     buf_release(&f->key);
     free(f);
 }
@@ -109,18 +110,17 @@ static void flight_add(struct flight *f, struct exchange *x)
     f->n++;
 }
 
-size_t miss_queue_length(struct miss_queue *q)
+void miss_queue_read_counters(struct miss_queue *q, struct queue_counters *ret_counters)
 {
     pthread_mutex_lock(&q->lock);
-    size_t n = q->n_flights;
+    *ret_counters = q->counters;
     pthread_mutex_unlock(&q->lock);
-    return n;
 }
 
 /* A new flight of this key, if there may be one more. */
 static enum status begin_flight(struct miss_queue *q, struct buf *key, struct flight **ret_flight)
 {
-    if (q->n_flights >= q->max_flights)
+    if (q->counters.length >= q->counters.limit)
         return STATUS_LIMIT;
     *ret_flight = flight_new(q, key);
     return *ret_flight ? STATUS_OK : STATUS_NO_MEMORY;
@@ -168,6 +168,7 @@ enum status miss_queue_submit(struct miss_queue *q, struct exchange *x)
         return STATUS_NO_MEMORY;
     pthread_mutex_lock(&q->lock);
     enum status status = submit(q, x, &key);
+    q->counters.refused += status == STATUS_LIMIT;
     pthread_mutex_unlock(&q->lock);
     buf_release(&key);
     return status;
@@ -179,8 +180,11 @@ struct flight *miss_queue_take(struct miss_queue *q)
     while (!q->round_head && !q->stopping)
         pthread_cond_wait(&q->work, &q->lock);
     struct flight *f = q->round_head ? dequeue(q) : NULL;
-    if (f)
+    if (f) {
         f->begun = true;
+        q->counters.taken++;
+        q->counters.waited_us += clock_monotonic_us() - f->queued_us;
+    }
     pthread_mutex_unlock(&q->lock);
     return f;
 }
@@ -317,7 +321,7 @@ enum status miss_queue_new(size_t max_flights, struct miss_queue **ret_queue, st
 
     if (!q)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    q->max_flights = max_flights;
+    q->counters.limit = max_flights;
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->work, NULL);
     pthread_condattr_init(&monotonic);

@@ -14,12 +14,14 @@
 #define PNLCACHE_FCGI_MISS_QUEUE_H
 
 #include "fcgi/exchange.h"
+#include "fcgi/lane.h"
 
 struct flight {
     struct buf key; /* the document's key after a letter for the kind of answer */
     struct exchange *first, *last;
     size_t n;
     bool begun; /* nobody may join any more */
+    int64_t queued_us;
     struct flight *successor;
     struct flight *next_queued, *next_in_bucket;
     /* While parked, and how it came to that. */
@@ -37,8 +39,8 @@ void miss_queue_free(struct miss_queue **queue); /* with what is left in it */
 /* Lends the exchange to the queue until its flight lands. STATUS_LIMIT: too many flights. */
 enum status miss_queue_submit(struct miss_queue *queue, struct exchange *x) MUST_CHECK;
 
-/* Flights that wait or are worked at. */
-size_t miss_queue_length(struct miss_queue *queue);
+/* Flights that wait or are worked at; the requests that found no room; the flights' turns that came, and what these had waited for them. */
+void miss_queue_read_counters(struct miss_queue *queue, struct queue_counters *ret_counters);
 
 /* Waits for the next flight, which has begun then. NULL: stopped and empty. */
 struct flight *miss_queue_take(struct miss_queue *queue);

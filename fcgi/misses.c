@@ -48,9 +48,9 @@ enum status misses_submit(struct misses *m, struct exchange *x)
     return miss_queue_submit(m->queue, x);
 }
 
-size_t misses_length(struct misses *m)
+void misses_read_queue(struct misses *m, struct queue_counters *ret_counters)
 {
-    return miss_queue_length(m->queue);
+    miss_queue_read_counters(m->queue, ret_counters);
 }
 
 void misses_count_pool(struct misses *m, size_t ret_counts[POOL_STATES])

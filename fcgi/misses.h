@@ -4,6 +4,7 @@
 #define PNLCACHE_FCGI_MISSES_H
 
 #include "fcgi/exchange.h"
+#include "fcgi/lane.h"
 #include "fcgi/responder.h"
 
 struct misses;
@@ -16,8 +17,8 @@ void misses_stop(struct misses **misses);
 
 /* Hands the exchange over until on_done. STATUS_LIMIT: MISS_QUEUE computations wait or run already. */
 enum status misses_submit(struct misses *misses, struct exchange *x) MUST_CHECK;
-/* Computations that wait or run. */
-size_t misses_length(struct misses *misses);
+/* As miss_queue_read_counters(). */
+void misses_read_queue(struct misses *misses, struct queue_counters *ret_counters);
 
 /* Each miss thread has one connection to the database; together they are the pool. */
 enum pool_state { POOL_CLOSED, POOL_IDLE, POOL_BUSY, POOL_STATES };

@@ -1,5 +1,6 @@
 #include "fcgi/operations.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #define MAX_WAITING 64
@@ -7,47 +8,17 @@
 struct operations {
     struct operation_context context;
     void (*on_done)(struct exchange *x);
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    bool stopping;
-    size_t n_waiting;
-    struct exchange *head, **tail;
+    struct lane *lane; /* of struct exchange * */
 };
 
 enum status operations_submit(struct operations *o, struct exchange *x)
 {
-    enum status status = STATUS_LIMIT;
-
-    pthread_mutex_lock(&o->lock);
-    if (o->n_waiting < MAX_WAITING) {
-        x->next = NULL;
-        *o->tail = x;
-        o->tail = &x->next;
-        o->n_waiting++;
-        pthread_cond_signal(&o->work);
-        status = STATUS_OK;
-    }
-    pthread_mutex_unlock(&o->lock);
-    return status;
+    return lane_put(o->lane, &x, 1, 0);
 }
 
-/* NULL: stopped, and nothing waits. */
-static struct exchange *take(struct operations *o)
+void operations_read_queue(struct operations *o, struct queue_counters *ret_counters)
 {
-    pthread_mutex_lock(&o->lock);
-    while (!o->head && !o->stopping)
-        pthread_cond_wait(&o->work, &o->lock);
-    struct exchange *x = o->head;
-    if (x) {
-        o->head = x->next;
-        x->next = NULL;
-        if (!o->head)
-            o->tail = &o->head;
-        o->n_waiting--;
-    }
-    pthread_mutex_unlock(&o->lock);
-    return x;
+    lane_read_counters(o->lane, ret_counters);
 }
 
 static void *run(void *arg)
@@ -55,20 +26,11 @@ static void *run(void *arg)
     struct operations *o = arg;
     struct exchange *x;
 
-    while ((x = take(o))) {
+    while (lane_take(o->lane, &x, 1, 0) > 0) {
         x->operate(&o->context, x);
         o->on_done(x);
     }
     return NULL;
-}
-
-static void release(struct operations *o)
-{
-    redis_free(&o->context.redis);
-    db_free(&o->context.db);
-    pthread_mutex_destroy(&o->lock);
-    pthread_cond_destroy(&o->work);
-    free(o);
 }
 
 enum status operations_start(struct responder *responder, void (*on_done)(struct exchange *x),
@@ -80,18 +42,17 @@ enum status operations_start(struct responder *responder, void (*on_done)(struct
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     o->context = (struct operation_context){.responder = responder, .started_s = clock_now().us / US_PER_SECOND};
     o->on_done = on_done;
-    o->tail = &o->head;
-    pthread_mutex_init(&o->lock, NULL);
-    pthread_cond_init(&o->work, NULL);
     enum status status = responder_new_redis(responder, "pnlcache.fcgi:operations", &o->context.redis, err);
     if (status == STATUS_OK)
         status = responder_new_db(responder, &o->context.db, err);
-    if (status == STATUS_OK && pthread_create(&o->thread, NULL, run, o) != 0)
-        status = err_fail(err, STATUS_UNAVAILABLE, "cannot start the thread of operations");
+    if (status == STATUS_OK)
+        status = lane_new(sizeof(struct exchange *), MAX_WAITING, 0, &o->lane, err);
+    if (status == STATUS_OK)
+        status = lane_start(o->lane, 1, run, o, err);
     if (status == STATUS_OK)
         *ret_operations = o;
     else
-        release(o);
+        operations_stop(&o);
     return status;
 }
 
@@ -101,11 +62,9 @@ void operations_stop(struct operations **operations)
 
     if (!o)
         return;
-    pthread_mutex_lock(&o->lock);
-    o->stopping = true;
-    pthread_cond_signal(&o->work);
-    pthread_mutex_unlock(&o->lock);
-    pthread_join(o->thread, NULL);
-    release(o);
+    lane_free(&o->lane);
+    redis_free(&o->context.redis);
+    db_free(&o->context.db);
+    free(o);
     *operations = NULL;
 }

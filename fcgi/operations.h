@@ -4,6 +4,7 @@
 #define PNLCACHE_FCGI_OPERATIONS_H
 
 #include "fcgi/exchange.h"
+#include "fcgi/lane.h"
 #include "fcgi/responder.h"
 
 /* What an operation works with. */
@@ -24,5 +25,6 @@ void operations_stop(struct operations **operations);
 
 /* Hands the exchange over until on_done; its operate() answers it. STATUS_LIMIT: too many wait. */
 enum status operations_submit(struct operations *operations, struct exchange *x) MUST_CHECK;
+void operations_read_queue(struct operations *operations, struct queue_counters *ret_counters);
 
 #endif

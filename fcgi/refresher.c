@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fcgi/answer.h"
+#include "fcgi/lane.h"
 #include "jobs/collection.h"
 #include "jobs/document_text.h"
 #include "jobs/wanted.h"
@@ -26,12 +27,7 @@ struct item {
 struct refresher {
     struct responder *responder;
     struct redis *redis;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    bool stopping;
-    size_t first, n;
-    struct item queue[QUEUE];
+    struct lane *lane; /* of items */
     /* What was queued already: a mark by the key's hash. A collision forgets one, which is then queued twice. */
     _Atomic uint64_t asked[SLOTS], noted[SLOTS];
 };
@@ -59,31 +55,17 @@ static void mark(_Atomic uint64_t *slots, uint64_t hash, int64_t period)
     atomic_store_explicit(&slots[hash >> 32 & (SLOTS - 1)], mark_of(hash, period), memory_order_relaxed);
 }
 
-static void fill_item(struct item *item, const struct exchange *x, bool ask)
-{
-    const char *collection = x->dataset.dataset ? x->dataset.dataset->name : "";
-
-    memcpy(item->user_id, x->user_id, sizeof item->user_id);
-    memcpy(item->collection, collection, strlen(collection) + 1);
-    item->request = x->document;
-    item->ask = ask;
-    if (!*collection && x->document.section == SECTION_SYMBOL) /* borrowed from the HTTP request, which ends before */
-        memcpy(item->symbol, x->document.symbol, strlen(x->document.symbol) + 1);
-}
-
 /* False: the queue is full. */
 static bool enqueue(struct refresher *f, const struct exchange *x, bool ask)
 {
-    bool room;
+    const char *collection = x->dataset.dataset ? x->dataset.dataset->name : "";
+    struct item item = {.request = x->document, .ask = ask};
 
-    pthread_mutex_lock(&f->lock);
-    room = f->n < QUEUE;
-    if (room) {
-        fill_item(&f->queue[(f->first + f->n++) % QUEUE], x, ask);
-        pthread_cond_signal(&f->work);
-    }
-    pthread_mutex_unlock(&f->lock);
-    return room;
+    memcpy(item.user_id, x->user_id, sizeof item.user_id);
+    memcpy(item.collection, collection, strlen(collection) + 1);
+    if (!*collection && x->document.section == SECTION_SYMBOL) /* borrowed from the HTTP request, which ends before */
+        memcpy(item.symbol, x->document.symbol, strlen(x->document.symbol) + 1);
+    return lane_put(f->lane, &item, 1, 0) == STATUS_OK;
 }
 
 static bool asks_for_refresh(const struct exchange *x, const struct cache_header *header)
@@ -134,40 +116,14 @@ static void carry_out(struct refresher *f, struct item *item)
         log_debug("no refresh asked for", LOG_STR("user", item->user_id), LOG_STR("error", err.text));
 }
 
-/* False: stopped, and nothing is left. */
-static bool take(struct refresher *f, struct item *ret_item)
-{
-    bool taken;
-
-    pthread_mutex_lock(&f->lock);
-    while (f->n == 0 && !f->stopping)
-        pthread_cond_wait(&f->work, &f->lock);
-    taken = f->n > 0;
-    if (taken) {
-        *ret_item = f->queue[f->first];
-        f->first = (f->first + 1) % QUEUE;
-        f->n--;
-    }
-    pthread_mutex_unlock(&f->lock);
-    return taken;
-}
-
 static void *run(void *arg)
 {
     struct refresher *f = arg;
     struct item item;
 
-    while (take(f, &item))
+    while (lane_take(f->lane, &item, 1, 0) > 0)
         carry_out(f, &item);
     return NULL;
-}
-
-static void refresher_free(struct refresher *f)
-{
-    redis_free(&f->redis);
-    pthread_mutex_destroy(&f->lock);
-    pthread_cond_destroy(&f->work);
-    free(f);
 }
 
 enum status refresher_start(struct responder *responder, struct refresher **ret_refresher, struct err *err)
@@ -181,15 +137,15 @@ enum status refresher_start(struct responder *responder, struct refresher **ret_
     if (!f)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     f->responder = responder;
-    pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->work, NULL);
     enum status status = responder_new_redis(responder, "pnlcache.fcgi refresh", &f->redis, err);
-    if (status == STATUS_OK && pthread_create(&f->thread, NULL, run, f) != 0)
-        status = err_fail(err, STATUS_UNAVAILABLE, "cannot start the thread that asks for refreshes");
+    if (status == STATUS_OK)
+        status = lane_new(sizeof(struct item), QUEUE, 0, &f->lane, err);
+    if (status == STATUS_OK)
+        status = lane_start(f->lane, 1, run, f, err);
     if (status == STATUS_OK)
         *ret_refresher = f;
     else
-        refresher_free(f);
+        refresher_stop(&f);
     return status;
 }
 
@@ -199,11 +155,8 @@ void refresher_stop(struct refresher **refresher)
 
     if (!f)
         return;
-    pthread_mutex_lock(&f->lock);
-    f->stopping = true;
-    pthread_cond_signal(&f->work);
-    pthread_mutex_unlock(&f->lock);
-    pthread_join(f->thread, NULL);
-    refresher_free(f);
+    lane_free(&f->lane);
+    redis_free(&f->redis);
+    free(f);
     *refresher = NULL;
 }

@@ -7,8 +7,10 @@
 #include "lib/base/log.h"
 
 #define MAX_WAITING 256 /* of either kind */
+#define BATCH 32
 
-struct slide {
+struct item {
+    struct exchange *x; /* NULL: a slide */
     char name[SESSION_NAME_SIZE];
     struct session session;
 };
@@ -16,91 +18,56 @@ struct slide {
 struct session_lane {
     struct session_work work;
     void (*on_done)(struct exchange *x);
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t news;
-    bool stopping;
-    size_t n_waiting;
-    struct exchange *head, **tail;
-    size_t first_slide, n_slides;
-    struct slide slides[MAX_WAITING];
+    struct lane *lane; /* of items */
 };
 
 enum status session_lane_submit(struct session_lane *lane, struct exchange *x)
 {
-    pthread_mutex_lock(&lane->lock);
-    bool room = lane->n_waiting < MAX_WAITING;
-    if (room) {
-        x->next = NULL;
-        *lane->tail = x;
-        lane->tail = &x->next;
-        lane->n_waiting++;
-        pthread_cond_signal(&lane->news);
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return room ? STATUS_OK : STATUS_LIMIT;
+    return lane_put(lane->lane, &(struct item){.x = x}, 1, 0);
 }
 
+/* Leaves room for as many who log in or out. */
 void session_lane_slide(struct session_lane *lane, const char *name, const struct claims *claims)
 {
-    pthread_mutex_lock(&lane->lock);
-    if (lane->n_slides < MAX_WAITING) {
-        struct slide *slide = &lane->slides[(lane->first_slide + lane->n_slides++) % MAX_WAITING];
+    struct item item = {.session.created_s = claims->not_before_s};
+    struct queue_counters queue;
 
-        memcpy(slide->name, name, sizeof slide->name);
-        memcpy(slide->session.user_id, claims->user_id, sizeof slide->session.user_id);
-        slide->session.created_s = claims->not_before_s;
-        pthread_cond_signal(&lane->news);
-    }
-    pthread_mutex_unlock(&lane->lock);
+    lane_read_counters(lane->lane, &queue);
+    if (queue.length >= MAX_WAITING)
+        return;
+    memcpy(item.name, name, sizeof item.name);
+    memcpy(item.session.user_id, claims->user_id, sizeof item.session.user_id);
+    if (lane_put(lane->lane, &item, 1, 0) != STATUS_OK)
+        log_debug("a session's use is not noted");
 }
 
-/* One exchange, or one slide where none waits. False: stopped, and nothing is left. */
-static bool take(struct session_lane *lane, struct exchange **ret_x, struct slide *ret_slide)
+void session_lane_read_queue(struct session_lane *lane, struct queue_counters *ret_counters)
 {
-    pthread_mutex_lock(&lane->lock);
-    while (!lane->head && lane->n_slides == 0 && !lane->stopping)
-        pthread_cond_wait(&lane->news, &lane->lock);
-    *ret_x = lane->head;
-    bool taken = lane->head || lane->n_slides > 0;
-    if (lane->head) {
-        lane->head = lane->head->next;
-        (*ret_x)->next = NULL;
-        lane->n_waiting--;
-        if (!lane->head)
-            lane->tail = &lane->head;
-    } else if (taken) {
-        *ret_slide = lane->slides[lane->first_slide];
-        lane->first_slide = (lane->first_slide + 1) % MAX_WAITING;
-        lane->n_slides--;
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return taken;
+    lane_read_counters(lane->lane, ret_counters);
+}
+
+/* Somebody waits for the exchanges, so they come first. */
+static void serve(struct session_lane *lane, const struct item *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (items[i].x) {
+            session_work_serve(&lane->work, items[i].x);
+            lane->on_done(items[i].x);
+        }
+    for (size_t i = 0; i < n; i++)
+        if (!items[i].x)
+            session_work_slide(lane->work.responder, lane->work.redis, items[i].name, &items[i].session);
 }
 
 static void *run(void *arg)
 {
     struct session_lane *lane = arg;
-    struct exchange *x;
-    struct slide slide;
+    struct item items[BATCH];
+    size_t n;
 
-    while (take(lane, &x, &slide)) {
-        if (x) {
-            session_work_serve(&lane->work, x);
-            lane->on_done(x);
-        } else {
-            session_work_slide(lane->work.responder, lane->work.redis, slide.name, &slide.session);
-        }
-    }
+    while ((n = lane_take(lane->lane, items, BATCH, 0)) > 0)
+        serve(lane, items, n);
     return NULL;
-}
-
-static void session_lane_free(struct session_lane *lane)
-{
-    session_work_release(&lane->work);
-    pthread_mutex_destroy(&lane->lock);
-    pthread_cond_destroy(&lane->news);
-    free(lane);
 }
 
 enum status session_lane_start(struct responder *responder, void (*on_done)(struct exchange *x),
@@ -113,16 +80,15 @@ enum status session_lane_start(struct responder *responder, void (*on_done)(stru
     if (!lane)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     lane->on_done = on_done;
-    lane->tail = &lane->head;
-    pthread_mutex_init(&lane->lock, NULL);
-    pthread_cond_init(&lane->news, NULL);
     enum status status = session_work_init(&lane->work, responder, err);
-    if (status == STATUS_OK && pthread_create(&lane->thread, NULL, run, lane) != 0)
-        status = err_fail(err, STATUS_UNAVAILABLE, "cannot start the thread of the sessions");
+    if (status == STATUS_OK)
+        status = lane_new(sizeof(struct item), 2 * MAX_WAITING, 0, &lane->lane, err);
+    if (status == STATUS_OK)
+        status = lane_start(lane->lane, 1, run, lane, err);
     if (status == STATUS_OK)
         *ret_lane = lane;
     else
-        session_lane_free(lane);
+        session_lane_stop(&lane);
     return status;
 }
 
@@ -132,11 +98,8 @@ void session_lane_stop(struct session_lane **lane_)
 
     if (!lane)
         return;
-    pthread_mutex_lock(&lane->lock);
-    lane->stopping = true;
-    pthread_cond_signal(&lane->news);
-    pthread_mutex_unlock(&lane->lock);
-    pthread_join(lane->thread, NULL);
-    session_lane_free(lane);
+    lane_free(&lane->lane);
+    session_work_release(&lane->work);
+    free(lane);
     *lane_ = NULL;
 }

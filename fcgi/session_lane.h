@@ -5,6 +5,7 @@
 
 #include "fcgi/exchange.h"
 #include "fcgi/jwt.h"
+#include "fcgi/lane.h"
 #include "fcgi/responder.h"
 
 struct session_lane;
@@ -19,5 +20,7 @@ void session_lane_stop(struct session_lane **lane);
 enum status session_lane_submit(struct session_lane *lane, struct exchange *x) MUST_CHECK;
 /* The claims' session of this name was used; when too much waits its next use will tell. */
 void session_lane_slide(struct session_lane *lane, const char *name, const struct claims *claims);
+/* Of both kinds. */
+void session_lane_read_queue(struct session_lane *lane, struct queue_counters *ret_counters);
 
 #endif

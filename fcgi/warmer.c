@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "fcgi/lane.h"
 #include "jobs/dataset_refresh.h"
 #include "lib/base/log.h"
 
@@ -9,44 +10,12 @@ struct warmer {
     struct responder *responder;
     struct redis *redis;
     struct db *db;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    bool stopping;
-    size_t first, n;
-    char *queue[WARMER_QUEUE];
+    struct lane *lane; /* of texts, which it owns */
 };
 
 enum status warmer_submit(struct warmer *w, char **texts, size_t n)
 {
-    bool room;
-
-    if (!w)
-        return STATUS_UNAVAILABLE;
-    pthread_mutex_lock(&w->lock);
-    room = n <= WARMER_QUEUE - w->n;
-    for (size_t i = 0; room && i < n; i++)
-        w->queue[(w->first + w->n++) % WARMER_QUEUE] = texts[i];
-    pthread_cond_signal(&w->work);
-    pthread_mutex_unlock(&w->lock);
-    return room ? STATUS_OK : STATUS_LIMIT;
-}
-
-/* NULL: the thread is to end. */
-static char *take(struct warmer *w)
-{
-    char *text = NULL;
-
-    pthread_mutex_lock(&w->lock);
-    while (w->n == 0 && !w->stopping)
-        pthread_cond_wait(&w->work, &w->lock);
-    if (!w->stopping) {
-        text = w->queue[w->first];
-        w->first = (w->first + 1) % WARMER_QUEUE;
-        w->n--;
-    }
-    pthread_mutex_unlock(&w->lock);
-    return text;
+    return w ? lane_put(w->lane, texts, n, 0) : STATUS_UNAVAILABLE;
 }
 
 static void note_failure(void *context, const struct dataset *dataset, enum status status, const char *reason)
@@ -82,22 +51,12 @@ static void *run(void *arg)
     struct warmer *w = arg;
     char *text;
 
-    while ((text = take(w))) {
-        warm(w, text);
+    while (lane_take(w->lane, &text, 1, 0) > 0) {
+        if (!lane_is_stopping(w->lane))
+            warm(w, text);
         free(text);
     }
     return NULL;
-}
-
-static void warmer_free(struct warmer *w)
-{
-    for (; w->n > 0; w->n--, w->first = (w->first + 1) % WARMER_QUEUE)
-        free(w->queue[w->first]);
-    redis_free(&w->redis);
-    db_free(&w->db);
-    pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->work);
-    free(w);
 }
 
 enum status warmer_start(struct responder *responder, struct warmer **ret_warmer, struct err *err)
@@ -111,17 +70,17 @@ enum status warmer_start(struct responder *responder, struct warmer **ret_warmer
     if (!w)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     w->responder = responder;
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->work, NULL);
     enum status status = responder_new_redis(responder, "pnlcache.fcgi:warmer", &w->redis, err);
     if (status == STATUS_OK)
         status = responder_new_db(responder, &w->db, err);
-    if (status == STATUS_OK && pthread_create(&w->thread, NULL, run, w) != 0)
-        status = err_fail(err, STATUS_UNAVAILABLE, "cannot start the thread that warms");
+    if (status == STATUS_OK)
+        status = lane_new(sizeof(char *), WARMER_QUEUE, 0, &w->lane, err);
+    if (status == STATUS_OK)
+        status = lane_start(w->lane, 1, run, w, err);
     if (status == STATUS_OK)
         *ret_warmer = w;
     else
-        warmer_free(w);
+        warmer_stop(&w);
     return status;
 }
 
@@ -131,11 +90,9 @@ void warmer_stop(struct warmer **warmer)
 
     if (!w)
         return;
-    pthread_mutex_lock(&w->lock);
-    w->stopping = true;
-    pthread_cond_signal(&w->work);
-    pthread_mutex_unlock(&w->lock);
-    pthread_join(w->thread, NULL);
-    warmer_free(w);
+    lane_free(&w->lane);
+    redis_free(&w->redis);
+    db_free(&w->db);
+    free(w);
     *warmer = NULL;
 }

@@ -10,6 +10,7 @@
 #define PNLCACHE_FCGI_WEBHOOK_LANE_H
 
 #include "fcgi/exchange.h"
+#include "fcgi/lane.h"
 #include "fcgi/responder.h"
 
 struct webhook_lane;
@@ -23,7 +24,6 @@ void webhook_lane_stop(struct webhook_lane **lane);
 /* Hands the exchange over until on_done. STATUS_LIMIT: WEBHOOK_QUEUE, or too many bytes, are waiting already. */
 enum status webhook_lane_submit(struct webhook_lane *lane, struct exchange *x) MUST_CHECK;
 
-/* Webhooks that wait. */
-size_t webhook_lane_length(struct webhook_lane *lane);
+void webhook_lane_read_queue(struct webhook_lane *lane, struct queue_counters *ret_counters);
 
 #endif

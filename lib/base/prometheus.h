@@ -6,7 +6,7 @@
 
 #define PROMETHEUS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
-/* The two lines in front of a metric's samples; type: "counter", "gauge" or "histogram". */
+/* The two lines in front of a metric's samples; type: "counter", "gauge", "histogram" or "summary". */
 void prometheus_family(struct buf *out, const char *name, const char *type, const char *help);
 /* One sample; labels: `route="/x",code="200"`, or NULL. */
 void prometheus_sample(struct buf *out, const char *name, const char *labels, int64_t value);

@@ -2,7 +2,7 @@
 import re
 
 HELP = re.compile(r"# HELP ([a-z_:][a-z0-9_:]*) ([^\n]+)")
-TYPE = re.compile(r"# TYPE ([a-z_:][a-z0-9_:]*) (counter|gauge|histogram)")
+TYPE = re.compile(r"# TYPE ([a-z_:][a-z0-9_:]*) (counter|gauge|histogram|summary)")
 SAMPLE = re.compile(r'([a-z_:][a-z0-9_:]*)(?:\{((?:[a-z_]+="[^"\\\n]*",?)+)\})? ([0-9]+(?:\.[0-9]+)?)')
 LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 
@@ -39,7 +39,7 @@ def parse(text):
             match = SAMPLE.fullmatch(line)
             assert match, line
             name, labels, value = match[1], tuple(LABEL.findall(match[2] or "")), float(match[3])
-            suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+            suffixes = {"histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}.get(kind, ("",))
             assert name in [family + suffix for suffix in suffixes], line
             assert len({label for label, _ in labels}) == len(labels), line
             assert (name, labels) not in samples, f"{line} comes twice"

@@ -141,9 +141,25 @@ def test_the_queue_the_outbox_and_redis_are_seen(web, responder, db, servers):
     assert value(samples, "pnlcache_jobs", state="dead") == 1
     assert value(samples, "pnlcache_redis_memory_bytes") > 100_000
     assert value(samples, "pnlcache_queue_limit", queue="misses") == 256
+    assert ("pnlcache_queue_limit", (("queue", "sessions"),)) not in samples  # without sessions
     assert value(samples, "pnlcache_scrape_errors", server="redis") == 0
     assert value(samples, "pnlcache_scrape_errors", server="database") == 0
     wait_until(lambda: value(scrape(web), "pnlcache_outbox_oldest_age_seconds") > 0, what="the row's age")
+
+
+def test_logins_have_a_queue_and_a_status_of_their_own(web, start_responder):
+    start_responder(AUTH_MODE="jwt,session")
+    before = scrape(web)
+    assert value(before, "pnlcache_queue_limit", queue="sessions") == 512
+    assert value(before, "pnlcache_queue_wait_seconds_count", queue="sessions") == 0
+    assert [web.post("/api/session", b"", user="ann").status for _ in range(3)] == [201] * 3
+    samples = scrape(web)
+    assert value(samples, "pnlcache_queue_wait_seconds_count", queue="sessions") == 3
+    assert value(samples, "pnlcache_queue_wait_seconds_sum", queue="sessions") > 0
+    assert value(samples, "pnlcache_queue_refused_total", queue="sessions") == 0
+    assert value(samples, "pnlcache_queue_length", queue="sessions") == 0
+    assert value(samples, "pnlcache_http_requests_total", route="/api/session", code="201") == 3
+    assert value(samples, "pnlcache_queue_wait_seconds_count", queue="operations") == 2  # the scrapes, this one included
 
 
 def test_what_jobs_came_to_is_added_up_over_all_workers(web, responder, db, servers, start_worker, run_worker, promtool):

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import prometheus_text
 import psycopg2
 import pytest
 from fastcgi_client import Client, bearer, problem, request
@@ -548,6 +549,12 @@ def test_more_webhooks_than_may_wait_are_503(servers, start_responder):
         os.kill(servers.pid("redis"), signal.SIGCONT)
     statuses = [c.read_answer().status for c in clients if c is not refused[0]]
     assert 202 in statuses and set(statuses) <= {202, 503}
+    samples = prometheus_text.parse(clients[0].ask("GET", "/metrics").body.decode())
+    ours = (("queue", "webhooks"),)
+    assert samples["pnlcache_queue_limit", ours] == 2 and samples["pnlcache_queue_length", ours] == 0
+    assert samples["pnlcache_queue_refused_total", ours] == 1 + statuses.count(503)
+    assert samples["pnlcache_queue_wait_seconds_count", ours] == statuses.count(202)
+    assert samples["pnlcache_queue_wait_seconds_sum", ours] > 0
     for c in clients:
         c.close()
 
