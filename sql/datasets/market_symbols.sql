@@ -6,6 +6,6 @@
 -- tags: symbols, prices
 -- refresh: reference
 
-SELECT symbol, name, kind, exchange, first_date, last_date, bars
+SELECT symbol, name, kind, exchange, first_date, last_date
 FROM pnlcache.symbols
 ORDER BY symbol

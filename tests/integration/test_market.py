@@ -35,8 +35,30 @@ def test_symbols_are_those_described_and_those_with_bars(web, db, responder):
     add_bar(db, "ACME", "2025-01-02", 1)
     execute(db, "INSERT INTO symbols (symbol, name, exchange) VALUES ('ACME', 'Acme', 'XNYS'), ('NEW', 'New', NULL)")
     add_bar(db, "ZZZ", "2025-01-03", 1)
-    assert [(row["symbol"], row["name"], row["bars"], row["last_date"]) for row in data(web, "/api/market/symbols")] == [
-        ("ACME", "Acme", 1, "2025-01-02"), ("NEW", "New", 0, None), ("ZZZ", None, 1, "2025-01-03")]
+    add_bar(db, "ZZZ", "2025-01-06", 1)
+    assert data(web, "/api/market/symbols") == [
+        {"symbol": "ACME", "name": "Acme", "kind": None, "exchange": "XNYS", "first_date": "2025-01-02", "last_date": "2025-01-02"},
+        {"symbol": "NEW", "name": "New", "kind": None, "exchange": None, "first_date": None, "last_date": None},
+        {"symbol": "ZZZ", "name": None, "kind": None, "exchange": None, "first_date": "2025-01-03", "last_date": "2025-01-06"}]
+
+
+def test_symbols_are_listed_without_reading_their_bars(web, db, responder):
+    """Counted in rows: a step to each symbol, and its first and last day."""
+    symbols, bars = 20, 2000
+    execute(db, "INSERT INTO daily_bars (symbol, date, close) SELECT 'S' || s, date '2020-01-01' + d, 1"
+                " FROM generate_series(1, %s) AS s, generate_series(1, %s) AS d", symbols, bars)
+    execute(db, "ANALYZE daily_bars")
+    with db.cursor() as cursor:
+        cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM pnlcache.symbols ORDER BY symbol")
+        plans = [cursor.fetchone()[0][0]["Plan"]]
+    read = 0
+    while plans:
+        plan = plans.pop()
+        plans += plan.get("Plans", [])
+        if plan.get("Relation Name") == "daily_bars":
+            read += plan["Actual Rows"] * plan["Actual Loops"]  # a rounded average
+    assert 2 * symbols < read < 4 * symbols
+    assert len(data(web, "/api/market/symbols")) == symbols
 
 
 def test_info_of_a_symbol(web, servers, db, responder):

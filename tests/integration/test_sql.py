@@ -773,7 +773,7 @@ def test_generated_journal_leaves_no_list_empty(servers, cursor, now):
         assert cursor.fetchone() == (True, True), table
     cursor.execute("SELECT bool_and((date < %s::date) = (eps_actual IS NOT NULL)), count(DISTINCT symbol) FROM earnings", [now])
     assert cursor.fetchone() == (True, 26)
-    cursor.execute("SELECT count(*) FROM pnlcache.symbols WHERE name IS NULL OR bars = 0")
+    cursor.execute("SELECT count(*) FROM pnlcache.symbols WHERE name IS NULL OR first_date IS NULL")
     assert cursor.fetchone() == (0,)
 
 
