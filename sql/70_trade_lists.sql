@@ -37,6 +37,42 @@ SELECT user_id, id, symbol, strategy_type, trade_direction, side, option_type, s
        pnlcache.account_day(NULLIF(exit_date, 'infinity'), a.timezone, a.trading_day_start) AS exit_day
 FROM pnlcache.option_trades LEFT JOIN pnlcache.account_settings AS a USING (user_id);
 
+-- What the lists and their counts filter by, in one place; an argument that is NULL leaves everything. The planner puts the body of such a
+-- function in the place of its call, as it does with a view, as long as it is a single SELECT, STABLE, and neither STRICT nor SECURITY
+-- DEFINER nor with a SET: a list has the plan it would have with the conditions written out, and --explain shows it.
+CREATE OR REPLACE FUNCTION pnlcache.filtered_stocks(of_user text, of_symbol text, of_type text, of_status text, only_open boolean, date_field text,
+                                                    first_date date, last_date date, least_pnl numeric, most_pnl numeric)
+RETURNS SETOF pnlcache.stock_list LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT * FROM pnlcache.stock_list
+    WHERE user_id = of_user
+      AND (of_symbol IS NULL OR upper(symbol) = of_symbol)
+      AND (of_type IS NULL OR upper(trade_type) = of_type)
+      AND (of_status IS NULL OR status = of_status)
+      AND (NOT only_open OR status = 'open')
+      AND (first_date IS NULL OR CASE date_field WHEN 'exit' THEN exit_day ELSE entry_day END >= first_date)
+      AND (last_date IS NULL OR CASE date_field WHEN 'exit' THEN exit_day ELSE entry_day END <= last_date)
+      AND (least_pnl IS NULL OR pnl >= least_pnl)
+      AND (most_pnl IS NULL OR pnl <= most_pnl)
+$$;
+
+CREATE OR REPLACE FUNCTION pnlcache.filtered_options(of_user text, of_symbol text, of_strategy text, of_type text, of_direction text, of_status text,
+                                                     only_open boolean, date_field text, first_date date, last_date date, least_pnl numeric,
+                                                     most_pnl numeric)
+RETURNS SETOF pnlcache.option_list LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT * FROM pnlcache.option_list
+    WHERE user_id = of_user
+      AND (of_symbol IS NULL OR upper(symbol) = of_symbol)
+      AND (of_strategy IS NULL OR lower(strategy_type) = lower(of_strategy))
+      AND (of_type IS NULL OR lower(option_type) = lower(of_type))
+      AND (of_direction IS NULL OR lower(trade_direction) = lower(of_direction))
+      AND (of_status IS NULL OR status = of_status OR (of_status = 'closed' AND status <> 'open'))
+      AND (NOT only_open OR status = 'open')
+      AND (first_date IS NULL OR CASE date_field WHEN 'exit' THEN exit_day ELSE entry_day END >= first_date)
+      AND (last_date IS NULL OR CASE date_field WHEN 'exit' THEN exit_day ELSE entry_day END <= last_date)
+      AND (least_pnl IS NULL OR pnl >= least_pnl)
+      AND (most_pnl IS NULL OR pnl <= most_pnl)
+$$;
+
 -- Where a trade comes in a list: one number that always ascends, whatever the list is sorted by; what has no value comes last.
 -- 0 for lists sorted by symbol. Exact: a cursor is compared with it.
 CREATE OR REPLACE FUNCTION pnlcache.trade_rank(sort text, direction text, entry_date timestamptz, exit_date timestamptz, pnl numeric,
@@ -48,5 +84,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
 $$;
 
 GRANT SELECT ON pnlcache.stock_list, pnlcache.option_list TO pnlcache;
-GRANT EXECUTE ON FUNCTION pnlcache.account_day(timestamptz, text, integer) TO pnlcache;
-GRANT EXECUTE ON FUNCTION pnlcache.trade_rank(text, text, timestamptz, timestamptz, numeric, bigint) TO pnlcache;
+GRANT EXECUTE ON FUNCTION pnlcache.account_day(timestamptz, text, integer),
+    pnlcache.trade_rank(text, text, timestamptz, timestamptz, numeric, bigint),
+    pnlcache.filtered_stocks(text, text, text, text, boolean, text, date, date, numeric, numeric),
+    pnlcache.filtered_options(text, text, text, text, text, text, boolean, text, date, date, numeric, numeric) TO pnlcache;

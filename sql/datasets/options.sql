@@ -29,24 +29,15 @@ SELECT id, symbol, strategy_type, trade_direction, side, option_type, strike_pri
        entry_price, exit_price, total_premium, implied_volatility, order_type, stop_loss, initial_risk, take_profit, initial_target,
        profit_target, intended_entry_price, commissions, fees, entry_date, exit_date, status, pnl, trade_ratings, reviewed, mistakes,
        brokerage_name, created_at, updated_at
-FROM pnlcache.option_list
-WHERE user_id = :user
-  AND (:symbol IS NULL OR upper(symbol) = :symbol)
-  AND (:strategy_type IS NULL OR lower(strategy_type) = lower(:strategy_type))
-  AND (:option_type IS NULL OR lower(option_type) = lower(:option_type))
-  AND (:trade_direction IS NULL OR lower(trade_direction) = lower(:trade_direction))
-  AND (:status IS NULL OR status = :status OR (:status = 'closed' AND status <> 'open'))
-  AND (NOT :open_only OR status = 'open')
-  AND (:start_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END >= :start_date)
-  AND (:end_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END <= :end_date)
-  AND (:min_pnl IS NULL OR pnl >= :min_pnl)
-  AND (:max_pnl IS NULL OR pnl <= :max_pnl)
-  AND (:after_id IS NULL OR CASE
+FROM pnlcache.filtered_options(:user, :symbol, :strategy_type, :option_type, :trade_direction, :status, :open_only, :date_field, :start_date,
+                               :end_date, :min_pnl, :max_pnl)
+WHERE :after_id IS NULL
+   OR CASE
        WHEN :sort = 'symbol' AND :order = 'asc' THEN (symbol, id) > (:after_symbol, :after_id)
        WHEN :sort = 'symbol' THEN (symbol, id) < (:after_symbol, :after_id)
        ELSE (pnlcache.trade_rank(:sort, :order, entry_date, exit_date, pnl, id), CASE :order WHEN 'desc' THEN -id ELSE id END)
             > (pnlcache.trade_rank(:sort, :order, :after_entry_date, :after_exit_date, :after_pnl, :after_id),
-               CASE :order WHEN 'desc' THEN -:after_id ELSE :after_id END) END)
+               CASE :order WHEN 'desc' THEN -:after_id ELSE :after_id END) END
 ORDER BY pnlcache.trade_rank(:sort, :order, entry_date, exit_date, pnl, id),
          CASE WHEN :sort = 'symbol' AND :order = 'asc' THEN symbol END,
          CASE WHEN :sort = 'symbol' AND :order = 'desc' THEN symbol END DESC,

@@ -26,22 +26,14 @@
 SELECT id, symbol, trade_type, order_type, number_shares, entry_price, exit_price, stop_loss, initial_risk, take_profit, initial_target,
        profit_target, intended_entry_price, commissions, fees, entry_date, exit_date, status, pnl, trade_ratings, reviewed, mistakes,
        brokerage_name, created_at, updated_at
-FROM pnlcache.stock_list
-WHERE user_id = :user
-  AND (:symbol IS NULL OR upper(symbol) = :symbol)
-  AND (:trade_type IS NULL OR upper(trade_type) = :trade_type)
-  AND (:status IS NULL OR status = :status)
-  AND (NOT :open_only OR status = 'open')
-  AND (:start_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END >= :start_date)
-  AND (:end_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END <= :end_date)
-  AND (:min_pnl IS NULL OR pnl >= :min_pnl)
-  AND (:max_pnl IS NULL OR pnl <= :max_pnl)
-  AND (:after_id IS NULL OR CASE
+FROM pnlcache.filtered_stocks(:user, :symbol, :trade_type, :status, :open_only, :date_field, :start_date, :end_date, :min_pnl, :max_pnl)
+WHERE :after_id IS NULL
+   OR CASE
        WHEN :sort = 'symbol' AND :order = 'asc' THEN (symbol, id) > (:after_symbol, :after_id)
        WHEN :sort = 'symbol' THEN (symbol, id) < (:after_symbol, :after_id)
        ELSE (pnlcache.trade_rank(:sort, :order, entry_date, exit_date, pnl, id), CASE :order WHEN 'desc' THEN -id ELSE id END)
             > (pnlcache.trade_rank(:sort, :order, :after_entry_date, :after_exit_date, :after_pnl, :after_id),
-               CASE :order WHEN 'desc' THEN -:after_id ELSE :after_id END) END)
+               CASE :order WHEN 'desc' THEN -:after_id ELSE :after_id END) END
 ORDER BY pnlcache.trade_rank(:sort, :order, entry_date, exit_date, pnl, id),
          CASE WHEN :sort = 'symbol' AND :order = 'asc' THEN symbol END,
          CASE WHEN :sort = 'symbol' AND :order = 'desc' THEN symbol END DESC,

@@ -18,13 +18,4 @@
 --   max_pnl     decimal
 
 SELECT count(*) AS count
-FROM pnlcache.stock_list
-WHERE user_id = :user
-  AND (:symbol IS NULL OR upper(symbol) = :symbol)
-  AND (:trade_type IS NULL OR upper(trade_type) = :trade_type)
-  AND (:status IS NULL OR status = :status)
-  AND (NOT :open_only OR status = 'open')
-  AND (:start_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END >= :start_date)
-  AND (:end_date IS NULL OR CASE :date_field WHEN 'exit' THEN exit_day ELSE entry_day END <= :end_date)
-  AND (:min_pnl IS NULL OR pnl >= :min_pnl)
-  AND (:max_pnl IS NULL OR pnl <= :max_pnl)
+FROM pnlcache.filtered_stocks(:user, :symbol, :trade_type, :status, :open_only, :date_field, :start_date, :end_date, :min_pnl, :max_pnl)

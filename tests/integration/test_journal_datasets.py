@@ -213,6 +213,14 @@ def test_days_are_those_of_the_account(web, db, responder):
     holds("/api/trade-notes", "2025-02-01", [4])
 
 
+@pytest.mark.parametrize("name", ["stocks", "stocks-count", "options", "options-count"])
+def test_plan_of_a_list_goes_through_its_filter_function(db, run_worker, name):
+    """The planner has put the body in the place of the call: it sees the table, and what it may use an index for."""
+    plan = run_worker("datasets", "--explain", name, "--user", "ann").stdout
+    assert f"on public.{name.partition('-')[0]}" in plan and "user_id = 'ann'" in plan, plan
+    assert "Function Scan" not in plan and "filtered_" not in plan, plan
+
+
 def test_filters_of_notes_images_and_reminders(web, db, journal, responder):
     add(db, "trade_notes", id=30, name="Loose", content="100% sure_thing", created_at="2025-05-01T02:00:00Z")
     add(db, "notebook_notes", id=31, parent_id=5, title="Below", position=0)
