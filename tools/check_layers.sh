@@ -7,13 +7,13 @@ cd "$(dirname "$0")/.."
 layers='
 lib/base        |                                                    |
 lib/json        | lib/base                                           | cjson/
-lib/store       | lib/base lib/json                                  | libpq-fe.h hiredis/ libdeflate.h xxhash.h openssl/
+lib/store       | lib/base lib/json                                  | libpq-fe.h hiredis/ libdeflate.h isa-l/ xxhash.h openssl/
 jobs/analytics  | lib/base lib/json                                  |
 jobs            | lib/base lib/json lib/store jobs/analytics         | xxhash.h openssl/
 fcgi            | lib/base lib/json lib/store jobs/analytics jobs    | fcgiapp.h fcgios.h fastcgi.h openssl/
 worker          | lib/base lib/json lib/store jobs/analytics jobs    | openssl/
 '
-third_party='^(cjson/|libpq-fe\.h|libpq/|hiredis/|libdeflate\.h|xxhash\.h|openssl/|fcgi|fastcgi\.h|zlib\.h|cmocka\.h)'
+third_party='^(cjson/|libpq-fe\.h|libpq/|hiredis/|libdeflate\.h|isa-l/|xxhash\.h|openssl/|fcgi|fastcgi\.h|zlib\.h|cmocka\.h)'
 
 bad=0
 complain() {

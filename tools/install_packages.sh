@@ -11,11 +11,16 @@ browser_packages() {
     grep -qs '^ID=ubuntu' /etc/os-release || echo chromium chromium-driver python3-selenium
 }
 
+# Built for few architectures; elsewhere we do without.
+isal_packages() {
+    case $(dpkg --print-architecture 2>/dev/null) in amd64 | arm64) echo libisal-dev ;; esac
+}
+
 packages_of() {
     case $1 in
     run)
         echo gcc libc6-dev make pkg-config libfcgi-dev libpq-dev libhiredis-dev libcjson-dev libssl-dev libdeflate-dev \
-            libxxhash-dev libjs-chart.js postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl python3
+            libxxhash-dev "$(isal_packages)" libjs-chart.js postgresql postgresql-client redis-server redis-tools nginx tzdata util-linux curl python3
         ;;
     test)
         echo libcmocka-dev python3-pytest python3-pytest-xdist python3-psycopg2 python3-redis python3-websockets python3-jsonschema python3-yaml pgbouncer apache2-bin libapache2-mod-fcgid \

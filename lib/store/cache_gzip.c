@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "lib/store/cache_internal.h"
+#include "lib/store/gzip.h"
 
-/* Level 1: our documents are a few kilobytes of short fields, for which a higher level's search finds next to
- * nothing; level 6 takes twice the time for 3 % fewer bytes (docs/benchmarks.md). */
-enum { GZIP_WORTH = 1024, GZIP_LEVEL = 1, GZIP_SMALLEST = 18 };
+enum { GZIP_WORTH = 1024, GZIP_SMALLEST = 18 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t compressor_key, decompressor_key;
@@ -16,7 +15,7 @@ static bool keys_made;
 
 static void free_compressor(void *c)
 {
-    libdeflate_free_compressor(c);
+    gzip_free(c);
 }
 
 static void free_decompressor(void *d)
@@ -30,17 +29,16 @@ static void make_keys(void)
                 pthread_key_create(&decompressor_key, free_decompressor) == 0;
 }
 
-static struct libdeflate_compressor *own_compressor(void)
+static struct gzip *own_compressor(void)
 {
-    struct libdeflate_compressor *c;
+    struct gzip *c;
 
     (void)pthread_once(&once, make_keys);
     if (!keys_made)
         return NULL;
     c = pthread_getspecific(compressor_key);
-    if (c == NULL && (c = libdeflate_alloc_compressor(GZIP_LEVEL)) != NULL &&
-        pthread_setspecific(compressor_key, c) != 0) {
-        libdeflate_free_compressor(c);
+    if (c == NULL && (c = gzip_new()) != NULL && pthread_setspecific(compressor_key, c) != 0) {
+        gzip_free(c);
         c = NULL;
     }
     return c;
@@ -63,14 +61,14 @@ static struct libdeflate_decompressor *own_decompressor(void)
 
 bool cache_compress(const char *bytes, size_t len, struct buf *out)
 {
-    struct libdeflate_compressor *compressor;
+    struct gzip *compressor;
     size_t n;
 
     if (len <= GZIP_WORTH || (compressor = own_compressor()) == NULL || !buf_reserve(out, len))
         return false;
-    n = libdeflate_gzip_compress(compressor, bytes, len, out->data + out->len, len - 1); /* 0: would not be smaller */
+    n = gzip_compress(compressor, bytes, len, out->data + out->len, len - 1);
     if (n == 0)
-        return false;
+        return false; /* would not be smaller */
     out->len += n;
     out->data[out->len] = '\0';
     return true;
