@@ -245,7 +245,12 @@ static bool take_row(const struct db_row *from, struct trade_row *row)
 {
     const struct db_field *f = from->fields;
 
-    *row = (struct trade_row){.has_id = !db_field_is_null(f[ID]), .has_expiration = !db_field_is_null(f[EXPIRATION])};
+    /* Not cleared as a whole, which would take as long as reading it: the rest is set below. */
+    row->has_id = !db_field_is_null(f[ID]);
+    row->has_expiration = !db_field_is_null(f[EXPIRATION]);
+    row->id = 0;
+    row->entry = row->exit = INSTANT_NEVER;
+    row->expiration = (struct date){0};
     if (db_field_is_null(f[OPTION]) || db_field_bool(f[OPTION], &row->option) != STATUS_OK ||
         (row->has_id && db_field_int64(f[ID], &row->id) != STATUS_OK) ||
         (row->has_expiration && db_field_date(f[EXPIRATION], &row->expiration) != STATUS_OK) ||

@@ -302,19 +302,20 @@ static void value_trade(const struct trade_row *row, struct quantity q, bool clo
 enum trade_state trade_from_row(const struct trade_row *row, struct instant as_of, struct trade *ret_trade,
                                 enum skip_reason *ret_reason)
 {
-    struct trade t = {.option = row->option};
+    struct trade *t = ret_trade;
     struct quantity q;
     bool closed;
 
+    *t = (struct trade){.option = row->option};
     if (row->has_entry && row->entry.us > as_of.us)
         return TRADE_NOT_YET;
     if (lacks_field(row)) {
         *ret_reason = SKIP_MISSING_FIELD;
-    } else if (!read_words(row, &t)) {
+    } else if (!read_words(row, t)) {
         *ret_reason = SKIP_UNKNOWN_VALUE;
     } else if (has_bad_value(row)) {
         *ret_reason = SKIP_BAD_VALUE;
-    } else if (exit_is_inconsistent(row, (enum option_status)t.status)) {
+    } else if (exit_is_inconsistent(row, (enum option_status)t->status)) {
         *ret_reason = SKIP_INCONSISTENT_EXIT;
     } else if (row->has_exit && row->exit.us < row->entry.us) {
         *ret_reason = SKIP_EXIT_BEFORE_ENTRY;
@@ -322,8 +323,7 @@ enum trade_state trade_from_row(const struct trade_row *row, struct instant as_o
         q = row_quantity(row);
         if (!is_too_large(row->entry_price.e8, q) && !is_too_large(exit_price_e8(row), q)) {
             closed = row->has_exit && row->exit.us <= as_of.us;
-            value_trade(row, q, closed, &t);
-            *ret_trade = t;
+            value_trade(row, q, closed, t);
             return closed ? TRADE_CLOSED : TRADE_IS_OPEN;
         }
         *ret_reason = SKIP_TOO_LARGE;

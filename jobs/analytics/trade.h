@@ -107,7 +107,7 @@ wide_int position_amount_e8(const struct position *position, int64_t price_e8);
 /* "Call" or "Put", in any case; false: neither. */
 bool option_type_parse(struct text_ref text, bool *ret_put);
 
-/* Judges a row at `as_of` and values it. *ret_trade is written for closed and open trades, except for
+/* Judges a row at `as_of` and values it. *ret_trade is of use for closed and open trades, except for
  * `exit_day`, `dte` and `symbol`, which need the account and the journal; *ret_reason for skipped ones. */
 enum trade_state trade_from_row(const struct trade_row *row, struct instant as_of, struct trade *ret_trade,
                                 enum skip_reason *ret_reason);
