@@ -70,12 +70,16 @@ static enum status fail_one(struct collection_batch *c, const struct dataset *d,
 static enum status compute_one(struct collection_batch *c, const struct collection *one, const char *user_id,
                                struct document_writer *writer, struct err *err)
 {
-    struct buf *out = document_writer_body(writer);
-    size_t start = out->len;
     int64_t began_us = clock_monotonic_us();
     struct cache_body body;
-    enum status status = collection_compute(c->db, one->dataset, user_id, out, &body, err);
+    struct buf *out;
+    size_t start;
+    enum status status = document_writer_begin(writer, &out, err);
 
+    if (status != STATUS_OK)
+        return status;
+    start = out->len;
+    status = collection_compute(c->db, one->dataset, user_id, out, &body, err);
     if (status != STATUS_OK) {
         buf_truncate(out, start);
         return fail_one(c, one->dataset, user_id, status, err);

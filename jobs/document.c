@@ -208,6 +208,20 @@ size_t document_precomputed_count(void)
     return n;
 }
 
+bool document_precomputed_index(const struct document_request *request, size_t *ret_index)
+{
+    size_t index = 0, a = 0;
+
+    if (!document_is_precomputed(request))
+        return false;
+    while (precomputed_assets[a].asset != request->asset)
+        index += asset_document_count(a++);
+    if (request->section < precomputed_assets[a].first)
+        return false;
+    *ret_index = index + (size_t)(request->section - precomputed_assets[a].first) * RANGE_PRESETS + request->range.name;
+    return true;
+}
+
 struct document_request document_precomputed(size_t i)
 {
     size_t a = 0;

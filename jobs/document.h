@@ -87,5 +87,7 @@ size_t document_precomputed_count(void);
 struct document_request document_precomputed(size_t i);
 /* Whether it is one of them. */
 bool document_is_precomputed(const struct document_request *request);
+/* Which one it is; false: it is none. */
+bool document_precomputed_index(const struct document_request *request, size_t *ret_index);
 
 #endif

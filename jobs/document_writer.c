@@ -1,5 +1,6 @@
 #include "jobs/document_writer.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
  * handful of groups in memory does not either. */
 #define GROUP_BYTES (512 * 1024)
 #define GROUP_DOCUMENTS 512
+#define GROUP_ITEMS (GROUP_DOCUMENTS + DOCUMENT_WRITER_KEYS - 1) /* it is full only before a body begins */
 
 struct item {
     size_t key, body; /* offsets, because the buffers move while they grow */
@@ -23,8 +25,8 @@ struct item {
 struct group {
     struct buf keys, bodies;
     size_t n;
-    struct item items[GROUP_DOCUMENTS];
-    struct cache_store stores[GROUP_DOCUMENTS];
+    struct item items[GROUP_ITEMS];
+    struct cache_store stores[GROUP_ITEMS];
 };
 
 struct document_writer {
@@ -258,9 +260,13 @@ static enum status send_group(struct document_writer *w, struct err *err)
     return status;
 }
 
-struct buf *document_writer_body(struct document_writer *w)
+enum status document_writer_begin(struct document_writer *w, struct buf **ret_body, struct err *err)
 {
-    return &w->filling->bodies;
+    bool full = w->filling->n >= GROUP_DOCUMENTS || w->filling->bodies.len >= GROUP_BYTES;
+    enum status status = full ? send_group(w, err) : STATUS_OK;
+
+    *ret_body = &w->filling->bodies;
+    return status;
 }
 
 enum status document_writer_add_value(struct document_writer *w, const struct document_writer_place *place,
@@ -269,6 +275,7 @@ enum status document_writer_add_value(struct document_writer *w, const struct do
     struct group *g = w->filling;
     struct item *item = &g->items[g->n];
 
+    assert(g->n < GROUP_ITEMS);
     *item = (struct item){
         .key = g->keys.len,
         .body = (size_t)(body->bytes - g->bodies.data),
@@ -282,9 +289,7 @@ enum status document_writer_add_value(struct document_writer *w, const struct do
     if (buf_status(&g->keys) != STATUS_OK)
         return err_fail(err, STATUS_NO_MEMORY, "no memory for documents to be written");
     g->n++;
-    if (g->n < GROUP_DOCUMENTS && g->bodies.len < GROUP_BYTES)
-        return STATUS_OK;
-    return send_group(w, err);
+    return STATUS_OK;
 }
 
 enum status document_writer_add(struct document_writer *w, const struct document_request *request, const char *user_id,

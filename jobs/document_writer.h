@@ -18,10 +18,12 @@ enum status document_writer_new(const struct settings *settings, struct cache *c
 /* Drops what was not flushed. */
 void document_writer_free(struct document_writer **writer);
 
-/* Where the next body is to be appended. */
-struct buf *document_writer_body(struct document_writer *writer);
-/* Takes the body just appended to that buffer. `epochs` are those of document_tags(). Stores the
- * group when it is full; a failure may be that of an earlier group. */
+/* Where the next body is to be appended. Stores the group first when it is full; a failure may be that of an earlier
+ * group. */
+enum status document_writer_begin(struct document_writer *writer, struct buf **ret_body, struct err *err) MUST_CHECK;
+/* Takes the body just appended to that buffer, under up to DOCUMENT_WRITER_KEYS keys one after the other. `epochs` are
+ * those of document_tags(). */
+#define DOCUMENT_WRITER_KEYS 2
 enum status document_writer_add(struct document_writer *writer, const struct document_request *request,
                                 const char *user_id, const struct cache_epochs *epochs, const struct cache_body *body,
                                 struct err *err) MUST_CHECK;

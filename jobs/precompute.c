@@ -112,18 +112,15 @@ static enum status judge_users(struct precompute *p, struct document_batch *b, b
 /* --- computing ---------------------------------------------------------------------------------- */
 
 /* So large by configuration, which is no failure: its readers are answered, uncached. */
-static void leave_out(struct precompute *p, const char *user_id, const struct document_request *request,
-                      const struct cache_body *body, struct buf *bodies)
+static void leave_out(struct precompute *p, const char *user_id, const struct document_request *request)
 {
-    buf_truncate(bodies, bodies->len - body->len);
     p->progress.documents_too_large++;
     if (p->options.on_too_large != NULL)
         p->options.on_too_large(p->options.context, user_id, document_section_name(request->section));
 }
 
 static enum status deliver(struct precompute *p, const struct user_documents *user,
-                           const struct document_request *request, const struct cache_body *body, struct buf *bodies,
-                           struct err *err)
+                           const struct document_request *request, const struct cache_body *body, struct err *err)
 {
     struct buf key = BUF_INIT;
     struct cache_epochs epochs;
@@ -131,7 +128,7 @@ static enum status deliver(struct precompute *p, const struct user_documents *us
 
     if (p->options.on_document == NULL) {
         if (!cache_takes_size(p->options.cache, document_tags(request), body)) {
-            leave_out(p, user->user_id, request, body, bodies);
+            leave_out(p, user->user_id, request);
             return STATUS_OK;
         }
         epochs = document_pick_epochs(request, user->tags, &user->epochs);
@@ -142,7 +139,6 @@ static enum status deliver(struct precompute *p, const struct user_documents *us
     if (status == STATUS_OK)
         p->options.on_document(p->options.context, key.data, body);
     buf_release(&key);
-    buf_clear(bodies);
     return status;
 }
 
@@ -168,16 +164,43 @@ static enum status forget(const struct work *w, size_t i, struct err *err)
     return wanted_forget(o->cache, o->redis, w->user->user_id, text, err);
 }
 
+/* Whoever trades one asset class alone has the same documents for it and for all trades together: they are computed,
+ * written and packed once. */
+static enum status deliver_for_all(struct work *w, const struct document_request *request,
+                                   const struct cache_body *body, struct err *err)
+{
+    struct document_request all = *request;
+    size_t i;
+
+    all.asset = ASSET_ALL;
+    if (request->asset == ASSET_ALL || !report_is_of_all(w->source->journal, request->asset) ||
+        !document_precomputed_index(&all, &i) || !w->user->due[i])
+        return STATUS_OK;
+    w->user->due[i] = false;
+    return deliver(w->p, w->user, &all, body, err);
+}
+
+static enum status begin_body(struct work *w, struct buf **ret_body, struct err *err)
+{
+    if (w->p->writer != NULL)
+        return document_writer_begin(w->p->writer, ret_body, err);
+    buf_clear(&w->direct);
+    *ret_body = &w->direct;
+    return STATUS_OK;
+}
+
 /* Writes the i-th document, from the report of the presets or from one of its own. */
 static enum status compute_document(struct work *w, size_t i, bool from_presets, int64_t cost_us, struct err *err)
 {
     struct precompute *p = w->p;
     struct document_request request = user_documents_request(w->user, i);
-    struct buf *bodies = p->writer == NULL ? &w->direct : document_writer_body(p->writer);
     int64_t began_us = clock_monotonic_us();
     struct cache_body body;
-    enum status status;
+    struct buf *bodies;
+    enum status status = begin_body(w, &bodies, err);
 
+    if (status != STATUS_OK)
+        return status;
     if (from_presets)
         status = document_write(w->source, p->report, request.range.name, &request, bodies, &body, err);
     else
@@ -187,7 +210,8 @@ static enum status compute_document(struct work *w, size_t i, bool from_presets,
     if (status != STATUS_OK)
         return status;
     body.cost_us = cost_us + clock_monotonic_us() - began_us;
-    return deliver(p, w->user, &request, &body, bodies, err);
+    status = deliver(p, w->user, &request, &body, err);
+    return status == STATUS_OK ? deliver_for_all(w, &request, &body, err) : status;
 }
 
 /* Unless it is there already. */

@@ -24,6 +24,12 @@ struct account {
 /* The defaults of metrics.md 1.3. STATUS_NOT_FOUND: the time zone database is missing. */
 enum status account_init_default(struct account *ret_account, struct err *err) MUST_CHECK;
 
+/* Whether returns on equity can be computed (metrics.md 6). */
+static inline bool account_has_equity(const struct account *account)
+{
+    return account->has_starting_equity && account->starting_equity_e8 > 0;
+}
+
 /* Trading days of many instants that lie close together: remembers the stretch of constant UTC offset
  * of the last one, so that most conversions are a division. */
 struct day_clock {

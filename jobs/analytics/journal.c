@@ -37,6 +37,7 @@ void journal_begin(struct journal *j, const struct account *account, struct inst
     j->as_of = as_of;
     j->today = trading_day(account->zone, account->trading_day_start, as_of);
     j->n_closed = 0;
+    j->n_closed_stocks = 0;
     j->n_open = 0;
     j->n_open_stocks = 0;
     j->next_change = INSTANT_NEVER;
@@ -97,9 +98,11 @@ static enum status append_closed(struct journal *j, const struct trade *t, struc
     enum status status = reserve(j->closed, j->n_closed, &j->cap_closed, sizeof *j->closed, &items, err);
 
     j->closed = items;
-    if (status == STATUS_OK)
-        j->closed[j->n_closed++] = *t;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    j->closed[j->n_closed++] = *t;
+    j->n_closed_stocks += !t->option;
+    return STATUS_OK;
 }
 
 static enum status append_open(struct journal *j, const struct trade_row *row, const struct trade *t, struct err *err)

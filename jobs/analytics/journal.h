@@ -39,7 +39,8 @@ struct journal {
     struct date today;    /* T: the trading day of as_of */
     struct trade *closed; /* canonical order */
     size_t n_closed;
-    struct position *open; /* by (entry_date, stock before option, id) */
+    size_t n_closed_stocks; /* the rest of n_closed are options */
+    struct position *open;  /* by (entry_date, stock before option, id) */
     size_t n_open;
     size_t n_open_stocks;             /* the rest of n_open are options */
     struct instant next_change;       /* earliest entry or exit after as_of; INSTANT_NEVER: none */

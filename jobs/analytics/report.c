@@ -67,6 +67,16 @@ void report_choose(struct report *report, enum asset asset)
     report->asset = asset;
 }
 
+bool report_is_of_all(const struct journal *journal, enum asset asset)
+{
+    size_t n_stocks = journal->n_closed_stocks + journal->n_open_stocks;
+    size_t n_options = journal->n_closed + journal->n_open - n_stocks;
+
+    if (asset == ASSET_ALL)
+        return true;
+    return !account_has_equity(&journal->account) && (asset == ASSET_STOCKS ? n_options : n_stocks) == 0;
+}
+
 enum status report_compute_time_series(struct report *report, size_t range, struct err *err)
 {
     enum status status = time_series_compute(report->series, report->journal, report->asset, metrics_of(report, range));

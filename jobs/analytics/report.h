@@ -23,6 +23,10 @@ enum status report_compute(struct report *report, const struct journal *journal,
 /* Goes back to what the last report_compute() of this asset class left; it must have been of the same journal. */
 void report_choose(struct report *report, enum asset asset);
 
+/* Whether the reports of `asset` and of all trades say the same: there are no others, and no equity that only all trades
+ * together earn returns on. */
+bool report_is_of_all(const struct journal *journal, enum asset asset);
+
 /* Computes the time series of one range of the last report_compute(): apart, because few answers have them. It stays
  * valid until the next report_compute(). STATUS_NO_MEMORY. */
 enum status report_compute_time_series(struct report *report, size_t range, struct err *err) MUST_CHECK;

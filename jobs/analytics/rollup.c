@@ -351,7 +351,7 @@ enum status rollup_run(struct rollup *p, const struct journal *journal, enum ass
     p->journal = journal;
     p->asset = asset;
     p->end = ranges[0].end;
-    p->has_starting_equity = asset == ASSET_ALL && account->has_starting_equity && account->starting_equity_e8 > 0;
+    p->has_starting_equity = asset == ASSET_ALL && account_has_equity(account);
     p->n = p->n_r = p->n_history = 0;
     p->day = p->year_end = (struct date){INT32_MIN};
     p->year = (struct year_loss){0};

@@ -211,7 +211,10 @@ static void test_document_precomputed_lists_the_set_once(void **state)
     for (size_t i = 0; i < n; i++) {
         struct document_request request = document_precomputed(i);
         char *key = key_of(&request, "u");
+        size_t index;
 
+        assert_true(document_precomputed_index(&request, &index));
+        assert_int_equal(index, i);
         assert_true(request.range.name < RANGE_PRESETS);
         assert_false(request.section == SECTION_SUMMARY && request.asset == ASSET_ALL);
         asset_changes += i > 0 && request.asset != document_precomputed(i - 1).asset;
@@ -225,6 +228,19 @@ static void test_document_precomputed_lists_the_set_once(void **state)
         free(key);
     }
     assert_int_equal(asset_changes, 2);
+}
+
+static void test_document_precomputed_index_knows_only_the_set(void **state)
+{
+    struct document_request summary_of_all = {.section = SECTION_SUMMARY, .asset = ASSET_ALL};
+    struct document_request series = {.section = SECTION_TIME_SERIES, .asset = ASSET_STOCKS};
+    struct document_request custom = {.section = SECTION_CORE, .range = {.name = RANGE_CUSTOM}};
+    size_t index;
+
+    (void)state;
+    assert_false(document_precomputed_index(&summary_of_all, &index));
+    assert_false(document_precomputed_index(&series, &index));
+    assert_false(document_precomputed_index(&custom, &index));
 }
 
 static bool has_tag(const struct cache_tags *tags, const char *name)
@@ -395,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_document_append_key_custom_ranges_differ_in_every_field),
         cmocka_unit_test(test_document_append_key_ignores_an_absent_bound),
         cmocka_unit_test(test_document_precomputed_lists_the_set_once),
+        cmocka_unit_test(test_document_precomputed_index_knows_only_the_set),
         cmocka_unit_test(test_document_tags_are_the_assets_and_the_settings),
         cmocka_unit_test(test_document_tags_name_what_groups_and_playbooks_read),
         cmocka_unit_test(test_document_tags_of_comprehensive_name_all_it_reads),

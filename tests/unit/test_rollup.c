@@ -22,13 +22,13 @@ static void resolve_presets(const struct journal *j, struct time_range *ranges)
     }
 }
 
-static void all_sections(struct report *report, struct journal *j, struct buf *out)
+static void sections_of(struct report *report, struct journal *j, enum asset asset, struct buf *out)
 {
     struct time_range ranges[RANGE_PRESETS];
     struct json_writer w;
 
     resolve_presets(j, ranges);
-    assert_int_equal(report_compute(report, j, ASSET_ALL, ranges, RANGE_PRESETS, NULL), STATUS_OK);
+    assert_int_equal(report_compute(report, j, asset, ranges, RANGE_PRESETS, NULL), STATUS_OK);
     buf_clear(out);
     for (size_t i = 0; i < RANGE_PRESETS; i++) {
         json_init(&w, out);
@@ -36,6 +36,11 @@ static void all_sections(struct report *report, struct journal *j, struct buf *o
         assert_int_equal(report_compute_time_series(report, i, NULL), STATUS_OK);
         report_write_time_series(report, &w);
     }
+}
+
+static void all_sections(struct report *report, struct journal *j, struct buf *out)
+{
+    sections_of(report, j, ASSET_ALL, out);
 }
 
 static void test_the_order_of_rows_does_not_matter(void **state)
@@ -64,6 +69,71 @@ static void test_the_order_of_rows_does_not_matter(void **state)
     assert_string_equal(first.data, second.data);
     buf_release(&first);
     buf_release(&second);
+    report_free(&report);
+    journal_release(&j);
+}
+
+/* Reads the rows of these asset classes alone. */
+static void load_kinds(struct journal *j, bool stocks, bool options)
+{
+    journal_begin(j, &account, as_of);
+    for (size_t i = 0; i < n_trades; i++)
+        if (rows[i].option ? options : stocks)
+            assert_int_equal(journal_add(j, &rows[i], NULL), STATUS_OK);
+    journal_finish(j);
+}
+
+/* What a precomputed document of all trades may be taken from: sections and meta. */
+static void documents_of(struct report *report, struct journal *j, enum asset asset, struct buf *out)
+{
+    struct time_range ranges[RANGE_PRESETS];
+    struct json_writer w;
+    size_t start, end;
+
+    resolve_presets(j, ranges);
+    assert_int_equal(report_compute(report, j, asset, ranges, RANGE_PRESETS, NULL), STATUS_OK);
+    buf_clear(out);
+    json_init(&w, out);
+    json_array_begin(&w);
+    for (size_t i = 0; i < RANGE_PRESETS; i++) {
+        report_write_core(report, i, &w);
+        report_write_risk(report, i, &w);
+        report_write_performance(report, i, &w);
+        report_write_meta(report, i, "u", as_of, &w, &start, &end);
+    }
+    json_array_end(&w);
+}
+
+/* Of stocks, of options, of both, of neither; with and without an equity. */
+static void test_one_asset_class_alone_says_what_all_trades_say(void **state)
+{
+    struct journal j;
+    struct report *report;
+    struct buf all = BUF_INIT, own = BUF_INIT;
+
+    (void)state;
+    random_state = 20;
+    journal_init(&j);
+    assert_int_equal(report_new(&report, NULL), STATUS_OK);
+    for (int kinds = 0; kinds < 4; kinds++) {
+        for (int equity = 0; equity < 2; equity++) {
+            set_account("America/New_York", 0, "2025-03-12T20:00:00Z", equity * 100000);
+            make_journal(300, 400, MONEY_SCALE);
+            load_kinds(&j, kinds % 2 != 0, kinds / 2 != 0);
+            for (int asset = ASSET_STOCKS; asset <= ASSET_OPTIONS; asset++) {
+                documents_of(report, &j, ASSET_ALL, &all);
+                documents_of(report, &j, (enum asset)asset, &own);
+                assert_int_equal(report_is_of_all(&j, (enum asset)asset),
+                                 equity == 0 && (kinds == 0 || kinds == asset));
+                if (report_is_of_all(&j, (enum asset)asset))
+                    assert_string_equal(own.data, all.data);
+                else if (kinds == 3)
+                    assert_string_not_equal(own.data, all.data);
+            }
+        }
+    }
+    buf_release(&all);
+    buf_release(&own);
     report_free(&report);
     journal_release(&j);
 }
@@ -235,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_order_of_rows_does_not_matter),
+        cmocka_unit_test(test_one_asset_class_alone_says_what_all_trades_say),
         cmocka_unit_test(test_a_range_alone_is_the_same_as_among_others),
         cmocka_unit_test(test_ratios_do_not_depend_on_the_currency_unit),
         cmocka_unit_test(test_sums_of_the_largest_amounts_do_not_wrap),
