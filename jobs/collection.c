@@ -14,9 +14,14 @@ static bool stands_in(const struct wanted *wanted, const char *name)
     return false;
 }
 
+bool collection_is_of_user(const struct dataset *d)
+{
+    return d->collection != NULL && !d->shared;
+}
+
 static bool is_chosen(const struct dataset *d, const struct wanted *wanted)
 {
-    return d->collection != NULL && !d->shared && (wanted == NULL || stands_in(wanted, d->name));
+    return collection_is_of_user(d) && (wanted == NULL || stands_in(wanted, d->name));
 }
 
 /* --- which -------------------------------------------------------------------------------------- */

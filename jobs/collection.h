@@ -32,6 +32,8 @@ enum status user_collections_judge(struct user_collections *c, struct cache *cac
                                    int64_t valid_for_s, struct err *err) MUST_CHECK;
 size_t user_collections_count_due(const struct user_collections *c);
 
+/* Whether the dataset has such a list. */
+bool collection_is_of_user(const struct dataset *dataset);
 /* Appends the whole Redis key of a dataset's collection. */
 void collection_append_key(const struct cache *cache, const struct dataset *dataset, const char *user_id,
                            struct buf *key);

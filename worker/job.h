@@ -41,7 +41,7 @@ struct job_run {
     struct db *db;
     struct cache *cache;
     struct redis *redis;
-    struct dataset_set *datasets;  /* NULL unless plan->compute stores */
+    struct dataset_set *datasets;  /* NULL unless plan->compute stores, or the work loads them */
     struct precompute *precompute; /* NULL unless plan->compute */
     struct progress progress;
     struct skipped_log skipped;

@@ -7,26 +7,29 @@
 #include "lib/base/parse_number.h"
 #include "lib/base/text.h"
 #include "lib/store/job_stream.h"
+#include "worker/dataset_load.h"
 #include "worker/job.h"
 
 #define DEFAULT_SAMPLE 100
 #define MAX_SAMPLE 1000000
 
 static const char usage[] =
-    "Usage: pnlcache-worker audit [--sample N] [(--user ID)...] [--seed N] [--print]\n\n"
-    "Computes a random sample of the cached documents once more, each as of the moment it was computed for, and compares\n"
-    "their data. Documents whose trades have changed meanwhile do not count. 'job audit' is the same.\n"
+    "Usage: pnlcache-worker audit [--sample N] [(--user ID)...] [--seed N] [--print] [--keep]\n\n"
+    "Computes a random sample of the cached documents once more, each as of the moment it was computed for, and of the whole\n"
+    "lists of datasets, and compares their data. What has changed meanwhile does not count; what is wrong is invalidated and\n"
+    "computed anew. 'job audit' is the same.\n"
     "  --sample N     compare up to N documents; 100\n"
     "  --user ID      of this user instead of those seen within ACTIVE_WINDOW; may be given several times\n"
     "  --seed N       choose as the run did that logged this seed\n"
     "  --print        print what differs: key, tab, stored body, tab, body it should be\n"
+    "  --keep         leave what is wrong in the cache, to look at it\n"
     "\nExit status: 0 nothing differs; 1 something does, or a server failed; 2 wrong command line or settings;\n"
     "128+N stopped by signal N.\n";
 
 struct audit_request {
     struct cli_list users;
     const char *sample_text, *seed_text;
-    bool print;
+    bool print, keep;
     int64_t sample, seed;
     struct audit_counts counts;
 };
@@ -85,8 +88,10 @@ static enum status audit_these(struct job_run *run, size_t n, const char *const 
         .db = run->db,
         .cache = run->cache,
         .redis = run->redis,
+        .datasets = run->datasets,
         .sample = (size_t)request->sample,
         .seed = (uint64_t)request->seed,
+        .keep = request->keep,
         .n_users = n,
         .user_ids = user_ids,
         .on_progress = show_progress,
@@ -111,6 +116,9 @@ static enum status work(struct job_run *run, struct err *err)
     char **ids = NULL;
     size_t n = 0;
 
+    status = load_datasets(run->settings, &run->datasets, err);
+    if (status != STATUS_OK)
+        return status;
     if (request->users.n > 0)
         return audit_these(run, request->users.n, request->users.values, err);
     status = active_users_list(run->cache, run->redis, run->settings->active_window_s, ACTIVE_USERS_MAX, &ids, &n, err);
@@ -155,6 +163,7 @@ int job_audit(int argc, char *const *argv)
         {"--user", CLI_LIST, {.list = &request.users}},
         {"--seed", CLI_TEXT, {.text = &request.seed_text}},
         {"--print", CLI_FLAG, {.flag = &request.print}},
+        {"--keep", CLI_FLAG, {.flag = &request.keep}},
     };
     const struct job_command command = {.command = "pnlcache-worker audit",
                                         .usage = usage,

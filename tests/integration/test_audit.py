@@ -4,7 +4,7 @@ import re
 
 import pytest
 import stored_value
-from harness import add_option, add_stock
+from harness import add_option, add_stock, wait_until
 
 CORE = "analytics:stocks:{ann}:all_time:core"
 DOCUMENTS = 11 * 8  # precomputed, of one user
@@ -23,10 +23,15 @@ def cached(servers, db, run_worker):
     run_worker("job", "precompute", "--all")
 
 
+def body_of(servers, key):
+    """The stored body as text."""
+    line, body = stored_value.get(servers, key)
+    return gzip.decompress(body) if b" enc=g " in line else body
+
+
 def replace_in_body(servers, key, old, new):
     """Changes a stored body and makes size and sum of its header fit, as a program gone wrong would."""
-    line, body = stored_value.get(servers, key)
-    text = gzip.decompress(body) if b" enc=g " in line else body
+    text = body_of(servers, key)
     assert text.count(old) == 1
     stored_value.put_body(servers, key, text.replace(old, new))
 
@@ -89,12 +94,65 @@ def changed_behind_our_back(db, cached):
 
 def test_audit_takes_a_sample_that_its_seed_repeats(servers, changed_behind_our_back, run_worker):
     def wrong_keys(seed):
-        done = run_worker("audit", "--sample", "6", "--seed", seed, "--print", check=False)
+        done = run_worker("audit", "--sample", "6", "--seed", seed, "--print", "--keep", check=False)
         assert result(done)["checked"] == 6 and f"seed={seed}" in done.stderr
         return [line.split("\t")[0] for line in done.stdout.splitlines()]
 
     first = wrong_keys(1)
     assert first and wrong_keys(1) == first != wrong_keys(2)
+
+
+def test_what_audit_finds_wrong_is_served_no_more_and_made_anew(servers, web, cached, responder, run_worker, worker):
+    replace_in_body(servers, CORE, b'"total_pnl":100', b'"total_pnl":101')
+    assert web.get("/api/analytics/core?asset=stocks", user="ann").json()["data"]["total_pnl"] == 101  # from then on in the responder's memory
+    run_worker("audit", "--sample", "1000", check=False)
+    assert web.get("/api/analytics/core?asset=stocks", user="ann").json()["data"]["total_pnl"] == 100
+    wait_until(lambda: servers.redis("EXISTS", CORE) == b"1" and b'"total_pnl":100' in body_of(servers, CORE), what="a recomputation")
+    assert result(run_worker("audit", "--sample", "1000"))["mismatched"] == 0
+
+
+LISTS = {"/api/stocks": "user:{ann}:stocks:all", "/api/options": "user:{ann}:options:all", "/api/notebook/calendar/events": "user:{ann}:calendar:all"}
+
+
+def test_audit_sees_a_wrong_list_and_has_it_made_anew(servers, web, cached, responder, run_worker, worker):
+    for path in LISTS:
+        assert web.get(path + "?limit=all", user="ann").status == 200
+    true = result(run_worker("audit", "--sample", "1000"))
+    assert (true["checked"], true["mismatched"]) == (2 * DOCUMENTS + len(LISTS), 0)
+    key = LISTS["/api/stocks"]
+    replace_in_body(servers, key, b'"symbol":"ACME"', b'"symbol":"ACNE"')
+    done = run_worker("audit", "--sample", "1000", "--print", check=False)
+    assert done.returncode == 1 and result(done)["mismatched"] == 1
+    assert stats(servers)["mismatches"] == 1 and stats(servers)["checked"] == 2 * true["checked"]
+    assert f"key={key}" in next(line for line in done.stderr.splitlines() if "is wrong" in line)
+    named, stored, expected = done.stdout.rstrip("\n").split("\t")
+    assert named == key and "ACNE" in stored and "ACNE" not in expected and "ACME" in expected
+    wait_until(lambda: servers.redis("EXISTS", key) == b"1" and b"ACME" in body_of(servers, key), what="the worker's recomputation")
+    assert "ACNE" not in web.get("/api/stocks?limit=all", user="ann").body.decode()
+
+
+def test_audit_leaves_out_a_list_that_an_event_will_reach(servers, db, web, cached, responder, run_worker):
+    assert web.get("/api/stocks?limit=all", user="ann").status == 200
+    add_stock(db, "ann", 2)
+    found = result(run_worker("audit", "--user", "ann", "--sample", "1000"))
+    assert found["mismatched"] == 0 and found["pending"] > 0
+    servers.redis("HDEL", "epoch:{ann}", "stocks", "options", "settings")
+    assert result(run_worker("audit", "--user", "ann", "--sample", "1000"))["checked"] == 0
+
+
+def test_a_sample_of_many_users_takes_as_many_queries_as_one_of_few(servers, db, cached, run_worker, statements):
+    for n in range(10):
+        add_stock(db, f"user-{n}", 1)
+    run_worker("job", "precompute", "--all")
+    with db.cursor() as cursor:
+        cursor.execute("TRUNCATE pnlcache.change_log")
+    taken = []
+    for chosen in (["ann", "bob"], [f"user-{n}" for n in range(10)]):
+        before = len(statements())
+        done = run_worker("audit", "--sample", "40", *(word for user in chosen for word in ("--user", user)))
+        assert result(done)["checked"] == 40 and result(done)["users"] == len(chosen)
+        taken.append([s for s in statements()[before:] if "pnlcache." in s])
+    assert [len(statements) for statements in taken] == [2, 2], taken  # settings and trades
 
 
 def test_audit_fails_where_a_server_is_away(servers, cached, run_worker):
