@@ -228,16 +228,17 @@ static void append_cache_control(struct buf *out, const struct request *request,
                                  struct instant now)
 {
     int64_t left_s = whole_seconds(end_of(d->header).us - now.us);
+    int64_t max_age_s = left_s < d->max_age_s ? left_s : d->max_age_s;
 
     if (request->method == METHOD_PUT) {
         buf_append_string(out, "Cache-Control: no-store\r\n");
     } else if (d->shared) {
         buf_append_string(out, "Cache-Control: public, max-age=");
-        buf_append_int(out, left_s < d->max_age_s ? left_s : d->max_age_s);
+        buf_append_int(out, max_age_s);
         buf_append_string(out, ", stale-while-revalidate=60\r\n");
     } else if (d->max_age_s > 0) {
         buf_append_string(out, "Cache-Control: private, max-age=");
-        buf_append_int(out, d->max_age_s);
+        buf_append_int(out, max_age_s);
         buf_append_string(out, "\r\n");
     } else {
         buf_append_string(out, "Cache-Control: private, no-cache\r\n");

@@ -60,7 +60,7 @@ SETTING(SECONDS, CACHE_DEGRADED_TTL, cache_degraded_ttl_s, "5", 0, 3600,
         "how long values in the responder's memory may be served without Redis: after Redis was last heard of, or, with "
         "REDIS_ENABLED=false, after they were computed")
 SETTING(SECONDS, HTTP_MAX_AGE_PRIVATE, http_max_age_private_s, "0", 0, 86400,
-        "how long a browser may keep a user's answer without asking again; 0: it always asks")
+        "how long a browser may keep a user's answer without asking again, at most until its end; 0: it always asks")
 
 SETTING(SECONDS, HTTP_MAX_AGE_SHARED, http_max_age_shared_s, "300", 0, 86400,
         "how long caches may keep a shared answer without asking again, at most; what is left of its TTL counts too")

@@ -116,6 +116,16 @@ def test_a_browser_may_keep_a_users_answer_when_configured_so(start_responder, s
         assert (unchanged.status, unchanged.headers["cache-control"]) == (304, "private, max-age=30")
 
 
+def test_a_browser_keeps_no_answer_past_its_end(start_responder, servers, db):
+    """Its TTL's, or that of its day: after that the number may be another one."""
+    start_responder(HTTP_MAX_AGE_PRIVATE="3600", CACHE_TTL_ANALYTICS="100")
+    with Client(servers.listen) as client:
+        for _ in range(2):  # computed, found
+            answer = client.ask("GET", CORE, bearer("ann"))
+            kind, age = answer.headers["cache-control"].split(", max-age=")
+            assert (answer.status, kind) == (200, "private") and 0 < int(age) <= 100, answer
+
+
 def test_nobody_keeps_a_change_or_a_refusal(client):
     assert client.webhook(webhook_event()).headers["cache-control"] == "no-store"
     for answer in (client.ask("GET", "/healthz"), client.ask("GET", "/readyz"), client.ask("OPTIONS", CORE), client.ask("GET", CORE),
