@@ -62,21 +62,13 @@ void core_merge(struct core *into, const struct core *later)
 
 static void write_trade(const char *key, const struct trade *t, const struct journal *journal, struct json_writer *w)
 {
-    struct text_ref symbol;
-
     json_key(w, key);
     if (t == NULL) {
         json_null(w);
         return;
     }
-    symbol = symbol_table_name(&journal->symbols, t->symbol);
     json_object_begin(w);
-    json_key(w, "trade_type");
-    json_string(w, t->option ? "option" : "stock");
-    json_key(w, "trade_id");
-    json_int(w, t->id);
-    json_key(w, "symbol");
-    json_string_bytes(w, symbol.bytes, symbol.len);
+    write_trade_name(w, t, symbol_table_name(&journal->symbols, t->symbol));
     write_money(w, "net_pnl", trade_net_e8(t));
     write_instant(w, "exit_date", t->exit);
     json_object_end(w);

@@ -66,6 +66,16 @@ void write_payoff(struct json_writer *w, const char *key, const struct totals *t
     write_ratio(w, key, numerator, denominator);
 }
 
+void write_trade_name(struct json_writer *w, const struct trade *trade, struct text_ref symbol)
+{
+    json_key(w, "trade_type");
+    json_string(w, trade->option ? "option" : "stock");
+    json_key(w, "trade_id");
+    json_int(w, trade->id);
+    json_key(w, "symbol");
+    json_string_bytes(w, symbol.bytes, symbol.len);
+}
+
 void write_instant(struct json_writer *w, const char *key, struct instant t)
 {
     char text[INSTANT_TEXT_SIZE];

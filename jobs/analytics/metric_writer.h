@@ -20,6 +20,8 @@ void write_float(struct json_writer *w, const char *key, double value, int decim
 void write_float_mean(struct json_writer *w, const char *key, double sum, size_t n, int decimals);
 /* average win / |average loss|: win_loss_ratio and its other names. */
 void write_payoff(struct json_writer *w, const char *key, const struct totals *totals);
+/* trade_type, trade_id and symbol, members of the object that is open. */
+void write_trade_name(struct json_writer *w, const struct trade *trade, struct text_ref symbol);
 void write_instant(struct json_writer *w, const char *key, struct instant t);
 /* null when not `known`. */
 void write_date(struct json_writer *w, const char *key, bool known, struct date d);

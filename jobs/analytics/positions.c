@@ -81,15 +81,9 @@ static void write_position(const struct valued *v, const struct journal *journal
 {
     const struct position *p = v->position;
     const struct trade *t = &p->trade;
-    struct text_ref symbol = symbol_table_name(&journal->symbols, t->symbol);
 
     json_object_begin(w);
-    json_key(w, "trade_type");
-    json_string(w, t->option ? "option" : "stock");
-    json_key(w, "trade_id");
-    json_int(w, t->id);
-    json_key(w, "symbol");
-    json_string_bytes(w, symbol.bytes, symbol.len);
+    write_trade_name(w, t, symbol_table_name(&journal->symbols, t->symbol));
     json_key(w, "side");
     json_string(w, t->is_short ? "short" : "long");
     write_price(w, "quantity", true, p->quantity_e8);
