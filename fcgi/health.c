@@ -1,11 +1,14 @@
 #include "fcgi/health.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fcgi/responder.h"
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
+#include "lib/store/redis_info.h"
 
 enum {
     LOOK_MS = 1000,
@@ -20,6 +23,8 @@ struct watch {
     enum status (*look)(struct watch *w, struct err *err);
     struct redis *redis;
     struct db *db;
+    char version[24];                   /* of the server when last seen, guarded by the health's lock; "": unknown */
+    char instance[REDIS_INSTANCE_SIZE]; /* whose version it is */
     pthread_t thread;
     bool started;
 };
@@ -103,6 +108,42 @@ struct breaker *health_database_breaker(const struct health *h)
     return h->database.breaker;
 }
 
+/* --- versions --------------------------------------------------------------------------------- */
+
+static void note_version(struct watch *w, const char *version)
+{
+    pthread_mutex_lock(&w->health->lock);
+    (void)snprintf(w->version, sizeof(w->version), "%s", version);
+    pthread_mutex_unlock(&w->health->lock);
+}
+
+/* Once for each instance: another one may be another release. One that does not tell is not asked again. */
+static void note_redis_version(struct watch *w)
+{
+    const struct redis_reply *reply;
+    char version[sizeof(w->version)] = "";
+    size_t len;
+
+    if (strcmp(w->instance, redis_instance(w->redis)) == 0)
+        return;
+    enum status status = redis_command(w->redis, &reply, NULL, "INFO", "server", NULL);
+    if (status_is_transient(status))
+        return;
+    if (status == STATUS_OK)
+        (void)redis_info_value(redis_reply_bytes(reply, &len), "redis_version", version, sizeof(version));
+    memcpy(w->instance, redis_instance(w->redis), sizeof(w->instance));
+    note_version(w, version);
+}
+
+static void note_database_version(struct watch *w)
+{
+    char version[sizeof(w->version)];
+    int number = db_server_version(w->db);
+
+    (void)snprintf(version, sizeof(version), "%d.%d", number / 10000, number % 10000);
+    note_version(w, version);
+}
+
 /* --- looking ---------------------------------------------------------------------------------- */
 
 /* A refusal is over when Redis takes something, and perhaps nobody has anything to store. */
@@ -112,6 +153,8 @@ static enum status look_at_redis(struct watch *w, struct err *err)
     struct err refused;
     enum status status = redis_heartbeat(w->redis, err);
 
+    if (status == STATUS_OK)
+        note_redis_version(w);
     if (status == STATUS_OK && atomic_load(&h->stores_refused) &&
         cache_try_store(h->cache, w->redis, &refused) == STATUS_OK)
         health_note_store(h, true, "");
@@ -121,7 +164,12 @@ static enum status look_at_redis(struct watch *w, struct err *err)
 static enum status look_at_database(struct watch *w, struct err *err)
 {
     enum status status = db_connect(w->db, err);
-    return status == STATUS_OK ? db_execute(w->db, "SELECT 1", err) : status;
+
+    if (status == STATUS_OK)
+        status = db_execute(w->db, "SELECT 1", err);
+    if (status == STATUS_OK)
+        note_database_version(w);
+    return status;
 }
 
 /* Until the next look; false: stop. */
@@ -232,7 +280,28 @@ static void write_breakers(const struct health *h, struct json_writer *w)
     json_object_end(w);
 }
 
-bool health_write(const struct health *h, const char *l1, size_t n_pending, struct json_writer *w)
+static void write_version(struct json_writer *w, const char *name, const char *version)
+{
+    json_key(w, name);
+    if (version[0])
+        json_string(w, version);
+    else
+        json_null(w);
+}
+
+static void write_versions(struct health *h, struct json_writer *w)
+{
+    json_key(w, "versions");
+    json_object_begin(w);
+    write_version(w, "pnlcache", PNLCACHE_VERSION);
+    pthread_mutex_lock(&h->lock);
+    write_version(w, "postgresql", h->database.version);
+    write_version(w, "redis", h->redis.version);
+    pthread_mutex_unlock(&h->lock);
+    json_object_end(w);
+}
+
+bool health_write(struct health *h, const char *l1, size_t n_pending, struct json_writer *w)
 {
     bool redis = redis_is_up(h), database = health_database_is_up(h);
     bool stores_refused = redis && atomic_load(&h->stores_refused);
@@ -255,6 +324,7 @@ bool health_write(const struct health *h, const char *l1, size_t n_pending, stru
     write_breakers(h, w);
     json_key(w, "version");
     json_string(w, PNLCACHE_VERSION);
+    write_versions(h, w);
     json_object_end(w);
     return redis || database;
 }

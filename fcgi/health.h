@@ -28,6 +28,6 @@ void health_note_store(struct health *health, bool accepted, const char *why);
 
 /* The body of /readyz; `l1`: the state of the responder's own memory; n_pending: users whose invalidation waits for Redis.
  * Returns whether requests can be answered, be it by one of the two servers alone. */
-bool health_write(const struct health *health, const char *l1, size_t n_pending, struct json_writer *w);
+bool health_write(struct health *health, const char *l1, size_t n_pending, struct json_writer *w);
 
 #endif

@@ -7,6 +7,7 @@
 #include "jobs/dataset.h"
 #include "lib/base/log.h"
 #include "lib/store/db_field.h"
+#include "lib/store/redis_info.h"
 #include "worker/command.h"
 #include "worker/connections.h"
 
@@ -243,28 +244,12 @@ static void check_redis_rights(struct check *check, const struct settings *setti
         say(check, "ok", "Redis allows what the programs do");
 }
 
-/* The value of NAME in INFO's text. */
-static void info_value(const char *info, size_t len, const char *name, char *value, size_t size)
-{
-    const char *found = memmem(info, len, name, strlen(name));
-    size_t n = 0;
-
-    (void)snprintf(value, size, "?");
-    if (found == NULL)
-        return;
-    found += strlen(name);
-    while (n + 1 < size && found + n < info + len && found[n] != '\r' && found[n] != '\n')
-        n++;
-    (void)snprintf(value, size, "%.*s", (int)n, found);
-}
-
 static void check_redis(struct check *check, const struct settings *settings)
 {
     const struct redis_reply *reply;
     struct redis *redis = NULL;
     struct err err = {{0}};
     char version[32];
-    const char *info;
     size_t len;
 
     if (!settings->redis_enabled) {
@@ -277,8 +262,8 @@ static void check_redis(struct check *check, const struct settings *settings)
         return;
     }
     if (redis_command(redis, &reply, &err, "INFO", "server", NULL) == STATUS_OK) {
-        info = redis_reply_bytes(reply, &len);
-        info_value(info, len, "redis_version:", version, sizeof version);
+        if (!redis_info_value(redis_reply_bytes(reply, &len), "redis_version", version, sizeof version))
+            (void)snprintf(version, sizeof version, "?");
         say(check, strcmp(version, "6.2") < 0 && version[1] == '.' ? "FAILED" : "ok", "Redis %s%s", version,
             strcmp(version, "6.2") < 0 && version[1] == '.' ? ": 6.2 or later is needed" : "");
     } else {

@@ -418,6 +418,20 @@ def test_redis_replies_harmed_at_any_byte_are_never_taken_for_answers(servers, d
     check_all_works(servers)
 
 
+def test_readiness_names_the_versions_of_the_servers_it_has_seen(servers, db, responder):
+    redis = re.search(r"redis_version:(\S+)", servers.redis("INFO", "server").decode()).group(1)
+    postgresql = f"{db.server_version // 10000}.{db.server_version % 10000}"
+    seen = wait_until(lambda: (v := readiness(servers)["versions"])["redis"] and v["postgresql"] and v, what="a look at both")
+    assert (seen["redis"], seen["postgresql"]) == (redis, postgresql) and re.fullmatch(r"\d+\.\d+\.\d+", seen["pnlcache"])
+    servers.stop("redis")
+    try:
+        wait_until(lambda: readiness(servers)["redis"] == "down", what="the end to be noticed")
+        assert readiness(servers)["versions"] == seen
+    finally:
+        servers.start("redis")
+    check_all_works(servers)
+
+
 @pytest.mark.parametrize("name", ["garbage", "empty", "other version", "cut", "list", "hash", "swapped body"])
 def test_a_foreign_or_damaged_value_is_a_miss_and_replaced(servers, db, responder, name):
     add_stock(db, "alice", 1)
