@@ -163,6 +163,18 @@ void cache_clear_all(struct operation_context *o, struct exchange *x)
     clear_everybody(&c);
 }
 
+/* What the dataset itself says it reads: enough that none of its answers is valid, and nothing of others that it depends on. */
+static void add_own_tags(struct clearing *c, const struct dataset *d)
+{
+    struct cache_tag tag;
+
+    for (size_t i = 0; i < d->n_own_tags; i++)
+        if (event_tag_find(d->own_tags[i].name, &tag))
+            add_tag(c, &tag);
+    if (d->n_own_tags == 0)
+        add_tags(c, &d->tags);
+}
+
 /* A SIGHUP may have taken the dataset away since the order was read; its values are then under keys that nobody asks for. */
 void cache_clear_dataset(struct operation_context *o, struct exchange *x)
 {
@@ -171,7 +183,7 @@ void cache_clear_dataset(struct operation_context *o, struct exchange *x)
     const struct dataset *d = set ? dataset_set_find(set, x->key.data) : NULL;
 
     if (d)
-        add_tags(&c, &d->tags);
+        add_own_tags(&c, d);
     clear_everybody(&c);
     dataset_set_release(&set);
 }
