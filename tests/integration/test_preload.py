@@ -319,7 +319,8 @@ def test_whole_list_that_was_read_is_renewed_by_jobs_and_others_are_not(web, ser
 
 def test_change_of_rows_behind_a_wanted_list_recomputes_it_at_once(web, servers, db, journal, worker, responder, messages):
     assert web.get("/api/trade-notes?limit=all", "ann").status == 200
-    assert messages() == [{"user": "ann", "tags": ["notes"], "epoch": {"notes": servers.redis("HGET", "epoch:{ann}", "notes").decode()},
+    tags = ["notes", "settings", "profile"]
+    assert messages() == [{"user": "ann", "tags": tags, "epoch": {tag: servers.redis("HGET", "epoch:{ann}", tag).decode() for tag in tags},
                            "sections": ["collection:trade-notes"]}]
     execute(db, "UPDATE trade_notes SET name = 'two'")
     assert {section for message in messages() for section in message["sections"]} >= {"collection:trade-notes"}
