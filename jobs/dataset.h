@@ -50,6 +50,14 @@ struct dataset_tag {
     char param[DATASET_NAME_MAX + 1]; /* `name:$param`: of one row of it (jobs/event.h); "": of all */
 };
 
+/* A pattern of keys, taken apart (jobs/dataset_key.h). */
+struct dataset_key {
+    char *pattern;
+    size_t n;
+    struct dataset_key_piece *pieces;
+};
+enum { DATASET_KEY, DATASET_COLLECTION_KEY, DATASET_KEYS };
+
 struct dataset {
     char *file; /* for messages */
     char *name;
@@ -77,7 +85,8 @@ struct dataset {
     struct name_table param_names;
     struct name_slot param_slots[DATASET_NAME_SLOTS];
 
-    /* Of all parameters together, set at the end. */
+    /* Of all of the header together, set at the end. */
+    struct dataset_key keys[DATASET_KEYS];
     uint32_t required, never_whole; /* sets, bit i is the i-th: must be given; can be `all`, and are not by default */
     char *defaults; /* "VERSION\nNAME\nparam=default\n...": what the key of a request that says nothing stands for */
     size_t default_at[DATASET_MAX_VALUES + 1]; /* where in it the line of each parameter is, or would be */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "jobs/dataset_check.h"
+#include "jobs/dataset_key.h"
 #include "jobs/dataset_param.h"
 #include "lib/base/parse_number.h"
 
@@ -352,6 +353,8 @@ enum status dataset_parse(const char *file, const char *text, size_t len, struct
         status = dataset_param_settle(d, err);
     }
     if (status == STATUS_OK)
+        status = dataset_keys_init(d, err);
+    if (status == STATUS_OK)
         *ret_dataset = d;
     else
         dataset_free(&d);
@@ -385,6 +388,7 @@ void dataset_free(struct dataset **dataset)
     free(d->collection);
     free(d->until);
     free(d->defaults);
+    dataset_keys_release(d);
     free(d->sql);
     free(d);
     *dataset = NULL;

@@ -153,32 +153,7 @@ bool dataset_request_is_collection(const struct dataset_request *r)
     return true;
 }
 
-/* --- canonical text, key --------------------------------------------------------------------- */
-
-/* The text of the defaults from the byte `from` on, with what was given in place of its defaults. */
-static void append_lines(const struct dataset_request *r, size_t from, struct buf *out)
-{
-    const struct dataset *d = r->dataset;
-
-    for (uint32_t given = r->given; given != 0; given &= given - 1) {
-        size_t i = (size_t)__builtin_ctz(given);
-        buf_append(out, d->defaults + from, d->default_at[i] - from);
-        from = d->default_at[i + 1];
-        buf_append_string(out, d->params[i].name);
-        buf_append_char(out, '=');
-        if (d->params[i].of_cursor) /* any bytes */
-            cache_append_user(out, dataset_request_value(r, i));
-        else
-            buf_append_string(out, dataset_request_value(r, i));
-        buf_append_char(out, '\n');
-    }
-    buf_append(out, d->defaults + from, d->default_at[d->n_params] - from);
-}
-
-void dataset_request_append_text(const struct dataset_request *r, struct buf *out)
-{
-    append_lines(r, sizeof r->dataset->version, out); /* behind the version and its line feed */
-}
+/* --- canonical text -------------------------------------------------------------------------- */
 
 /* One "name=value" of `len` bytes. */
 static enum status take_line(struct dataset_request *r, const char *line, size_t len)
@@ -223,64 +198,4 @@ enum status dataset_request_parse_text(struct dataset_request *r, const struct d
     same = buf_status(&again) == STATUS_OK && strcmp(again.data, text) == 0;
     buf_release(&again);
     return same ? STATUS_OK : STATUS_INVALID;
-}
-
-/* Of the file too: another version of it may answer otherwise. The text is made at the end of the key, which has the room, and gives
- * way to its hash. */
-static void append_hash(const struct dataset_request *r, struct buf *key)
-{
-    size_t start = key->len, end;
-
-    append_lines(r, 0, key);
-    end = key->len;
-    cache_append_hash(key, key->data + start, end - start);
-    if (key->failed)
-        return;
-    memmove(key->data + start, key->data + end, key->len - end);
-    buf_truncate(key, start + key->len - end);
-}
-
-static void append_pattern(const struct dataset_request *r, const char *pattern, const char *user_id, struct buf *key)
-{
-    const struct dataset *d = r->dataset;
-
-    for (const char *c = pattern, *start; *c != '\0';) {
-        for (start = c; *c != '\0' && *c != '$' && *c != '{';)
-            c++;
-        buf_append(key, start, (size_t)(c - start));
-        if (c[0] == '{') { /* {U} */
-            buf_append_char(key, '{');
-            cache_append_user(key, user_id);
-            buf_append_char(key, '}');
-            c += 3;
-        } else if (c[0] == '$' && c[1] == 'H') {
-            append_hash(r, key);
-            c += 2;
-        } else if (c[0] == '$') { /* a parameter, as the header's check saw to */
-            size_t len = strspn(++c, "abcdefghijklmnopqrstuvwxyz0123456789_");
-            cache_append_user(key, dataset_request_value(r, (size_t)dataset_param_find(d, c, len)));
-            c += len;
-        }
-    }
-}
-
-void dataset_request_append_key(const struct cache *cache, const struct dataset_request *r, const char *user_id,
-                                struct buf *key)
-{
-    const char *pattern = dataset_request_is_collection(r) ? r->dataset->collection : r->dataset->key;
-
-    cache_append_prefix(cache, key);
-    if (pattern != NULL) {
-        append_pattern(r, pattern, user_id, key);
-        return;
-    }
-    buf_append_string(key, "data:");
-    buf_append_string(key, r->dataset->name);
-    buf_append_char(key, ':');
-    if (!r->dataset->shared) {
-        buf_append_char(key, '{');
-        cache_append_user(key, user_id);
-        buf_append_string(key, "}:");
-    }
-    append_hash(r, key);
 }

@@ -34,7 +34,9 @@ struct cache_tags {
 bool user_id_is_valid(const char *user_id);
 /* Appends the id with every byte outside [A-Za-z0-9_.@|-] percent-encoded. */
 void cache_append_user(struct buf *key, const char *user_id);
-/* Appends 32 hexadecimal digits, the XXH3-128 of the bytes: the H of keys of canonical requests. */
+/* The XXH3-128 of the bytes in hexadecimal digits: the H of keys of canonical requests. */
+#define CACHE_HASH_LEN 32
+void cache_hash(const void *bytes, size_t len, char text[CACHE_HASH_LEN + 1]);
 void cache_append_hash(struct buf *key, const void *bytes, size_t len);
 
 /* --- values ------------------------------------------------------------------------------- */

@@ -57,15 +57,20 @@ void cache_append_user(struct buf *key, const char *user_id)
     }
 }
 
-void cache_append_hash(struct buf *key, const void *bytes, size_t len)
+void cache_hash(const void *bytes, size_t len, char text[CACHE_HASH_LEN + 1])
 {
     XXH128_hash_t hash = XXH3_128bits(bytes, len);
-    char text[17];
 
     hex64_format(hash.high64, text);
-    buf_append_string(key, text);
-    hex64_format(hash.low64, text);
-    buf_append_string(key, text);
+    hex64_format(hash.low64, text + CACHE_HASH_LEN / 2);
+}
+
+void cache_append_hash(struct buf *key, const void *bytes, size_t len)
+{
+    char text[CACHE_HASH_LEN + 1];
+
+    cache_hash(bytes, len, text);
+    buf_append(key, text, CACHE_HASH_LEN);
 }
 
 void cache_append_prefix(const struct cache *cache, struct buf *key)
