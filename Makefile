@@ -122,6 +122,10 @@ run: ## install what is missing, build, and serve sample data: STATE=var PORT=80
 	@STATE='$(STATE)' PORT='$(PORT)' SAMPLE='$(SAMPLE)' SHIFT_TO='$(SHIFT_TO)' BUILD_DIR='$(B)' \
 	    exec setpriv --pdeathsig TERM tools/run.sh
 
+.PHONY: reload
+reload: ## have the programs of `make run` read their settings and datasets again: STATE=var
+	@kill -HUP $$(tools/private_servers.sh status '$(STATE)' | awk '($$1 == "responder" || $$1 == "worker") && $$2 == "running" {print $$3}')
+
 # --- tests -----------------------------------------------------------------------------------------
 
 TEST = BUILD_DIR='$(B)' UNIT_TESTS='$(UNIT_TESTS)' STORE_TESTS='$(STORE_TESTS)' CC='$(CC)' PYTHON='$(PYTHON)' tests/run.sh

@@ -139,9 +139,9 @@ const char *dataset_number_name(size_t number);
 
 struct dataset_set;
 
-/* Loads DATASET_DIR: every *.sql of it, in the order of names, with the TTLs of DATASET_TTL and CACHE_DEFAULT_TTL. The tags become known to
- * event_tag_find(). STATUS_INVALID: one of them is wrong, or they do not go together; the text names file and line.
- * STATUS_NOT_FOUND: there is no such directory. The caller holds a reference. */
+/* Loads DATASET_DIR: every *.sql of its directories, with the TTLs of DATASET_TTL and CACHE_DEFAULT_TTL; a file takes the place of one
+ * with its name in an earlier directory. The tags become known to event_tag_find(). STATUS_INVALID: one of the files is wrong, or they
+ * do not go together; the text names file and line. STATUS_NOT_FOUND: there is no such directory. The caller holds a reference. */
 enum status dataset_set_load(const struct settings *settings, struct dataset_set **ret_set, struct err *err) MUST_CHECK;
 void dataset_set_hold(struct dataset_set *set);     /* one more reference; thread-safe */
 void dataset_set_release(struct dataset_set **set); /* NULL is fine */

@@ -300,24 +300,38 @@ static int compare_files(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static enum status load_entries(const char *directory, struct dirent **entries, int n, struct dataset_set *set,
+/* In the place of one of the first `earlier`, which are from earlier directories, or behind all. */
+static void put(struct dataset_set *set, size_t earlier, struct dataset *d)
+{
+    for (size_t i = 0; i < earlier; i++)
+        if (strcmp(set->datasets[i]->file, d->file) == 0) {
+            dataset_free(&set->datasets[i]);
+            set->datasets[i] = d;
+            return;
+        }
+    set->datasets[set->n++] = d;
+}
+
+static enum status load_entries(const char *directory, struct dirent **entries, size_t n, struct dataset_set *set,
                                 struct err *err)
 {
-    set->n = 0;
-    set->datasets = calloc((size_t)n + 1, sizeof *set->datasets);
-    if (set->datasets == NULL)
+    struct dataset **more = realloc(set->datasets, (set->n + n + 1) * sizeof(struct dataset *));
+    const size_t earlier = set->n;
+
+    if (more == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
-    for (int i = 0; i < n; i++) {
+    set->datasets = more;
+    for (size_t i = 0; i < n; i++) {
         struct dataset *d = NULL;
         enum status status = load_file(directory, entries[i]->d_name, &d, err);
         if (status != STATUS_OK)
             return status;
-        set->datasets[set->n++] = d;
+        put(set, earlier, d);
     }
     return STATUS_OK;
 }
 
-static enum status load_files(const char *directory, struct dataset_set *set, struct err *err)
+static enum status load_directory(const char *directory, struct dataset_set *set, struct err *err)
 {
     struct dirent **entries = NULL;
     int n = scandir(directory, &entries, is_sql, compare_files);
@@ -326,11 +340,30 @@ static enum status load_files(const char *directory, struct dataset_set *set, st
     if (n < 0)
         return err_fail(err, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_INVALID, "DATASET_DIR: %s: %s", directory,
                         strerror(errno));
-    status = n > MAX_FILES ? err_fail(err, STATUS_INVALID, "DATASET_DIR: %s: more than %d files", directory, MAX_FILES)
-                           : load_entries(directory, entries, n, set, err);
+    status = set->n + (size_t)n > MAX_FILES
+                 ? err_fail(err, STATUS_INVALID, "DATASET_DIR: %s: more than %d files", directory, MAX_FILES)
+                 : load_entries(directory, entries, (size_t)n, set, err);
     for (int i = 0; i < n; i++)
         free(entries[i]);
     free(entries);
+    return status;
+}
+
+/* "DIRECTORY:DIRECTORY..." */
+static enum status load_directories(const char *list, struct dataset_set *set, struct err *err)
+{
+    enum status status = STATUS_OK;
+
+    for (const char *end; status == STATUS_OK; list = end + 1) {
+        end = strchrnul(list, ':');
+        char *directory = strndup(list, (size_t)(end - list));
+
+        status =
+            directory != NULL ? load_directory(directory, set, err) : err_fail(err, STATUS_NO_MEMORY, "out of memory");
+        free(directory);
+        if (*end == '\0')
+            break;
+    }
     return status;
 }
 
@@ -385,7 +418,7 @@ enum status dataset_set_load(const struct settings *settings, struct dataset_set
     if (set == NULL)
         return err_fail(err, STATUS_NO_MEMORY, "out of memory");
     atomic_store(&set->references, 1);
-    status = load_files(settings->dataset_dir, set, err);
+    status = load_directories(settings->dataset_dir, set, err);
     if (status == STATUS_OK)
         status = check_pairs(set, err);
     if (status == STATUS_OK)

@@ -3,8 +3,9 @@
 # page; then it waits and, when interrupted or when one of them dies, stops everything it started.
 #
 # Environment: STATE, PORT, BUILD_DIR; SAMPLE and SHIFT_TO for the data of an empty journal. Under STATE:
-#   env             for a shell to source: BASE_URL, DATABASE_URL, PNLCACHE_DATABASE_URL, REDIS_URL, secrets
+#   env             for a shell to source: BASE_URL, DATABASE_URL, PNLCACHE_DATABASE_URL, REDIS_URL, PNLCACHE_CONF, DATASET_DIR, secrets
 #   pnlcache.conf   settings of both programs, written once with fresh secrets, yours to edit
+#   datasets/       dataset files of yours, served beside those of sql/datasets; `make reload` has the programs read them
 #   log/, postgres/, web/
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -46,14 +47,14 @@ psql_owner() { psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$owner_url" "$@"; }
 # --- steps -----------------------------------------------------------------------------------------------
 
 prepare_state() {
-    mkdir -p "$STATE" 2>/dev/null || fail "$STATE cannot be made: choose another directory with STATE=DIR"
+    mkdir -p "$STATE/datasets" 2>/dev/null || fail "$STATE cannot be made: choose another directory with STATE=DIR"
     STATE=$(realpath "$STATE")
     if [ ! -s "$STATE/pnlcache.conf" ]; then
         (
             umask 077
             cat >"$STATE/pnlcache.conf.new" <<END
 # Settings of pnlcache.fcgi and pnlcache-worker under make run; pnlcache-worker settings lists them all.
-# DATABASE_URL, REDIS_URL and LISTEN are given by make run.
+# DATABASE_URL, REDIS_URL, LISTEN and DATASET_DIR are given by make run.
 JWT_SECRET=$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')
 WEBHOOK_SECRETS=whsec_$(head -c 24 /dev/urandom | base64)
 END
@@ -74,7 +75,8 @@ start_servers() {
     RUN_DIR=
     eval "$("$servers" env "$STATE")"
     run_dir=$RUN_DIR owner_url=$DATABASE_URL
-    export DATABASE_URL=$PNLCACHE_DATABASE_URL REDIS_URL LISTEN=$run_dir/pnlcache.sock DATASET_DIR=$PWD/sql/datasets PNLCACHE_CONF=$STATE/pnlcache.conf
+    export DATABASE_URL=$PNLCACHE_DATABASE_URL REDIS_URL LISTEN=$run_dir/pnlcache.sock
+    export PNLCACHE_CONF=$STATE/pnlcache.conf DATASET_DIR=$PWD/sql/datasets:$STATE/datasets
     (
         umask 077
         cat >"$STATE/env.new" <<END
@@ -82,6 +84,8 @@ BASE_URL=$base_url
 DATABASE_URL=$owner_url
 PNLCACHE_DATABASE_URL=$PNLCACHE_DATABASE_URL
 REDIS_URL=$REDIS_URL
+PNLCACHE_CONF=$PNLCACHE_CONF
+DATASET_DIR=$DATASET_DIR
 JWT_SECRET=$jwt_secret
 WEBHOOK_SECRETS=$webhook_secrets
 END

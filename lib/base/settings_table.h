@@ -66,7 +66,7 @@ SETTING(SECONDS, HTTP_MAX_AGE_SHARED, http_max_age_shared_s, "300", 0, 86400,
         "how long caches may keep a shared answer without asking again, at most; what is left of its TTL counts too")
 
 SETTING(TEXT, DATASET_DIR, dataset_dir, "/usr/local/share/pnlcache/sql/datasets", 0, 0,
-        "directory of the dataset files, each a cached endpoint (docs/datasets.md)")
+        "directories of the dataset files, by colons; each file is a cached endpoint (docs/datasets.md)")
 SETTING(TEXT, DATASET_TTL, dataset_ttl, "", 0, 0, "other TTLs than the files say: NAME=SECONDS, separated by commas")
 SETTING(BOOLEAN, PUBLIC_DATA, public_data, "true", 0, 0, "false: shared datasets need a token as well")
 

@@ -350,6 +350,24 @@ def test_reload_takes_new_files_and_keeps_the_old_set_on_an_error(web, directory
     wait_until(lambda: web.get("/api/guides").json()["data"] == [{"version": 3}], what="the new file")
 
 
+def test_files_of_later_directories_take_the_place_of_those_of_earlier_ones(web, db, directory, tmp_path, start_responder, run_worker):
+    write(directory, "guides", GUIDES, "SELECT 1 AS id")
+    (directory / "market_gainers.sql").write_text((SHIPPED / "market_gainers.sql").read_text().partition("SELECT")[0] + "SELECT 'ours' AS symbol")
+    both = f"{SHIPPED}:{directory}"
+    n = len(list(SHIPPED.glob("*.sql")))
+    assert run_worker("datasets", "--check", both).stdout == f"{n + 1} datasets are good\n"
+    start_responder(DATASET_DIR=both)
+    assert web.get("/api/guides").json()["data"] == [{"id": 1}]
+    assert web.get("/api/market/gainers").json()["data"] == [{"symbol": "ours"}]
+    assert web.get("/api/market/losers").json()["data"] == []
+    # the name of a dataset is taken although the file has another
+    (directory / "other.sql").write_text((SHIPPED / "market_losers.sql").read_text())
+    twice = run_worker("datasets", "--check", both, check=False)
+    assert twice.returncode != 0 and "'market-losers'" in twice.stderr, twice.stderr
+    missing = run_worker("datasets", "--check", f"{SHIPPED}:{tmp_path}/nowhere", check=False)
+    assert missing.returncode != 0 and f"{tmp_path}/nowhere: No such file" in missing.stderr
+
+
 def test_ttl_of_a_file_and_of_the_settings(web, directory, start_responder):
     """The setting of its name, else what the file says, else the default."""
     without = [line for line in GUIDES.splitlines() if "ttl" not in line]

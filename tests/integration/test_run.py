@@ -121,7 +121,8 @@ def analytics(run, user, path="/api/stocks/analytics?time_range=all_time"):
 def test_run_serves_the_sample_and_the_tour_works(place):
     run = place(f"SAMPLE={place.sample}", "SHIFT_TO=today").wait_ready()
     env = run.env()
-    assert set(env) == {"BASE_URL", "DATABASE_URL", "PNLCACHE_DATABASE_URL", "REDIS_URL", "JWT_SECRET", "WEBHOOK_SECRETS"}
+    assert set(env) == {"BASE_URL", "DATABASE_URL", "PNLCACHE_DATABASE_URL", "REDIS_URL", "PNLCACHE_CONF", "DATASET_DIR", "JWT_SECRET",
+                        "WEBHOOK_SECRETS"}
     assert (place.state / "env").stat().st_mode & 0o777 == 0o600
 
     # The page, and the ready-made curl line as printed.
@@ -166,6 +167,33 @@ def test_run_serves_the_sample_and_the_tour_works(place):
     run.interrupt()
     assert not Path(run_dir).exists()
     assert processes_of(run_dir) == []
+
+
+def first_steps():
+    """The two blocks of shell of docs/datasets.md, "A first one", as they stand there, but for the programs' folder."""
+    text = (ROOT / "docs/datasets.md").read_text().partition("## A first one")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
+    assert len(blocks) == 2
+    return ["set -e\n" + block.replace("build/release", str(BUILD.relative_to(ROOT))) for block in blocks]
+
+
+def test_the_first_steps_with_a_dataset_work_as_written(place):
+    run = place(f"SAMPLE={place.sample}").wait_ready()
+    environment = {"PATH": os.environ["PATH"], "STATE": str(place.state)}
+
+    def shell(block):
+        done = subprocess.run(["bash", "-c", block], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done
+        return done.stdout
+
+    make, use = first_steps()
+    assert re.search(r"^\d+ datasets are good$", shell(make), re.M)
+    wait_until(lambda: run.web.get("/api/guides?limit=3").status == 200, what="the new endpoint")
+    shown = shell(use)
+    answers = re.findall(r"^Cache-Status: pnlcache; (fwd=miss; stored|hit).*\r?\n(.*)$", shown, re.M)
+    assert [state for state, _ in answers] == ["fwd=miss; stored", "hit", "fwd=miss; stored", "hit"], shown
+    assert ["Eva" in body for _, body in answers] == [False, False, True, True], shown
+    run.interrupt()
 
 
 def test_a_second_run_keeps_data_and_secrets(place):

@@ -34,3 +34,4 @@ while :; do
     attempt=$((attempt + 1))
 done
 cat "$answer"
+echo
