@@ -10,7 +10,8 @@
 #include "fcgi/request_reader.h"
 
 #define MAX_VECTORS 64
-#define FLAT_MAX 4096     /* bytes of an answer that are copied together: for the kernel, four pieces are dearer */
+#define FLAT_MAX 4096 /* bytes of an answer that are copied together: for the kernel, four pieces are dearer */
+#define TAIL_SIZE (RECORD_HEADER_SIZE + RECORD_END_SIZE)
 #define HEAVY_SPOOL 16384 /* bytes; a usual request has about 1,000 */
 
 void connection_init(struct connection *c, int fd, int64_t now_ms)
@@ -207,10 +208,17 @@ enum intake connection_take(struct connection *c, unsigned char *scratch, const 
 struct frames {
     struct iovec vectors[MAX_VECTORS];
     unsigned char headers[MAX_VECTORS / 2][RECORD_HEADER_SIZE];
-    unsigned char tail[RECORD_HEADER_SIZE + RECORD_END_SIZE];
+    unsigned char tail[TAIL_SIZE];
     int n_vectors, n_headers;
     size_t len; /* of all of them */
 };
+
+/* What comes behind the last byte of an answer. */
+static void write_tail(unsigned char tail[TAIL_SIZE], uint16_t id)
+{
+    record_stdout_header(tail, id, 0, 0);
+    record_end(tail + RECORD_HEADER_SIZE, id);
+}
 
 static void add_vector(struct frames *f, const void *bytes, size_t len)
 {
@@ -248,8 +256,7 @@ static void gather(struct frames *f, uint16_t id, const struct response *r, size
         *position += len;
     }
     if (*position == total && f->n_vectors < MAX_VECTORS) {
-        record_stdout_header(f->tail, id, 0, 0);
-        record_end(f->tail + RECORD_HEADER_SIZE, id);
+        write_tail(f->tail, id);
         add_vector(f, f->tail, sizeof(f->tail));
         *position = total + 1;
     }
@@ -270,18 +277,6 @@ static void keep_rest(struct connection *c, const struct frames *f, size_t sent)
     }
 }
 
-static ssize_t send_flat(int fd, const struct frames *f)
-{
-    char bytes[FLAT_MAX];
-    size_t len = 0;
-
-    for (int i = 0; i < f->n_vectors; i++) {
-        memcpy(bytes + len, f->vectors[i].iov_base, f->vectors[i].iov_len);
-        len += f->vectors[i].iov_len;
-    }
-    return send(fd, bytes, len, MSG_NOSIGNAL);
-}
-
 static ssize_t send_gathered(int fd, struct frames *f)
 {
     struct msghdr message = {.msg_iov = f->vectors, .msg_iovlen = (size_t)f->n_vectors};
@@ -294,7 +289,7 @@ static bool send_frames(struct connection *c, struct frames *f)
     ssize_t sent = 0;
 
     if (connection_is_flushed(c)) {
-        sent = f->len <= FLAT_MAX ? send_flat(c->fd, f) : send_gathered(c->fd, f);
+        sent = send_gathered(c->fd, f);
         if (sent < 0 && !is_full())
             return false;
     }
@@ -302,18 +297,50 @@ static bool send_frames(struct connection *c, struct frames *f)
     return buf_status(&c->out) == STATUS_OK;
 }
 
-bool connection_answer(struct connection *c, const struct response *r)
+/* A small answer, one record and its tail, while nothing waits to be sent. */
+static bool send_flat(struct connection *c, const struct response *r)
+{
+    unsigned char bytes[FLAT_MAX], *at = bytes + RECORD_HEADER_SIZE;
+    ssize_t sent;
+
+    record_stdout_header(bytes, c->request_id, r->head.len + r->body_len, 0);
+    memcpy(at, r->head.data, r->head.len);
+    at += r->head.len;
+    if (r->body_len > 0)
+        memcpy(at, r->body, r->body_len);
+    at += r->body_len;
+    write_tail(at, c->request_id);
+    at += TAIL_SIZE;
+    sent = send(c->fd, bytes, (size_t)(at - bytes), MSG_NOSIGNAL);
+    if (sent < 0 && !is_full())
+        return false;
+    if (sent < 0)
+        sent = 0;
+    buf_append(&c->out, bytes + sent, (size_t)(at - bytes - sent));
+    return buf_status(&c->out) == STATUS_OK;
+}
+
+static bool send_in_frames(struct connection *c, const struct response *r)
 {
     struct frames frames;
     size_t position = 0;
 
-    if (buf_status(&r->head) != STATUS_OK || buf_status(&r->storage) != STATUS_OK)
-        return false;
     while (position <= r->head.len + r->body_len) {
         gather(&frames, c->request_id, r, &position);
         if (!send_frames(c, &frames))
             return false;
     }
+    return true;
+}
+
+bool connection_answer(struct connection *c, const struct response *r)
+{
+    bool small = r->body_len < FLAT_MAX && RECORD_HEADER_SIZE + r->head.len + r->body_len + TAIL_SIZE <= FLAT_MAX;
+
+    if (buf_status(&r->head) != STATUS_OK || buf_status(&r->storage) != STATUS_OK)
+        return false;
+    if (!(small && connection_is_flushed(c) ? send_flat(c, r) : send_in_frames(c, r)))
+        return false;
     c->served = true;
     c->state = connection_is_flushed(c) ? CONNECTION_READING : CONNECTION_WRITING;
     return true;
