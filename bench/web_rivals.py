@@ -10,9 +10,10 @@ import redis
 from fastcgi_client import Client
 from harness import BUILD, ROOT, Daemon, Web, free_port, token, wait_until
 
-from common import HIT_PATH, HIT_USER
+from common import HIT_PATH, HIT_USER, USERS
 
 THREADS = 2
+USERS_IN_TURN = min(USERS, 64)
 MODULES = Path("/usr/lib/nginx/modules")
 LUA_PACKAGES = "/usr/share/lua/5.1/?.lua;;"
 
@@ -29,9 +30,17 @@ LUA = """
 """
 
 
-def wrk(url, seconds, headers=(), connections=64):
-    """Requests per second over kept connections; every answer must be a success or 304."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s"]
+def bearer(user):
+    return f"Bearer {token(user, ttl=86400)}"
+
+
+def bench_users():
+    return [f"bench-{n:04d}" for n in range(1, USERS_IN_TURN + 1)]
+
+
+def wrk(url, seconds, headers=(), connections=64, script=None):
+    """Requests per second over kept connections; every answer must be a success or 304. `script`: a file that makes the requests."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", *(["-s", script] if script else [])]
     for header in headers:
         command += ["-H", header]
     out = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
@@ -132,12 +141,29 @@ class Rivals:
         conf = conf.replace("server {", rivals + "server {" + locations, 1)
         return f"load_module {MODULES}/ndk_http_module.so;\nload_module {MODULES}/ngx_http_lua_module.so;\n{conf}"
 
+    def _users_script(self):
+        """For wrk: every request is another user's, in turn."""
+        path = self.servers.state / "users.lua"
+        tokens = ", ".join(f'"{bearer(user)}"' for user in bench_users())
+        path.write_text(f"""
+            local requests, i = {{}}, 0
+            function init(args) -- only now there is a Host
+                for n, token in ipairs({{ {tokens} }}) do
+                    local headers = {{["Host"] = wrk.headers["Host"], ["Authorization"] = token, ["Accept-Encoding"] = "gzip"}}
+                    requests[n] = wrk.format("GET", "{HIT_PATH}", headers)
+                end
+            end
+            request = function() i = i % #requests + 1; return requests[i] end""")
+        return path
+
     def _asks(self, urls):
-        bearer = f"Authorization: Bearer {token(HIT_USER, ttl=86400)}"
-        gzip = "Accept-Encoding: gzip"
+        gzip, script = "Accept-Encoding: gzip", self._users_script()
 
         def rival(url, *headers):
-            return lambda connections: wrk(url, self.seconds, [bearer, *headers], connections)
+            return lambda connections: wrk(url, self.seconds, [f"Authorization: {bearer(HIT_USER)}", *headers], connections)
+
+        def users(name):
+            return lambda connections: wrk(urls[name], self.seconds, connections=connections, script=script)
 
         return {
             "l1": rival(urls["l1"] + HIT_PATH, gzip),
@@ -149,16 +175,17 @@ class Rivals:
             "static": rival(urls["l1"] + "/body.json"),
             "lua": rival(urls["l1"] + "/lua"),
             "webdis": rival(urls["l1"] + "/GET/bench-body.txt"),
+            **{f"{name}_users": users(name) for name in ("l1", "redis", "echo")},
         }
 
     def _check(self, ports):
         """That each answers what its name says."""
-        def get(port, path, **headers):
-            return Web(ports[port]).get(path, user=HIT_USER, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        def get(port, path, user=HIT_USER, **headers):
+            return Web(ports[port]).get(path, user=user, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
-        def hits(port, detail):
-            answer = get(port, HIT_PATH, Accept_Encoding="gzip")
-            return detail in answer.headers.get("Cache-Status", "") and answer.body == self.body
+        def hits(port, detail, user=HIT_USER):
+            answer = get(port, HIT_PATH, user, Accept_Encoding="gzip")
+            return detail in answer.headers.get("Cache-Status", "") and (answer.body == self.body or user != HIT_USER)
 
         def status(port, path, **headers):
             try:
@@ -168,6 +195,8 @@ class Rivals:
 
         wait_until(lambda: hits("l1", "detail=l1"), what="a hit from L1")
         wait_until(lambda: hits("redis", "detail=redis"), what="a hit from Redis")
+        for user in bench_users():
+            wait_until(lambda user=user: hits("l1", "detail=l1", user), what=f"a hit of {user}")
         wait_until(lambda: status("l1", "/GET/bench-body.txt") == 200, what="webdis")
         assert status("l1", HIT_PATH, Accept_Encoding="gzip", If_None_Match=self.etag) == 304
         assert get("echo", HIT_PATH).body == get("same", HIT_PATH).body == self.body

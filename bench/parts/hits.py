@@ -34,6 +34,8 @@ def bench_hits(servers):
     figure("hit_l1_vs_same_bytes", few["l1"] / few["same"])
     figure("hit_redis_vs_echo", few["redis"] / few["echo"])
     figure("hit_redis_vs_webdis", few["redis"] / few["webdis"])
+    figure("hit_l1_users_vs_echo", few["l1_users"] / few["echo_users"])
+    figure("hit_redis_users_vs_echo", few["redis_users"] / few["echo_users"])
     figure("not_modified_vs_echo", few["not_modified"] / few["echo"])
     figure("hit_identity_vs_echo", few["identity"] / few["echo"])
     figure("hit_l1_vs_echo_1000", many["l1"] / many["echo"])
