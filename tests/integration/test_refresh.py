@@ -204,6 +204,23 @@ def test_scheduled_job_renews_what_active_users_want(servers, web, db, journal, 
     assert header(servers, keys["bob"])["computed"] == computed["bob"]
 
 
+def test_scheduled_job_leaves_alone_what_outlasts_the_next_run_where_the_ttl_is_long(servers, web, db, journal, start_responder, run_worker, statements):
+    long, short = {"CACHE_TTL_ANALYTICS": "3600"}, {"CACHE_TTL_ANALYTICS": "1566"}
+    start_responder(**long)
+    series = ask(servers, web, SERIES)
+    run_worker("job", "precompute", **long)
+    before = len(statements())
+    assert f"stored=0 unchanged=0 valid={DOCUMENTS + 1} " in run_worker("job", "precompute", **long).stderr
+    assert [s for s in statements()[before:] if "_trades" in s] == []
+    servers.redis("HDEL", "epoch:{ann}", "options")
+    run_worker("job", "precompute", **long)
+    assert is_valid(servers, series, "ann")
+    assert f"unchanged={DOCUMENTS + 1} valid=0 " in run_worker("job", "precompute", "--all", **long).stderr
+    run_worker("job", "precompute", **short)
+    assert f"unchanged={DOCUMENTS + 1} valid=0 " in run_worker("job", "precompute", **short).stderr
+    assert f"unchanged=0 valid={DOCUMENTS + 1} " in run_worker("job", "precompute", CACHE_TTL_ANALYTICS="1567").stderr
+
+
 def test_scheduled_jobs_leave_to_readers_what_would_not_last_until_the_next_run(servers, web, db, journal, responder, run_worker):
     series, positions = (ask(servers, web, path) for path in (SERIES, "/api/analytics/positions"))
     computed = {key: header(servers, key)["computed"] for key in (series, positions)}
