@@ -234,8 +234,10 @@ static struct scale choose_scale(const struct column *c)
 {
     double sample[SAMPLE], low, high, width;
 
-    for (size_t i = 0; i < SAMPLE; i++) {
-        double value = value_at(c, i * c->n / SAMPLE);
+    for (size_t i = 0; i < SAMPLE; i++)
+        sample[i] = value_at(c, i * c->n / SAMPLE);
+    for (size_t i = 1; i < SAMPLE; i++) {
+        double value = sample[i];
         size_t j = i;
 
         for (; j > 0 && sample[j - 1] > value; j--)

@@ -22,13 +22,19 @@ static void resolve_presets(const struct journal *j, struct time_range *ranges)
     }
 }
 
-static void sections_of(struct report *report, struct journal *j, enum asset asset, struct buf *out)
+static void compute_presets(struct report *report, struct journal *j, enum asset asset)
 {
     struct time_range ranges[RANGE_PRESETS];
-    struct json_writer w;
 
     resolve_presets(j, ranges);
     assert_int_equal(report_compute(report, j, asset, ranges, RANGE_PRESETS, NULL), STATUS_OK);
+}
+
+static void all_sections(struct report *report, struct journal *j, struct buf *out)
+{
+    struct json_writer w;
+
+    compute_presets(report, j, ASSET_ALL);
     buf_clear(out);
     for (size_t i = 0; i < RANGE_PRESETS; i++) {
         json_init(&w, out);
@@ -36,11 +42,6 @@ static void sections_of(struct report *report, struct journal *j, enum asset ass
         assert_int_equal(report_compute_time_series(report, i, NULL), STATUS_OK);
         report_write_time_series(report, &w);
     }
-}
-
-static void all_sections(struct report *report, struct journal *j, struct buf *out)
-{
-    sections_of(report, j, ASSET_ALL, out);
 }
 
 static void test_the_order_of_rows_does_not_matter(void **state)
@@ -86,12 +87,10 @@ static void load_kinds(struct journal *j, bool stocks, bool options)
 /* What a precomputed document of all trades may be taken from: sections and meta. */
 static void documents_of(struct report *report, struct journal *j, enum asset asset, struct buf *out)
 {
-    struct time_range ranges[RANGE_PRESETS];
     struct json_writer w;
     size_t start, end;
 
-    resolve_presets(j, ranges);
-    assert_int_equal(report_compute(report, j, asset, ranges, RANGE_PRESETS, NULL), STATUS_OK);
+    compute_presets(report, j, asset);
     buf_clear(out);
     json_init(&w, out);
     json_array_begin(&w);
