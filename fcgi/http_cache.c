@@ -229,6 +229,7 @@ static void append_cache_control(struct buf *out, const struct request *request,
 {
     int64_t left_s = whole_seconds(end_of(d->header).us - now.us);
     int64_t max_age_s = left_s < d->max_age_s ? left_s : d->max_age_s;
+    int64_t age_s = whole_seconds(now.us - d->header->computed_at.us);
 
     if (request->method == METHOD_PUT) {
         buf_append_string(out, "Cache-Control: no-store\r\n");
@@ -238,7 +239,7 @@ static void append_cache_control(struct buf *out, const struct request *request,
         buf_append_string(out, ", stale-while-revalidate=60\r\n");
     } else if (d->max_age_s > 0) {
         buf_append_string(out, "Cache-Control: private, max-age=");
-        buf_append_int(out, max_age_s);
+        buf_append_int(out, max_age_s + age_s); /* a browser takes Age off it (RFC 9111, 4.2.3) */
         buf_append_string(out, "\r\n");
     } else {
         buf_append_string(out, "Cache-Control: private, no-cache\r\n");
