@@ -126,8 +126,7 @@ static bool judge(const struct webhook_batch *b, const struct secrets *secrets, 
     *ret_events = (struct webhook_events){0};
     int http_status = waited_too_long(b, x) ? 503 : check_signature(secrets, &x->request, &err);
     if (http_status != 0) {
-        response_problem(&x->response, &x->request, http_status, err.text, NULL,
-                         http_status == 401 ? CHALLENGE : NULL);
+        response_problem(&x->response, &x->request, http_status, err.text, NULL, http_status == 401 ? CHALLENGE : NULL);
         return false;
     }
     err.text[0] = '\0';
@@ -201,16 +200,17 @@ static void take_statuses(struct call *const *calls, size_t n, const struct cach
 static void invalidate(struct webhook_batch *b)
 {
     struct call *calls[WEBHOOK_BATCH_MAX];
+    const size_t n_calls = b->n;
     size_t n;
 
-    for (size_t i = 0; i < b->n; i++)
+    for (size_t i = 0; i < n_calls; i++)
         calls[i] = &b->calls[i];
-    struct cache_invalidation *list = list_changes(b, calls, b->n, &n);
+    struct cache_invalidation *list = list_changes(b, calls, n_calls, &n);
     if (!list)
         return;
     if (invalidation_carry_out(b->responder, b->redis, list, n, &b->err) != STATUS_OK)
         log_debug("invalidation failed", LOG_STR("error", b->err.text));
-    take_statuses(calls, b->n, list);
+    take_statuses(calls, n_calls, list);
     free(list);
 }
 

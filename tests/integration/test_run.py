@@ -169,30 +169,39 @@ def test_run_serves_the_sample_and_the_tour_works(place):
     assert processes_of(run_dir) == []
 
 
-def first_steps():
-    """The two blocks of shell of docs/datasets.md, "A first one", as they stand there, but for the programs' folder."""
-    text = (ROOT / "docs/datasets.md").read_text().partition("## A first one")[2].partition("\n## ")[0]
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-    assert len(blocks) == 2
-    return ["set -e\n" + block.replace("build/release", str(BUILD.relative_to(ROOT))) for block in blocks]
+def blocks(document, heading=""):
+    """What a document has its reader type: its blocks of shell, as they stand there, but for the programs' folder."""
+    text = (ROOT / document).read_text().partition(heading)[2] if heading else (ROOT / document).read_text()
+    found = re.findall(r"^```sh\n(.*?)^```", text.partition("\n## ")[0], re.M | re.S)
+    return ["set -e\n" + block.replace("build/release", str(BUILD.relative_to(ROOT))) for block in found]
 
 
-def test_the_first_steps_with_a_dataset_work_as_written(place):
+MISS, HIT = "fwd=miss; stored", "hit"
+
+
+def test_the_first_steps_with_datasets_work_as_written(place):
     run = place(f"SAMPLE={place.sample}").wait_ready()
-    environment = {"PATH": os.environ["PATH"], "STATE": str(place.state)}
 
     def shell(block):
-        done = subprocess.run(["bash", "-c", block], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(["bash", "-c", block], cwd=ROOT, env={"PATH": os.environ["PATH"], "STATE": str(place.state)},
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done
         return done.stdout
 
-    make, use = first_steps()
-    assert re.search(r"^\d+ datasets are good$", shell(make), re.M)
-    wait_until(lambda: run.web.get("/api/guides?limit=3").status == 200, what="the new endpoint")
-    shown = shell(use)
-    answers = re.findall(r"^Cache-Status: pnlcache; (fwd=miss; stored|hit).*\r?\n(.*)$", shown, re.M)
-    assert [state for state, _ in answers] == ["fwd=miss; stored", "hit", "fwd=miss; stored", "hit"], shown
-    assert ["Eva" in body for _, body in answers] == [False, False, True, True], shown
+    def follow(document, heading, path, words, states):
+        """Makes the endpoints, and uses them: how each answer came about, and in which a word was."""
+        make, use = blocks(document, heading)
+        assert re.search(r"^\d+ datasets are good$", shell(make), re.M)
+        wait_until(lambda: run.web.get(path).status == 200, what="the new endpoint")
+        shown = shell(use)
+        answers = re.findall(r"^Cache-Status: pnlcache; (fwd=miss; stored|hit).*\r?\n(.*)$", shown, re.M)
+        assert [state for state, _ in answers] == states, shown
+        for word, where in words.items():
+            assert [i for i, (_, body) in enumerate(answers) if word in body] == where, shown
+
+    follow("docs/datasets.md", "## A first one", "/api/brokers?limit=3", {"Gamma": [2, 3]}, [MISS, HIT, MISS, HIT])
+    follow("docs/examples/travel/README.md", "", "/api/occurrences/700", {"Eva": [5, 7], "Ida": [8, 9], "Bergen": [2, 3, 4, 7, 10]},
+           [MISS] * 4 + [HIT, MISS, HIT, MISS, MISS, HIT, HIT])
     run.interrupt()
 
 
