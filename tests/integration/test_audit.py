@@ -56,6 +56,26 @@ def test_audit_of_a_true_cache_finds_nothing(servers, web, cached, responder, ru
     assert stats(servers)["checked"] == 2 * DOCUMENTS + 2 and stats(servers)["mismatches"] == 0 and stats(servers)["last_time"] > 0
 
 
+def test_documents_taken_from_the_only_asset_class_are_those_of_all_trades(servers, db, run_worker):
+    """Precompute computes them once, audit each by itself. With an equity only all trades earn returns."""
+    users = ("stocks", "options", "equity")
+    for id, price in enumerate((11, 8, 14, 9), start=1):
+        when = {"entry": f"now() - interval '{10 * id} days'", "exit": f"now() - interval '{9 * id} days'"}
+        add_stock(db, "stocks", id, exit_price=price, **when)
+        add_stock(db, "equity", id, exit_price=price, **when)
+        add_option(db, "options", id, exit_price=price - 7, **when)
+    add_option(db, "options", 9, exit_price=None, status="open", exit="NULL")
+    with db.cursor() as cursor:
+        cursor.execute("INSERT INTO account_settings (user_id, starting_equity) VALUES ('equity', 1000)")
+        cursor.execute("TRUNCATE pnlcache.change_log")
+    for user in users:
+        servers.redis("ZADD", "active:users", "9999999999", user)
+    run_worker("job", "precompute", "--all")
+    found = result(run_worker("audit", "--sample", "1000", "--print"))
+    assert found["checked"] == len(users) * DOCUMENTS and found["users"] == len(users) and found["mismatched"] == 0
+    assert b'"return_basis":"equity"' in body_of(servers, "analytics:combined:{equity}:all_time:risk")
+
+
 def test_audit_sees_a_wrong_number_under_a_good_header(servers, web, cached, responder, run_worker):
     replace_in_body(servers, CORE, b'"total_pnl":100', b'"total_pnl":101')
     answer = web.get("/api/analytics/core?asset=stocks", user="ann")
