@@ -1,6 +1,6 @@
 /* Sorting: least-significant-digit radix sort, a byte at a time, of the leading bytes only, as many as tell most values
  * apart; what they leave out of order is a step or two from its place, which insertion mends. Values that crowd together
- * show by the number of steps, and are then sorted by every byte. (8 passes over doubles became 2.) */
+ * show by the number of steps, and are then sorted by every byte. (Of a thousand doubles, 3 passes instead of 8.) */
 #include "jobs/analytics/ranking.h"
 
 #include <math.h>
