@@ -2,6 +2,7 @@
 #include "lib/store/redis_internal.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #else
 #define KEPT_SIZE BLOCK_SIZE
 #endif
-#define ALIGNMENT sizeof(max_align_t)
+#define ALIGNMENT _Alignof(max_align_t)
 
 struct reply_block {
     struct reply_block *next;
