@@ -233,6 +233,17 @@ def test_every_documented_status_is_provoked_and_its_answer_fits(document, site)
     assert not differences, "\n".join(differences)
 
 
+def test_answers_that_end_by_themselves_fit(document, db, client):
+    """What is exceptional in the sample: a trade whose exit is still to come."""
+    add_stock(db, USER, 1, exit="now() + interval '10 minutes'")
+    add_option(db, USER, 1, exit="now() + interval '10 minutes'")
+    for path in ("/api/stocks", "/api/stocks/{id}", "/api/stocks/count", "/api/options", "/api/options/{id}", "/api/options/count"):
+        [operation] = [o for o in document.operations() if (o.method, o.path) == ("GET", path)]
+        answer = client.ask("GET", path.replace("{id}", "1"), bearer(USER))
+        assert json.loads(answer.body)["meta"]["valid_until"]
+        assert not operation.differences(answer)
+
+
 def test_bodies_that_are_documented_are_taken(document, db, client):
     """Each member of the older clients' bodies, at the top or in `options`; and one that is not documented is refused."""
     add_stock(db, USER, 1)
