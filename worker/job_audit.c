@@ -159,10 +159,8 @@ int job_audit(int argc, char *const *argv)
 {
     struct audit_request request = {.print = false};
     const struct cli_option options[] = {
-        {"--sample", CLI_TEXT, {.text = &request.sample_text}},
-        {"--user", CLI_LIST, {.list = &request.users}},
-        {"--seed", CLI_TEXT, {.text = &request.seed_text}},
-        {"--print", CLI_FLAG, {.flag = &request.print}},
+        {"--sample", CLI_TEXT, {.text = &request.sample_text}}, {"--user", CLI_LIST, {.list = &request.users}},
+        {"--seed", CLI_TEXT, {.text = &request.seed_text}},     {"--print", CLI_FLAG, {.flag = &request.print}},
         {"--keep", CLI_FLAG, {.flag = &request.keep}},
     };
     const struct job_command command = {.command = "pnlcache-worker audit",
