@@ -64,7 +64,8 @@ static void write_queues(const struct responder *r, struct buf *out)
     struct queue queues[MAX_QUEUES];
     size_t n = read_queues(r, queues);
 
-    prometheus_family(out, "pnlcache_queue_length", "gauge", "Requests that wait, by queue; misses also while they are worked at.");
+    prometheus_family(out, "pnlcache_queue_length", "gauge",
+                      "Requests that wait, by queue; misses also while they are worked at.");
     for (size_t i = 0; i < n; i++)
         prometheus_sample(out, "pnlcache_queue_length", queues[i].label, (int64_t)queues[i].counters.length);
     prometheus_family(out, "pnlcache_queue_limit", "gauge", "The length at which one more request is answered 503.");

@@ -6,7 +6,7 @@
 #include "fcgi/session_work.h"
 #include "lib/base/log.h"
 
-#define MAX_WAITING 256 /* of either kind */
+#define MAX_WAITING 256 /* uses to be noted; there are as many places more for who logs in or out */
 #define BATCH 32
 
 struct item {
