@@ -186,9 +186,11 @@ enum status dataset_param_take_cursor(struct dataset *d, char *line, struct err 
         status = take_type(param, &line, err);
     if (status == STATUS_OK && (next_word(&line) != NULL || param->type == DATASET_CHOICE || param->list_max > 0))
         return FAIL("cursor '%s': expected a column and a type without bounds, choices or list", column);
-    param->of_cursor = status == STATUS_OK;
-    d->n_cursor += param->of_cursor;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    param->of_cursor = true;
+    d->n_cursor++;
+    return STATUS_OK;
 }
 
 enum status dataset_param_settle(struct dataset *d, struct err *err)
