@@ -18,7 +18,7 @@ struct redis_reply {
     struct redis_reply **elements; /* of ARRAY */
 };
 
-/* The memory of replies, which all end together: a hit from Redis has seven objects, and to allocate and free each of them
+/* The memory of replies, which all end together: a hit from Redis has five objects in ten pieces, and to allocate and free each
  * costs more than to read it. */
 struct reply_block;
 struct reply_arena {
