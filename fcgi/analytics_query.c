@@ -64,9 +64,7 @@ static void fill_parameters_by_name(void)
 {
     static struct name_slot slots[PARAMETER_SLOTS];
 
-    name_table_init(&parameters_by_name, slots, PARAMETER_SLOTS);
-    for (int i = 0; i < ANALYTICS_PARAMETERS; i++)
-        name_table_add(&parameters_by_name, names[i], i);
+    name_table_fill(&parameters_by_name, slots, PARAMETER_SLOTS, ANALYTICS_PARAMETERS, names);
 }
 
 /* ANALYTICS_PARAMETERS: it is no parameter of this route, which is noted. */

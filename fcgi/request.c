@@ -43,9 +43,7 @@ static void fill_params_by_name(void)
 {
     static struct name_slot slots[PARAM_SLOTS];
 
-    name_table_init(&params_by_name, slots, PARAM_SLOTS);
-    for (int i = 0; i < REQUEST_PARAMS; i++)
-        name_table_add(&params_by_name, param_names[i], i);
+    name_table_fill(&params_by_name, slots, PARAM_SLOTS, REQUEST_PARAMS, param_names);
 }
 
 static const struct name_table *known_params(void)

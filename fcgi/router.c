@@ -158,7 +158,8 @@ static size_t find_route(const char *path)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
     pthread_once(&once, fill_paths);
-    return (size_t)(path_table_find(&paths, path) + 1);
+    int i = path_table_find(&paths, path);
+    return i >= 0 ? (size_t)i + 1 : 0;
 }
 
 bool router_has(const char *path)

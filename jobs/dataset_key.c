@@ -84,14 +84,15 @@ static void append_lines(const struct dataset_request *r, size_t from, struct bu
 
     for (uint32_t given = r->given; given != 0; given &= given - 1) {
         size_t i = (size_t)__builtin_ctz(given);
+        const char *value = r->text.data + r->at[i];
         buf_append(out, d->defaults + from, d->default_at[i] - from);
         from = d->default_at[i + 1];
         buf_append_string(out, d->params[i].name);
         buf_append_char(out, '=');
         if (d->params[i].of_cursor) /* any bytes */
-            cache_append_user(out, dataset_request_value(r, i));
+            cache_append_user(out, value);
         else
-            buf_append_string(out, dataset_request_value(r, i));
+            buf_append_string(out, value);
         buf_append_char(out, '\n');
     }
     buf_append(out, d->defaults + from, d->default_at[d->n_params] - from);

@@ -205,7 +205,7 @@ enum status dataset_param_settle(struct dataset *d, struct err *err)
         if (p->fallback != NULL)
             buf_append_format(&text, "%s=%s\n", p->name, p->fallback);
         d->required |= (uint32_t)p->required << i;
-        d->never_whole |= (uint32_t)(p->or_all && strcmp(p->fallback, DATASET_ALL) != 0) << i;
+        d->never_whole |= (uint32_t)(p->or_all && p->fallback != NULL && strcmp(p->fallback, DATASET_ALL) != 0) << i;
     }
     d->default_at[d->n_params] = text.len;
     d->defaults = buf_take_data(&text, &len);

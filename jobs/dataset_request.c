@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <string.h>
 
 #include "jobs/dataset.h"
@@ -55,14 +56,14 @@ static enum status set_cursor(struct dataset_request *r, const char *value, stru
 enum status dataset_request_set(struct dataset_request *r, const char *name, const char *value, bool path_too,
                                 struct err *err)
 {
-    int i = dataset_param_find(r->dataset, name, strlen(name));
-    const struct dataset_param *param = i >= 0 ? &r->dataset->params[i] : NULL;
+    const struct dataset *d = r->dataset;
+    int i = dataset_param_find(d, name, strlen(name));
 
-    if (param == NULL && r->dataset->n_cursor > 0 && strcmp(name, "cursor") == 0)
+    if (i < 0 && d->n_cursor > 0 && strcmp(name, "cursor") == 0)
         return set_cursor(r, value, err);
-    if (param != NULL && (r->given >> i & 1))
+    if (i >= 0 && (r->given >> i & 1))
         return err_fail(err, STATUS_CONFLICT, "is given twice");
-    if (param == NULL || param->of_cursor || (param->in_path && !path_too))
+    if (i < 0 || d->params[i].of_cursor || (d->params[i].in_path && !path_too))
         return err_fail(err, STATUS_NOT_FOUND, "is not a parameter here");
     return dataset_request_put(r, (size_t)i, value, err);
 }
@@ -109,6 +110,7 @@ static enum status take_cursor(struct dataset_request *r, const char **ret_field
     const char *skipped = offset >= 0 ? dataset_request_value(r, (size_t)offset) : NULL;
     if (skipped != NULL && strcmp(skipped, "0") != 0)
         return err_fail(err, STATUS_INVALID, "goes without offset");
+    assert(r->text.data != NULL); /* it holds the cursor; the analyser cannot know */
     buf_append_string(&cursor, r->text.data + r->cursor_at - 1);
     status = buf_status(&cursor) == STATUS_OK ? dataset_cursor_take(r, cursor.data, err)
                                               : err_fail(err, STATUS_NO_MEMORY, "out of memory");

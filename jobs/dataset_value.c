@@ -85,12 +85,12 @@ static enum status parse_number(const struct dataset_param *p, const char *text,
     enum status status = dataset_bound_parse(p->type, text, &value);
     struct buf bounds = BUF_INIT;
 
-    if (p->or_all && strcasecmp(text, DATASET_ALL) == 0) {
-        buf_append_string(out, DATASET_ALL);
-        return STATUS_OK;
-    }
     if (status == STATUS_OK && value >= p->min && value <= p->max) {
         append_bound(p, value, out);
+        return STATUS_OK;
+    }
+    if (p->or_all && strcasecmp(text, DATASET_ALL) == 0) {
+        buf_append_string(out, DATASET_ALL);
         return STATUS_OK;
     }
     if (p->min == INT64_MIN)

@@ -73,6 +73,14 @@ void name_table_add(struct name_table *table, const char *name, int value)
         *slot = (struct name_slot){name, ends.first, ends.last, len, value};
 }
 
+void name_table_fill(struct name_table *table, struct name_slot *slots, size_t n_slots, size_t n,
+                     const char *const *names)
+{
+    name_table_init(table, slots, n_slots);
+    for (size_t i = 0; i < n; i++)
+        name_table_add(table, names[i], (int)i);
+}
+
 int name_table_find(const struct name_table *table, const char *name, size_t len)
 {
     const struct name_slot *slot = slot_of(table, name, len, ends_of(name, len));

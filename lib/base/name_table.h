@@ -23,6 +23,9 @@ struct name_table {
 void name_table_init(struct name_table *table, struct name_slot *slots, size_t n_slots);
 /* The name is borrowed for as long as the table is used; the value is not negative. A name that is there already keeps its value. */
 void name_table_add(struct name_table *table, const char *name, int value);
+/* Both at once: the values are the places of the names. */
+void name_table_fill(struct name_table *table, struct name_slot *slots, size_t n_slots, size_t n,
+                     const char *const *names);
 /* The value of the name; -1: it is not there. */
 int name_table_find(const struct name_table *table, const char *name, size_t len);
 
