@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobs/analytics/positions.h"
+
 /* --- the users ---------------------------------------------------------------------------------- */
 
 static int compare_users(const void *a, const void *b)
@@ -89,24 +91,17 @@ unsigned user_documents_needs(const struct user_documents *user)
     return needs;
 }
 
-/* --- before the snapshot ------------------------------------------------------------------------ */
-
-/* Those that live shorter than the other documents, or may: whether there are open positions is not known before the trades are. */
-static void drop_short_lived(struct wanted *wanted, const struct settings *settings)
+void user_documents_leave_short_lived(struct user_documents *user, const struct journal *journal)
 {
-    size_t kept = 0;
+    for (size_t i = 0; i < user->n; i++) {
+        struct document_request request = user_documents_request(user, i);
 
-    for (size_t i = 0; i < wanted->n; i++) {
-        if (document_ttl_s(settings, &wanted->requests[i], document_may_hold_positions(&wanted->requests[i])) <
-            settings->cache_ttl_analytics_s) {
-            free(wanted->texts[i]);
-            continue;
-        }
-        wanted->requests[kept] = wanted->requests[i];
-        wanted->texts[kept++] = wanted->texts[i];
+        if (document_may_hold_positions(&request) && positions_any(journal, request.asset))
+            user->due[i] = false;
     }
-    wanted->n = kept;
 }
+
+/* --- before the snapshot ------------------------------------------------------------------------ */
 
 /* Arrays as the cache's functions take them. */
 struct opening {
@@ -128,8 +123,7 @@ static enum status add_wanted(struct document_batch *b, struct opening *o, struc
         struct user_documents *user = &b->users[i];
 
         user->wanted = o->wanted[i];
-        if (b->without_short_lived)
-            drop_short_lived(&user->wanted, settings);
+        user->without_short_lived = b->without_short_lived;
         *ret_dropped += user->wanted.n_dropped;
         if (status == STATUS_OK && make_due(user) != STATUS_OK)
             status = err_fail(err, STATUS_NO_MEMORY, "no memory for wanted documents");
@@ -225,6 +219,17 @@ static enum status prepare_checks(struct judging *j, const struct user_documents
     return STATUS_OK;
 }
 
+/* What will be left alone anyway is no reason to read the user's trades. Of what is not there nothing is known, so that it is left to the next
+ * request, which knows. */
+static bool is_known_as_short_lived(const struct user_documents *user, size_t i, const struct cache_check *check,
+                                    const struct settings *settings)
+{
+    struct document_request request = user_documents_request(user, i);
+
+    return user->without_short_lived && document_may_hold_positions(&request) &&
+           check->ttl_s <= settings->cache_ttl_positions_s;
+}
+
 enum status user_documents_judge(struct user_documents *user, struct cache *cache, struct redis *redis,
                                  const struct settings *settings, int64_t valid_for_s, size_t *ret_valid,
                                  struct err *err)
@@ -240,8 +245,10 @@ enum status user_documents_judge(struct user_documents *user, struct cache *cach
     status = cache_check_many(cache, redis, j.checks, user->n, err);
     *ret_valid = 0;
     for (size_t i = 0; i < user->n && status == STATUS_OK; i++) {
-        user->due[i] = j.checks[i].verdict != CACHE_HIT;
-        *ret_valid += !user->due[i];
+        bool is_valid = j.checks[i].verdict == CACHE_HIT;
+
+        user->due[i] = !is_valid && !is_known_as_short_lived(user, i, &j.checks[i], settings);
+        *ret_valid += is_valid;
     }
 out:
     free(j.checks);

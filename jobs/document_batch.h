@@ -11,6 +11,7 @@ struct user_documents {
     struct wanted wanted;
     size_t n;                            /* documents, the wanted ones last */
     bool *due;                           /* of each: to be computed */
+    bool without_short_lived;            /* as of the batch */
     const struct cache_tags *tags;       /* what any of them depends on ... */
     struct cache_epochs epochs;          /* ... and the epochs of these, opened before the snapshot */
     struct user_collections collections; /* of collection_batch.h; else none */
@@ -30,8 +31,10 @@ void document_batch_release(struct document_batch *batch);
  * documents depend on. *ret_dropped grows by the members of records that were dropped. */
 enum status document_batch_open(struct document_batch *batch, struct cache *cache, struct redis *redis,
                                 const struct settings *settings, size_t *ret_dropped, struct err *err) MUST_CHECK;
+/* Those with open positions, of which this is the journal, are no longer due. */
+void user_documents_leave_short_lived(struct user_documents *user, const struct journal *journal);
 /* Documents that are still valid, and will be for valid_for_s and for DOCUMENT_RENEW_PERCENT of their TTL, are no longer due;
- * *ret_valid is their number. */
+ * *ret_valid is their number. Nor are, without_short_lived, those that may hold open positions and are not known to hold none. */
 enum status user_documents_judge(struct user_documents *user, struct cache *cache, struct redis *redis,
                                  const struct settings *settings, int64_t valid_for_s, size_t *ret_valid,
                                  struct err *err) MUST_CHECK;

@@ -101,7 +101,7 @@ static enum status judge_users(struct precompute *p, struct document_batch *b, b
         if (status != STATUS_OK)
             break;
         p->progress.documents_valid += n_valid;
-        if (n_valid < b->users[i].n || user_collections_count_due(&b->users[i].collections) > 0)
+        if (user_documents_count_due(&b->users[i]) > 0 || user_collections_count_due(&b->users[i].collections) > 0)
             *ret_any = true;
         else
             user_done(p);
@@ -341,6 +341,8 @@ static enum status compute_next(struct precompute *p, struct source_stream *stre
     if (status == STATUS_OK) {
         note_journal(p, work.user->user_id, work.source->journal);
         work.read_us = clock_monotonic_us() - began_us;
+        if (work.user->without_short_lived)
+            user_documents_leave_short_lived(work.user, work.source->journal);
         status = compute_user(&work, &reason);
     }
     return user_ended(p, work.user, status, &reason, err);
@@ -360,6 +362,8 @@ static enum status compute_users(struct precompute *p, struct document_batch *b,
             continue;
         requests[n] = (struct source_request){
             .user_id = b->users[i].user_id, .needs = user_documents_needs(&b->users[i]), .as_of = snapshot->as_of};
+        if (b->without_short_lived)
+            requests[n].needs &= ~(unsigned)DOCUMENT_NEEDS_PRICES; /* what needs them will be left alone */
         users[n++] = &b->users[i];
     }
     if (users == NULL || requests == NULL)
@@ -425,7 +429,8 @@ static enum status run_batch(struct precompute *p, size_t n, const char *const *
     bool any = true;
     enum status status = document_batch_init(&b, n, user_ids, err);
 
-    b.without_short_lived = o->without_short_lived;
+    b.without_short_lived =
+        o->without_short_lived && o->settings->cache_ttl_positions_s < o->settings->cache_ttl_analytics_s;
     if (status == STATUS_OK && p->writer != NULL)
         status = document_batch_open(&b, o->cache, o->redis, o->settings, &p->progress.requests_dropped, err);
     if (status == STATUS_OK && p->writer != NULL)

@@ -48,8 +48,8 @@ struct precompute_options {
     void *context;
     bool only_invalid;   /* leave documents alone that are still valid, and not about to expire (event jobs) */
     int64_t valid_for_s; /* with only_invalid: valid means for at least this long from now */
-    /* Leave wanted documents alone that live shorter than the others (open positions): on a schedule they would be computed for
-     * nobody, since they have run out long before the next run. */
+    /* Leave wanted documents alone that hold open positions, and so live shorter than the others: on a schedule they would be computed
+     * for nobody, since they have run out long before the next run. */
     bool without_short_lived;
     /* Also, in the same snapshot, the whole lists of these datasets that the users asked for lately, or all of them. NULL: none,
      * as always with on_document. */

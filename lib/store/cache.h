@@ -158,6 +158,7 @@ struct cache_lookup {
     const struct cache_tags *tags;
     /* out */
     enum cache_verdict verdict;
+    int64_t ttl_s;              /* for how long the value was stored, valid or not; 0: there is none */
     struct cache_header header; /* on a hit, and when it has expired */
     const char *body;           /* its stored bytes; borrowed from `redis` until its next flush */
 };
@@ -186,6 +187,7 @@ struct cache_check {
                       * computed again it would last no longer */
     /* out */
     enum cache_verdict verdict;
+    int64_t ttl_s; /* for how long the value was stored, valid or not; 0: there is none */
 };
 /* n checks in one pipelined round trip. */
 enum status cache_check_many(struct cache *cache, struct redis *redis, struct cache_check *checks, size_t n,

@@ -4,8 +4,7 @@
 
 #include "lib/store/cache_internal.h"
 
-static enum cache_verdict judge(const struct redis *redis, size_t reply, const struct cache_check *check,
-                                struct instant now)
+static enum cache_verdict judge(const struct redis *redis, size_t reply, struct cache_check *check, struct instant now)
 {
     struct cache_header header;
     size_t len, width;
@@ -19,6 +18,7 @@ static enum cache_verdict judge(const struct redis *redis, size_t reply, const s
     if (!cache_header_take(line, len, &header, &width) ||
         redis_reply_integer(redis_reply_at(redis, reply + 1)) != (int64_t)(width + header.body_size))
         return CACHE_MISS_DAMAGED;
+    check->ttl_s = (header.expires_at.us - header.computed_at.us) / US_PER_SECOND;
     if (header.expires_at.us < header.valid_until.us)
         now.us += check->ahead_s * US_PER_SECOND;
     return cache_judge(&header, check->tags, check->epochs, redis_instance(redis), now);
@@ -34,6 +34,7 @@ enum status cache_check_many(struct cache *cache, struct redis *redis, struct ca
     (void)cache;
     for (size_t i = 0; i < n; i++) {
         checks[i].verdict = CACHE_MISS_ABSENT;
+        checks[i].ttl_s = 0;
         (void)snprintf(last, sizeof last, "%zu", cache_header_width(checks[i].tags) - 1);
         redis_append_words(redis, "GETRANGE", checks[i].key, "0", last, NULL);
         redis_append_words(redis, "STRLEN", checks[i].key, NULL);

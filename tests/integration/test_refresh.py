@@ -12,6 +12,7 @@ from harness import add_option, add_stock, token, wait_until
 from test_worker import DOCUMENTS
 
 SERIES = "/api/analytics/time-series?time_range=7d"
+POSITIONS = "/api/analytics/positions"
 PLAYBOOKS = "/api/playbooks/analytics"
 BY_PLAYBOOK = "/api/analytics/grouped?grouping_types=playbook"
 BY_TAG = "/api/analytics/grouped?grouping_types=tag,symbol"
@@ -19,7 +20,7 @@ BY_BROKERAGE = "/api/analytics/grouped?grouping_types=brokerage"
 COMPREHENSIVE = "/api/analytics/comprehensive?include_grouped_analytics=true&grouping_types=side"
 WANTED = [
     SERIES, PLAYBOOKS, BY_PLAYBOOK, BY_TAG, BY_BROKERAGE, COMPREHENSIVE, "/api/playbooks/1/analytics",
-    "/api/analytics/calendar", "/api/analytics/positions", "/api/analytics/trade?trade_id=1&trade_type=stock",
+    "/api/analytics/calendar", POSITIONS, "/api/analytics/trade?trade_id=1&trade_type=stock",
     "/api/analytics/symbol?symbol=acme", "/api/stocks/analytics/pnl", "/api/stocks/analytics/win-rate",
     "/api/analytics/core?time_range=custom&start_date=2020-01-01", "/api/analytics/risk?risk_free_rate=0.05",
     "/api/stocks/analytics?null_as_zero=true",
@@ -102,7 +103,7 @@ def test_what_was_asked_for_is_refreshed_after_a_change(servers, web, db, respon
     assert answers["/api/analytics/symbol?symbol=acme"].json()["data"]["total_trades"] == 4
     assert answers[COMPREHENSIVE].json()["data"]["core_metrics"]["total_trades"] == 4
     assert answers[COMPREHENSIVE].json()["data"]["open_positions"]["priced_count"] == 1
-    assert answers["/api/analytics/positions"].json()["data"]["unrealized_pnl"] == 200
+    assert answers[POSITIONS].json()["data"]["unrealized_pnl"] == 200
     assert answers[BY_BROKERAGE].json()["data"]["Alpha"]["core_metrics"]["total_trades"] == 2
     assert answers["/api/stocks/analytics/pnl"].json()["data"]["total_pnl"] == "300.0000"
     assert answers[PLAYBOOKS].json()["data"][0]["total_trades"] == 1
@@ -222,14 +223,30 @@ def test_scheduled_job_leaves_alone_what_outlasts_the_next_run_where_the_ttl_is_
 
 
 def test_scheduled_jobs_leave_to_readers_what_would_not_last_until_the_next_run(servers, web, db, journal, responder, run_worker):
-    series, positions = (ask(servers, web, path) for path in (SERIES, "/api/analytics/positions"))
-    computed = {key: header(servers, key)["computed"] for key in (series, positions)}
+    series, positions, none_open = (ask(servers, web, path) for path in (SERIES, POSITIONS, POSITIONS + "?asset=options"))
+    computed = {key: header(servers, key)["computed"] for key in (series, positions, none_open)}
     run_worker("job", "precompute")
     run_worker("job", "warm", WARM_USERS="10")
     assert header(servers, series)["computed"] > computed[series]
+    assert header(servers, none_open)["computed"] > computed[none_open]
     assert header(servers, positions)["computed"] == computed[positions]
     run_worker("job", "precompute", "--user", "ann")
     assert header(servers, positions)["computed"] > computed[positions]
+
+
+def test_open_positions_that_have_run_out_are_no_reason_to_read_the_trades(servers, web, db, journal, start_responder, run_worker, statements):
+    """With a long TTL a run looks at what is stored first."""
+    long = {"CACHE_TTL_ANALYTICS": "3600"}
+    start_responder(**long)
+    positions, none_open = (ask(servers, web, path) for path in (POSITIONS, POSITIONS + "?asset=options"))
+    run_worker("job", "precompute", **long)
+    servers.redis("DEL", positions)
+    before = len(statements())
+    assert f"stored=0 unchanged=0 valid={DOCUMENTS + 1} " in run_worker("job", "precompute", **long).stderr
+    assert [s for s in statements()[before:] if "_trades" in s] == []
+    servers.redis("HDEL", "epoch:{ann}", "options")
+    run_worker("job", "precompute", **long)
+    assert is_valid(servers, none_open, "ann") and servers.redis("EXISTS", positions) == b"0"
 
 
 def test_one_batch_serves_users_with_different_needs(servers, web, db, responder, run_worker):
@@ -357,12 +374,14 @@ def test_an_hour_of_hits_is_noted_once(servers, web, db, journal, start_responde
     assert servers.redis("EXISTS", "wanted:{ann}") == b"0"
 
 
-def ages(servers, key, seconds_left, fields=(b" expires=",)):
-    """Makes a stored value expire so soon, by rewriting fixed-width fields of its header."""
+def ages(servers, key, seconds_left, ends=(b" expires=",)):
+    """Makes a stored value so old that it expires so soon, by rewriting fixed-width fields of its header."""
     line = servers.redis("GET", key).split(b"\n", 1)[0]
-    end = "%017d" % int((time.time() + seconds_left) * 1e6)
-    for field in fields:
-        servers.redis("SETRANGE", key, line.index(field) + len(field), end)
+    fields = header(servers, key)
+    end = int((time.time() + seconds_left) * 1e6)
+    computed = int(fields["computed"]) - (int(fields["expires"]) - end)
+    for field, value in [(b" computed=", computed), *((field, end) for field in ends)]:
+        servers.redis("SETRANGE", key, line.index(field) + len(field), "%017d" % value)
 
 
 @pytest.mark.parametrize("path", ["/api/analytics/core", SERIES])
