@@ -79,7 +79,7 @@ static enum status take_first_secrets(struct responder *r, const struct settings
     struct secrets *secrets = NULL;
     enum status status = responder_new_secrets(r, settings, &secrets, err);
 
-    if (status == STATUS_OK)
+    if (secrets)
         responder_take_secrets(r, &secrets);
     return status;
 }

@@ -20,7 +20,7 @@ enum status base64_decode(const char *text, size_t len, struct buf *out) MUST_CH
 enum status base64url_decode(const char *text, size_t len, struct buf *out) MUST_CHECK;
 void base64url_append(struct buf *out, const void *bytes, size_t len);
 
-/* FNV-1a: for the tables of one process; nobody else sees it. */
+/* FNV-1a, for tables. The parts of tags (jobs/event.h) are numbered by it in every program, so its values stay. */
 uint64_t text_hash(const char *bytes, size_t len);
 void hex64_format(uint64_t value, char text[17]); /* 16 lower-case digits and a NUL */
 
