@@ -10,6 +10,7 @@
 
 struct hmac_key; /* immutable; shared by threads */
 
+/* STATUS_NO_MEMORY. */
 enum status hmac_key_new(const void *secret, size_t len, struct hmac_key **ret_key, struct err *err) MUST_CHECK;
 void hmac_key_free(struct hmac_key **key);
 
@@ -18,8 +19,8 @@ struct hmac_part {
     size_t len;
 };
 /* Over the parts one after the other. */
-enum status hmac_sign(const struct hmac_key *key, const struct hmac_part *parts, size_t n_parts,
-                      unsigned char ret_mac[HMAC_SIZE], struct err *err) MUST_CHECK;
+void hmac_sign(const struct hmac_key *key, const struct hmac_part *parts, size_t n_parts,
+               unsigned char ret_mac[HMAC_SIZE]);
 /* In time that does not depend on where they differ. */
 bool hmac_equal(const void *mac, const void *other, size_t len);
 

@@ -109,8 +109,7 @@ static bool any_fits(const struct webhook_keys *keys, const struct hmac_part *pa
     bool fits = false;
 
     for (size_t k = 0; k < keys->n; k++)
-        if (hmac_sign(keys->keys[k], parts, n_parts, expected[k], NULL) != STATUS_OK)
-            return false;
+        hmac_sign(keys->keys[k], parts, n_parts, expected[k]);
     const char *p = signatures;
     for (size_t i = 0; i < MAX_SIGNATURES; i++) {
         p += strspn(p, " ");

@@ -33,7 +33,7 @@ static void make_token(struct buf *out, const char *header, const char *payload,
     base64url_append(out, payload, strlen(payload));
     assert_int_equal(hmac_key_new(secret, strlen(secret), &key, NULL), STATUS_OK);
     struct hmac_part part = {out->data, out->len};
-    assert_int_equal(hmac_sign(key, &part, 1, mac, NULL), STATUS_OK);
+    hmac_sign(key, &part, 1, mac);
     hmac_key_free(&key);
     buf_append_char(out, '.');
     base64url_append(out, mac, sizeof(mac));
