@@ -5,9 +5,11 @@
 
 #include "lib/base/text.h"
 
-/* Only its owner may touch a lock: compare and act in one step. */
+/* Only its owner may touch a lock: compare and act in one step. What is not there is taken again: a full Redis evicts locks, too, and
+ * nobody else has taken it. */
 static const char renew_script[] =
-    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
+    "local holder = redis.call('GET', KEYS[1]) if holder == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end "
+    "if holder then return 0 end redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return 1";
 static const char give_back_script[] =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 
@@ -58,7 +60,7 @@ enum status lease_renew(const struct lease *lease, struct redis *redis, struct e
     (void)snprintf(ttl, sizeof ttl, "%lld", (long long)lease->ttl_ms);
     status = redis_command(redis, &reply, err, "EVAL", renew_script, "1", lease->key.data, lease->token, ttl, NULL);
     if (status == STATUS_OK && redis_reply_integer(reply) != 1)
-        status = err_fail(err, STATUS_CONFLICT, "%s has run out or is held by somebody else", lease->key.data);
+        status = err_fail(err, STATUS_CONFLICT, "%s is held by somebody else", lease->key.data);
     return status;
 }
 

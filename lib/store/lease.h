@@ -19,7 +19,7 @@ void lease_release(struct lease *lease); /* memory only */
 
 /* STATUS_CONFLICT: somebody else holds it. STATUS_LIMIT: Redis takes no writes (it is full, or its disk is). Else statuses of redis_command(). */
 enum status lease_take(struct lease *lease, struct redis *redis, struct err *err) MUST_CHECK;
-/* For another ttl_ms. STATUS_CONFLICT: it is no longer ours. */
+/* For another ttl_ms; one that is gone is taken again. STATUS_CONFLICT: somebody else holds it. */
 enum status lease_renew(const struct lease *lease, struct redis *redis, struct err *err) MUST_CHECK;
 /* Gives it back if it still is ours. */
 enum status lease_give_back(const struct lease *lease, struct redis *redis, struct err *err) MUST_CHECK;
