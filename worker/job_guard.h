@@ -13,7 +13,7 @@
 struct job_guard;
 
 /* STATUS_CONFLICT: another run holds it; the text says so. A Redis that takes no writes takes no lock: the job runs without.
- * When the lock is lost (Redis was away for too long, or forgot it), *stop turns true. */
+ * When the lock is lost (Redis was away for too long, or somebody else has it), *stop turns true. */
 enum status job_guard_begin(const struct settings *settings, const struct cache *cache, const char *job,
                             atomic_bool *stop, struct job_guard **ret_guard, struct err *err) MUST_CHECK;
 /* Gives it back. False: it was lost. NULL is true. */
