@@ -192,12 +192,13 @@ C_FILES = $(sort $(shell git ls-files '*.c' '*.h'))
 
 # cppcheck: NULL is a pointer wherever we build, and its 2.10 cannot read __VA_OPT__ (a "syntax error").
 .PHONY: lint format docs
-lint: ## clang-tidy, cppcheck and shellcheck
+lint: ## clang-tidy, cppcheck, shellcheck and pyflakes
 	@tools/install_packages.sh run test lint
 	clang-tidy --quiet $(filter %.c,$(filter-out tests/% bench/%,$(C_FILES))) -- $(filter-out -W%,$(OUR_CFLAGS))
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    $(addprefix --suppress=,missingIncludeSystem varFuncNullUB syntaxError) -I. -D_GNU_SOURCE lib jobs fcgi worker
 	shellcheck $(sort $(shell git ls-files '*.sh') .ci/run)
+	pyflakes3 $(shell git ls-files '*.py')
 format: ## clang-format every C file
 	clang-format -i $(C_FILES)
 docs: $(B)/pnlcache-worker ## write what is generated: docs/settings.md, docs/datasets-table.md, docs/openapi.yaml's datasets, conf/pnlcache.conf.example

@@ -27,7 +27,7 @@ packages_of() {
             lighttpd caddy jq locales nodejs openssl prometheus shellcheck systemd "$(browser_packages)"
         ;;
     bench) echo wrk webdis libnginx-mod-http-lua lua-nginx-redis python3-psycopg2 python3-redis strace valgrind ;;
-    lint) echo clang clang-tidy clang-format libclang-rt-dev cppcheck shellcheck mandoc ;;
+    lint) echo clang clang-tidy clang-format libclang-rt-dev cppcheck shellcheck pyflakes3 mandoc ;;
     *) echo "install_packages: there is no set '$1' (run, test, bench, lint)" >&2 && exit 2 ;;
     esac
 }

@@ -197,6 +197,22 @@ def db(servers, clean):
 
 
 @pytest.fixture
+def trapped_views(db):
+    """pnlcache.stock_trades calls a function on each row's user; trap(SQL body) says what that does, given $1."""
+    with db.cursor() as cursor:
+        cursor.execute("SELECT pg_get_viewdef('pnlcache.stock_trades')")
+        original = cursor.fetchone()[0].rstrip().rstrip(";")
+
+        def trap(body):
+            cursor.execute(f"CREATE OR REPLACE FUNCTION pnlcache.trap(text) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ {body} $$")
+            cursor.execute(f"CREATE OR REPLACE VIEW pnlcache.stock_trades AS SELECT * FROM ({original}) AS t WHERE pnlcache.trap(user_id)")
+
+        yield trap
+        cursor.execute(f"CREATE OR REPLACE VIEW pnlcache.stock_trades AS {original}")
+        cursor.execute("DROP FUNCTION IF EXISTS pnlcache.trap(text)")
+
+
+@pytest.fixture
 def statements(servers, db):
     """A function: the statements of the programs' role since the fixture was set up, from PostgreSQL's own log."""
     log = servers.state / "log/postgres.log"
@@ -288,6 +304,19 @@ def start_worker(servers, start_daemon):
 @pytest.fixture
 def worker(start_worker):
     return start_worker()
+
+
+@pytest.fixture
+def settle(servers, db):
+    """A function that waits until the workers have carried out every change of rows and done every job."""
+
+    def is_settled():
+        with db.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pnlcache.change_log")
+            outbox = cursor.fetchone()[0]
+        return outbox == 0 and servers.redis("XLEN", "jobs") == servers.redis("EXISTS", "jobs:later") == b"0"
+
+    return lambda timeout=20: wait_until(is_settled, timeout=timeout, what="an empty outbox and queue")
 
 
 @pytest.fixture

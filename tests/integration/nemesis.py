@@ -6,7 +6,6 @@ A fault lasts until the site has felt it (so many reads and webhooks ended meanw
 import contextlib
 import os
 import signal
-import subprocess
 import time
 
 import psycopg2

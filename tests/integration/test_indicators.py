@@ -146,8 +146,9 @@ def test_symbol_without_bars_has_no_rows(web, responder):
     assert (answer["data"], answer["meta"]["count"]) == ([], 0)
 
 
-def test_equivalent_requests_share_a_key_and_bars_invalidate(web, servers, db, worker, responder):
+def test_equivalent_requests_share_a_key_and_bars_invalidate(web, servers, db, worker, responder, settle):
     load(db, "ACME", [(2, 1, Decimal(1))])
+    settle()
     paths = ["/api/market/indicators?symbol=ACME", "/api/market/indicators?bollinger_width=2.00&rsi=014&symbol=acme"]
     assert [cache_state(web.get(path)) for path in paths] == ["fwd=miss", "hit"]
     assert len(servers.redis("KEYS", "data:market-indicators:*").split()) == 1

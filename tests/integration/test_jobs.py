@@ -35,20 +35,6 @@ def letters(run_worker):
     return run_worker("jobs", "list", "--dead").stdout.splitlines()
 
 
-@pytest.fixture
-def trapped_views(db):
-    """pnlcache.stock_trades calls a function on each row's user; trap(SQL body) says what that does, given $1."""
-    original = execute(db, "SELECT pg_get_viewdef('pnlcache.stock_trades')")[0][0].rstrip().rstrip(";")
-
-    def trap(body):
-        execute(db, f"CREATE OR REPLACE FUNCTION pnlcache.trap(text) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ {body} $$")
-        execute(db, f"CREATE OR REPLACE VIEW pnlcache.stock_trades AS SELECT * FROM ({original}) AS t WHERE pnlcache.trap(user_id)")
-
-    yield trap
-    execute(db, f"CREATE OR REPLACE VIEW pnlcache.stock_trades AS {original}")
-    execute(db, "DROP FUNCTION IF EXISTS pnlcache.trap(text)")
-
-
 SLEEP_ON_POISON = "BEGIN IF $1 = 'poison' THEN PERFORM pg_sleep(60); END IF; RETURN true; END"
 FAIL_ON_POISON = "BEGIN IF $1 = 'poison' THEN RAISE EXCEPTION 'bitter'; END IF; RETURN true; END"
 
@@ -80,7 +66,7 @@ class Assassin(threading.Thread):
 # A computation reads its users' rows first and holds this lock until its snapshot ends: who comes to it while another
 # backend has it is at the same user at the same time. Which of the two then fails does not matter.
 FAIL_ON_TWO_AT_ONCE = """BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtext($1)) THEN RAISE EXCEPTION 'two at once: %%', $1; END IF;
+    IF NOT pg_try_advisory_xact_lock(hashtext($1)) THEN RAISE EXCEPTION 'two at once: %', $1; END IF;
     RETURN true; END"""
 
 

@@ -455,7 +455,7 @@ def test_deleting_a_trade_takes_its_note_and_images_along(web, db, journal, work
 # --- an exchange's calendar as the account's own ------------------------------------------------------
 
 
-def test_account_that_keeps_to_a_countrys_calendar_has_its_market_holidays(web, db, worker, responder):
+def test_account_that_keeps_to_a_countrys_calendar_has_its_market_holidays(web, db, worker, responder, settle):
     execute(db, "SELECT pnlcache.renew_market_calendars()")
     execute(db, "INSERT INTO account_settings (user_id, holiday_country, starting_equity) VALUES ('ann', 'US', 10000)")
     execute(db, "INSERT INTO account_settings (user_id, market_holidays, starting_equity)"
@@ -464,6 +464,7 @@ def test_account_that_keeps_to_a_countrys_calendar_has_its_market_holidays(web, 
     for user in ("ann", "bob", "eve"):
         for id, day in enumerate(("2025-07-01", "2025-07-02", "2025-07-10"), 1):
             add_stock(db, user, id, entry=f"'{day}T14:00Z'", exit=f"'{day}T18:00Z'", exit_price=10 + id)
+    settle()
     of = {user: data(web, "/api/analytics/risk?asset=stocks", user) for user in ("ann", "bob", "eve")}
     assert of["ann"] == of["bob"] != of["eve"]  # 4 July lies between
     assert data(web, "/api/user/profile")["market_holidays"] == sorted(data(web, "/api/user/profile", "bob")["market_holidays"])

@@ -9,7 +9,7 @@ import pytest
 from fastcgi_client import Client, bearer, request
 from harness import ROOT, add_stock, wait_until
 from prometheus_text import parse
-from test_jobs import FAIL_ON_POISON, trapped_views  # noqa: F401 (a fixture)
+from test_jobs import FAIL_ON_POISON
 from test_worker import execute
 
 CORE = "/api/analytics/core"

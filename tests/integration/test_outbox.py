@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from harness import add_stock, wait_until
-from test_worker import execute, fresh, has_trades, outbox_is_empty, queue, queue_is_empty, value
+from test_worker import execute, fresh, has_trades, queue, queue_is_empty, value
 
 KILLS = int(os.environ.get("KILLS", 200))
 
@@ -45,7 +45,7 @@ def check_stored(servers, run_worker, users):
         assert found and found[1]["data"] == json.loads(body)["data"], key
 
 
-def test_four_workers_share_the_outbox_and_do_nothing_twice(servers, db, start_worker, run_worker):
+def test_four_workers_share_the_outbox_and_do_nothing_twice(servers, db, start_worker, settle):
     workers = [start_worker(WORKER_CONCURRENCY="1") for _ in range(4)]
     wait_until(lambda: all("started" in worker.log() for worker in workers))
     groups = [[f"user{group}-{n}" for n in range(20)] for group in range(20)]
@@ -54,7 +54,7 @@ def test_four_workers_share_the_outbox_and_do_nothing_twice(servers, db, start_w
         writer.start()
     for writer in writers:
         writer.join()
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker), timeout=60)
+    settle(timeout=60)
     for group in groups:
         for user in group[::5]:
             assert has_trades(servers, user, 1), user
@@ -129,7 +129,7 @@ def test_worker_or_either_server_dies_at_a_step(servers, start_worker, run_worke
     assert queue(run_worker)["dead"] == queue(run_worker)["outbox_depth"] == 0
 
 
-def kill_workers(servers, db, start_worker, run_worker, kills):
+def kill_workers(servers, db, start_worker, run_worker, settle, kills):
     """Changes go on while one of two workers is killed again and again; nothing is lost, whatever the moments were."""
     users = [f"user{i}" for i in range(20)]
     settings = {"JOB_TIMEOUT": "1", "OUTBOX_POLL": "50"}
@@ -142,19 +142,19 @@ def kill_workers(servers, db, start_worker, run_worker, kills):
         victim.kill()
     for user in users:
         wait_until(lambda user=user: has_trades(servers, user, kills), timeout=120, what=f"{user} to be fresh")
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker), timeout=120)
+    settle(timeout=120)
     assert queue(run_worker)["dead"] == 0
     assert survivor.alive()
     check_stored(servers, run_worker, users)
 
 
-def test_workers_killed_again_and_again_lose_nothing(servers, db, start_worker, run_worker):
-    kill_workers(servers, db, start_worker, run_worker, 20)
+def test_workers_killed_again_and_again_lose_nothing(servers, db, start_worker, run_worker, settle):
+    kill_workers(servers, db, start_worker, run_worker, settle, 20)
 
 
 @pytest.mark.long
-def test_worker_killed_200_times_loses_nothing(servers, db, start_worker, run_worker):
-    kill_workers(servers, db, start_worker, run_worker, KILLS)
+def test_worker_killed_200_times_loses_nothing(servers, db, start_worker, run_worker, settle):
+    kill_workers(servers, db, start_worker, run_worker, settle, KILLS)
 
 
 def test_doorbell_carries_nothing_and_can_be_switched_off(servers, db):

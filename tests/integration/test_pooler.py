@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 
 from harness import add_option, add_stock, wait_until
-from test_worker import execute, has_trades, outbox_is_empty, queue, queue_is_empty
+from test_worker import execute, has_trades, queue
 
 CONF = """
 [databases]
@@ -56,7 +56,7 @@ def connects(url):
         return False
 
 
-def test_changes_reach_the_reader_through_the_pooler(servers, db, web, start_responder, start_worker, run_worker, pooler):
+def test_changes_reach_the_reader_through_the_pooler(servers, db, web, start_responder, start_worker, run_worker, pooler, settle):
     url = pooler()
     start_responder(DATABASE_URL=url, MISS_THREADS="4")
     worker = start_worker(DATABASE_URL=url, WORKER_CONCURRENCY="4", OUTBOX_POLL="50")
@@ -67,7 +67,7 @@ def test_changes_reach_the_reader_through_the_pooler(servers, db, web, start_res
             add_option(db, user, n)
     for user in ("ann", "bob", "carl"):
         wait_until(lambda user=user: has_trades(servers, user, 20), what=f"{user}'s trades")
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
     assert queue(run_worker)["dead"] == 0
     for path in ("core", "risk", "time-series", "grouped"):
         answer = web.get(f"/api/analytics/{path}?time_range=all_time", user="ann")

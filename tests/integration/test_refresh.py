@@ -86,10 +86,9 @@ def journal(db):
 
 
 @pytest.fixture
-def settled(servers, db, journal, worker):
+def settled(journal, worker, settle):
     """The journal's own events are over: what follows is the test's."""
-    wait_until(lambda: execute(db, "SELECT count(*) FROM pnlcache.change_log") == [(0,)] and queue_is_empty(servers),
-               what="an empty outbox and queue")
+    settle()
 
 
 def test_what_was_asked_for_is_refreshed_after_a_change(servers, web, db, responder, settled):

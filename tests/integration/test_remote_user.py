@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from fastcgi_client import Client, bearer, problem
-from harness import BUILD, ROOT, add_stock, free_port, token
+from harness import BUILD, ROOT, free_port, token
 
 CORE = "/api/analytics/core"
 

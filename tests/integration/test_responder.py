@@ -532,7 +532,7 @@ def test_a_slow_reader_gets_a_large_answer_whole(servers, responder):
                 waiting += c.socket.recv(1000)
             except BlockingIOError:
                 time.sleep(0.0005)
-            answers = waiting.count(f'"request_id":"'.encode())
+            answers = waiting.count(b'"request_id":"')
         for i in range(n):
             assert f'"request_id":"r{i}"'.encode() in waiting
 

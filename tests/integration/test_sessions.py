@@ -7,7 +7,7 @@ import time
 
 import pytest
 from fastcgi_client import PARAMS, STDIN, Client, bearer, begin, pairs, problem, stream
-from harness import BUILD, ROOT, add_stock, token, wait_until, webhook_event
+from harness import BUILD, ROOT, add_stock, wait_until, webhook_event
 
 CORE = "/api/analytics/core"
 SESSION, SESSIONS = "/api/session", "/api/sessions"
@@ -397,8 +397,8 @@ def test_without_redis_a_session_is_503_and_never_401(start, servers, db, redis_
     add_stock(db, "ann", 1)
     ann = Browser(client)
     assert ann.status() == 200
-    for end, begin in ((redis_proxy.refuse, redis_proxy.accept), (lambda: redis_proxy.stall("both"), redis_proxy.let_pass)):
-        end()
+    for fail, heal in ((redis_proxy.refuse, redis_proxy.accept), (lambda: redis_proxy.stall("both"), redis_proxy.let_pass)):
+        fail()
         redis_proxy.reset_all()
         statuses = []
         wait_until(lambda: statuses.append(ann.status()) or statuses[-1] == 503, what="the refusal")
@@ -412,7 +412,7 @@ def test_without_redis_a_session_is_503_and_never_401(start, servers, db, redis_
         assert ann.status(uri="/api/market/movers") == 200  # nor does what anybody may read
         assert ann.status(uri="/api/market/movers", headers={"Cache-Control": "no-cache"}) == 200
         assert client.ask("GET", CORE, {"Cookie": NAME + "=nonsense"}).status == 401
-        begin()
+        heal()
         redis_proxy.reset_all()
         statuses.clear()
         wait_until(lambda: statuses.append(ann.status()) or statuses[-1] == 200, what="the session's return")

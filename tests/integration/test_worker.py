@@ -87,19 +87,19 @@ def test_notification_alone_makes_a_trade_fresh(servers, db, start_worker):
     wait_until(lambda: outbox_is_empty(db))
 
 
-def test_polling_alone_makes_a_trade_fresh(servers, db, start_worker, run_worker):
+def test_polling_alone_makes_a_trade_fresh(servers, db, start_worker, settle):
     execute(db, "SET pnlcache.notify = off")
     start_worker(OUTBOX_POLL="50")
     add_option(db, "ann", 1)
     wait_until(lambda: has_trades(servers, "ann", 1, asset="options"))
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
 
 
-def test_only_what_the_event_touches_is_recomputed(servers, db, worker):
+def test_only_what_the_event_touches_is_recomputed(servers, db, worker, settle):
     add_stock(db, "ann", 1)
     add_option(db, "ann", 1)
-    wait_until(lambda: has_trades(servers, "ann", 2))
-    wait_until(lambda: has_trades(servers, "ann", 1, asset="options"))
+    settle()
+    assert has_trades(servers, "ann", 2) and has_trades(servers, "ann", 1, asset="options")
     before = value(servers, "analytics:options:{ann}:all_time:core")[0]["computed"]
     add_stock(db, "ann", 2)
     wait_until(lambda: has_trades(servers, "ann", 3))
@@ -219,12 +219,12 @@ def test_an_event_job_logs_skipped_rows_once(servers, db, worker, foreign_view):
     assert len(left_out(worker.log())) == 1 and "stock 11 unknown_value" in left_out(worker.log())[0]
 
 
-def test_burst_for_one_user_ends_fresh(servers, db, start_worker, run_worker):
+def test_burst_for_one_user_ends_fresh(servers, db, start_worker, run_worker, settle):
     workers = [start_worker(WORKER_CONCURRENCY="4") for _ in range(2)]
     for n in range(1, 101):
         add_stock(db, "ann", n)
     wait_until(lambda: has_trades(servers, "ann", 100))
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
     assert has_trades(servers, "ann", 100)
     assert queue(run_worker)["dead"] == 0
     assert all("given up" not in worker.log() for worker in workers)
@@ -259,7 +259,7 @@ def test_job_of_a_killed_worker_is_taken_over(servers, db, start_worker, run_wor
     wait_until(lambda: queue_is_empty(run_worker))
 
 
-def test_redis_away_delays_but_loses_nothing(servers, db, worker, run_worker):
+def test_redis_away_delays_but_loses_nothing(servers, db, worker, settle):
     add_stock(db, "ann", 1)
     wait_until(lambda: has_trades(servers, "ann", 1))
     servers.stop("redis")
@@ -268,7 +268,7 @@ def test_redis_away_delays_but_loses_nothing(servers, db, worker, run_worker):
     assert not outbox_is_empty(db)
     servers.start("redis")
     wait_until(lambda: has_trades(servers, "ann", 2))
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
 
 
 @contextlib.contextmanager
@@ -284,12 +284,12 @@ def full_redis(servers):
         servers.redis("CONFIG", "SET", "maxmemory-policy", policy)
 
 
-def test_full_redis_takes_every_invalidation_from_the_outbox(servers, db, worker, run_worker):
+def test_full_redis_takes_every_invalidation_from_the_outbox(servers, db, worker, settle):
     for user in ("ann", "bob", "cid"):
         add_stock(db, user, 1)
     for user in ("ann", "bob", "cid"):
         wait_until(lambda user=user: has_trades(servers, user, 1))
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
     with full_redis(servers):
         for user in ("ann", "bob", "cid"):
             add_stock(db, user, 2)
@@ -298,14 +298,14 @@ def test_full_redis_takes_every_invalidation_from_the_outbox(servers, db, worker
         assert worker.log().count("no job queued") == 3
     add_stock(db, "ann", 3)
     wait_until(lambda: has_trades(servers, "ann", 3))
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
 
 
-def test_job_that_a_full_redis_stops_is_done_when_there_is_room(servers, db, start_worker, run_worker):
+def test_job_that_a_full_redis_stops_is_done_when_there_is_room(servers, db, start_worker, run_worker, settle):
     worker = start_worker(JOB_TIMEOUT="1")
     add_stock(db, "ann", 1)
     wait_until(lambda: has_trades(servers, "ann", 1))
-    wait_until(lambda: outbox_is_empty(db) and queue_is_empty(run_worker))
+    settle()
     servers.redis("SET", "lock:job:{ann}", "another worker", "PX", "60000")
     add_stock(db, "ann", 2)
     wait_until(lambda: queue(run_worker)["in_flight"] == 1, what="the job to wait for its turn")
