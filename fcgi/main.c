@@ -17,6 +17,7 @@
 #include "fcgi/refresher.h"
 #include "fcgi/request_reader.h"
 #include "fcgi/session_lane.h"
+#include "fcgi/stop_guard.h"
 #include "fcgi/tracking.h"
 #include "fcgi/warmer.h"
 #include "fcgi/webhook_lane.h"
@@ -24,6 +25,7 @@
 #include "lib/base/service_notify.h"
 
 #define LOG_INTERVAL_MS 60000 /* of the sums of L1 */
+#define STOP_MARGIN_MS 500    /* of STOP_TIMEOUT, for the rest when clients have been waited for */
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 78 /* EX_CONFIG */ };
 
@@ -212,6 +214,15 @@ static void watch(struct responder *responder, struct loop *const *loops, int64_
     redis_free(&redis);
 }
 
+/* Waits until requests in flight are answered, or the time is over and nobody works at them. */
+static void stop_loops(struct loop **loops, int64_t n, int64_t deadline_ms)
+{
+    for (int64_t i = 0; i < n; i++)
+        loop_stop(loops[i], deadline_ms);
+    for (int64_t i = 0; i < n; i++)
+        loop_join(&loops[i]);
+}
+
 static enum status serve(struct responder *responder, struct listener *listener, const sigset_t *awaited,
                          struct err *err)
 {
@@ -251,11 +262,9 @@ static enum status serve(struct responder *responder, struct listener *listener,
         log_info("stopping");
     }
     listener_unlink(listener);
-    int64_t deadline_ms = clock_monotonic_ms() + settings->stop_timeout_s * 1000;
-    for (int64_t i = 0; i < n; i++)
-        loop_stop(loops[i], deadline_ms);
-    for (int64_t i = 0; i < n; i++)
-        loop_join(&loops[i]);
+    int64_t stop_ms = settings->stop_timeout_s > 0 ? settings->stop_timeout_s * 1000 : STOP_MARGIN_MS;
+    stop_guard_start(clock_monotonic_ms() + stop_ms, status == STATUS_OK ? EXIT_SUCCESS : EXIT_FAILURE);
+    stop_loops(loops, n, clock_monotonic_ms() + stop_ms - STOP_MARGIN_MS);
     misses_stop(&responder->misses);
     webhook_lane_stop(&responder->webhook_lane);
     session_lane_stop(&responder->session_lane);

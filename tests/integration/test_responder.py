@@ -626,6 +626,26 @@ def test_sigterm_finishes_what_is_in_flight_and_removes_the_socket(servers, star
     db.autocommit = True
 
 
+@pytest.mark.parametrize("stop_timeout", [0, 1])
+def test_what_does_not_end_does_not_hold_up_the_stop(servers, start_responder, db, stop_timeout):
+    responder = start_responder(STOP_TIMEOUT=stop_timeout, DATABASE_TIMEOUT="600000", REQUEST_TIMEOUT="600000")
+    db.autocommit = False
+    with Client(servers.listen) as c:
+        with db.cursor() as cursor:
+            cursor.execute("LOCK TABLE stocks IN ACCESS EXCLUSIVE MODE")
+            c.send(request("GET", CORE, bearer()))
+            wait_until(lambda: cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted") or cursor.fetchone()[0] > 0,
+                       what="the waiting computation")
+        responder.expected_end = True
+        responder.signal(signal.SIGTERM)
+        assert responder.process.wait(20) == 0  # the table is still locked
+        assert c.is_closed()
+    db.rollback()
+    db.autocommit = True
+    assert "stopped with work in flight" in responder.log()
+    assert not os.path.exists(servers.listen)
+
+
 def test_sighup_takes_new_secrets_and_keeps_the_old_ones_on_error(servers, start_responder, tmp_path):
     conf = tmp_path / "pnlcache.conf"
     second = "another-secret-0123456789abcdefghijkl"

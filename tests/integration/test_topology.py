@@ -199,7 +199,7 @@ def resolver():
     r.socket.close()
 
 
-def test_a_silent_resolver_holds_up_who_watches_the_server_and_no_request(servers, db, start_redis, start_with_own_names, resolver):
+def test_a_silent_resolver_holds_up_who_watches_the_server_and_no_request(servers, db, start_redis, resolver, start_with_own_names):
     """Nothing here waits for the resolver's time-out, which is longer than that of the client."""
     port = start_redis()
     add_stock(db, "alice", 1)
