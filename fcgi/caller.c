@@ -109,12 +109,17 @@ enum next_step caller_refuse(struct exchange *x, enum status status, const struc
     return NEXT_SEND;
 }
 
+bool caller_may_read(const struct claims *claims, const char *user_id)
+{
+    return claims->role != ROLE_USER || strcmp(user_id, claims->user_id) == 0;
+}
+
 int caller_choose_user(struct exchange *x, const struct claims *claims, const char *named,
                        struct problem_fields *problems)
 {
     const char *user_id = named ? named : claims->user_id;
 
-    if (named && claims->role == ROLE_USER && strcmp(named, claims->user_id) != 0)
+    if (!caller_may_read(claims, user_id))
         return 403;
     if (!user_id[0])
         problem_add(problems, "user_id", "is needed with a token that has no 'sub'");

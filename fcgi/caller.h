@@ -15,6 +15,8 @@ bool caller_identify_if_any(struct handler_context *context, struct exchange *x,
                             const struct claims **ret_claims, enum next_step *ret_next) MUST_CHECK;
 /* Answers a request that auth_identify() refused. */
 enum next_step caller_refuse(struct exchange *x, enum status status, const struct err *err);
+/* A user reads its own data, a service or an admin everybody's. */
+bool caller_may_read(const struct claims *claims, const char *user_id);
 /* Whose data: the caller's own, or those of the user that a service or an admin names; into x->user_id. 0, or the HTTP status of the
  * refusal. */
 int caller_choose_user(struct exchange *x, const struct claims *claims, const char *named,

@@ -157,7 +157,8 @@ static enum intake take_spooled(struct connection *c, const struct record_limits
 /* The usual case: exactly one whole request without a body came in one piece, and is parsed where it lies. Everything
  * else goes through the spool. */
 static enum intake take_direct(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
-                               struct exchange *x, bool *ret_done)
+                               struct known_requests *known, struct exchange *x, struct exchange **ret_known,
+                               bool *ret_done)
 {
     ssize_t n = recv(c->fd, scratch, CONNECTION_SCRATCH, 0);
 
@@ -167,10 +168,13 @@ static enum intake take_direct(struct connection *c, unsigned char *scratch, con
     if (n == 0)
         return INTAKE_CLOSE;
     struct record_plain plain;
-    if (request_read_plain(scratch, (size_t)n, limits, &x->request, &plain)) {
-        c->look_again = n == CONNECTION_SCRATCH;
-        begin_request(c, plain.id, plain.keep);
-        return INTAKE_REQUEST;
+    if (record_plain_open(scratch, (size_t)n, &plain)) {
+        *ret_known = known_requests_take(known, plain.params);
+        if (*ret_known || request_read_plain(&plain, limits, &x->request)) {
+            c->look_again = n == CONNECTION_SCRATCH;
+            begin_request(c, plain.id, plain.keep);
+            return *ret_known ? INTAKE_KNOWN : INTAKE_REQUEST;
+        }
     }
     start_spooling(c);
     buf_append(&c->spool, scratch, (size_t)n);
@@ -181,7 +185,8 @@ static enum intake take_direct(struct connection *c, unsigned char *scratch, con
 }
 
 enum intake connection_take(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
-                            struct exchange *x, struct err *err)
+                            struct known_requests *known, struct exchange *x, struct exchange **ret_known,
+                            struct err *err)
 {
     enum intake intake;
     bool done = false;
@@ -190,7 +195,7 @@ enum intake connection_take(struct connection *c, unsigned char *scratch, const 
     err->text[0] = '\0';
     do {
         if (!c->spooling) {
-            intake = take_direct(c, scratch, limits, x, &done);
+            intake = take_direct(c, scratch, limits, known, x, ret_known, &done);
         } else {
             if (!fill_spool(c, scratch))
                 return INTAKE_CLOSE;

@@ -6,7 +6,7 @@
 #ifndef PNLCACHE_FCGI_CONNECTION_H
 #define PNLCACHE_FCGI_CONNECTION_H
 
-#include "fcgi/exchange.h"
+#include "fcgi/known_requests.h"
 #include "fcgi/record.h"
 
 #define CONNECTION_SCRATCH 65536
@@ -42,6 +42,7 @@ struct connection {
 enum intake {
     INTAKE_WAIT,             /* nothing to do before more arrives */
     INTAKE_REQUEST,          /* the exchange holds a request; the connection is BUSY */
+    INTAKE_KNOWN,            /* it came before: *ret_known is the exchange of then, x still clear; BUSY */
     INTAKE_PARAMS_TOO_LARGE, /* answer 431; the connection is BUSY */
     INTAKE_BODY_TOO_LARGE,   /* answer 413; the connection is BUSY */
     INTAKE_CLOSE,            /* the peer is gone or does not speak FastCGI */
@@ -50,9 +51,11 @@ enum intake {
 void connection_init(struct connection *c, int fd, int64_t now_ms);
 void connection_release(struct connection *c); /* closes the socket */
 
-/* Looks at what has arrived. `scratch` has CONNECTION_SCRATCH bytes. The exchange must be clear. */
+/* Looks at what has arrived. `scratch` has CONNECTION_SCRATCH bytes; a request that is to be known again lies in it. The exchange must be
+ * clear. */
 enum intake connection_take(struct connection *c, unsigned char *scratch, const struct record_limits *limits,
-                            struct exchange *x, struct err *err);
+                            struct known_requests *known, struct exchange *x, struct exchange **ret_known,
+                            struct err *err);
 /* Sends the response of the present request: as much as the socket takes, the rest is copied. False: the peer is gone. */
 bool connection_answer(struct connection *c, const struct response *response) MUST_CHECK;
 /* Sends more of what is waiting. False: the peer is gone. */

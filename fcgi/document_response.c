@@ -2,6 +2,14 @@
 
 #include "fcgi/answer.h"
 
+static bool accepts_gzip(struct exchange *x)
+{
+    if (x->coding == CODING_UNREAD)
+        x->coding =
+            http_accepts_gzip(request_param(&x->request, PARAM_ACCEPT_ENCODING)) ? CODING_GZIP : CODING_IDENTITY;
+    return x->coding == CODING_GZIP;
+}
+
 /* Of a value that says that there is no such document; `text` need not end with a NUL. */
 static enum status respond_not_found(struct exchange *x, const struct cache_header *header, const char *text,
                                      size_t len, enum cache_source source)
@@ -19,7 +27,7 @@ static enum status respond_not_found(struct exchange *x, const struct cache_head
 enum status document_respond_stored(struct exchange *x, const struct cache_header *header, const char *body, bool copy,
                                     enum cache_source source, int64_t max_age_s)
 {
-    bool gzip = header->encoding == CACHE_GZIP && http_accepts_gzip(request_param(&x->request, PARAM_ACCEPT_ENCODING));
+    bool gzip = header->encoding == CACHE_GZIP && accepts_gzip(x);
     struct http_document document = {
         .header = header,
         .bytes = body,
@@ -53,7 +61,7 @@ enum status document_respond_stored(struct exchange *x, const struct cache_heade
 enum status document_respond_computed(struct exchange *x, const struct cache_header *header,
                                       const struct cache_body *body, enum cache_source source, int64_t max_age_s)
 {
-    bool gzip = http_accepts_gzip(request_param(&x->request, PARAM_ACCEPT_ENCODING));
+    bool gzip = accepts_gzip(x);
 
     if (body->not_found)
         return respond_not_found(x, header, body->bytes, body->len, source);

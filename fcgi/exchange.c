@@ -40,19 +40,27 @@ static void clear(struct buf *b)
         buf_clear(b);
 }
 
-void exchange_clear(struct exchange *x)
+void exchange_clear_answer(struct exchange *x)
 {
-    request_clear(&x->request);
-    clear(&x->request.body);
     clear(&x->response.storage);
     clear(&x->body);
+    x->recompute = x->bypass = x->limited = x->admitted = x->changes = x->writes_through = x->wait = false;
+    x->session.read = x->session.slides = false;
+    x->connection = NULL;
+    x->next = NULL;
+}
+
+void exchange_clear(struct exchange *x)
+{
+    exchange_clear_answer(x);
+    request_clear(&x->request);
+    clear(&x->request.body);
+    response_forget(&x->response);
     buf_clear(&x->key);
     x->user_id[0] = '\0';
     x->route = 0;
     x->dataset.dataset = NULL;
     dataset_set_release(&x->datasets);
-    x->recompute = x->bypass = x->limited = x->admitted = x->changes = x->writes_through = x->wait = false;
-    x->session.read = x->session.slides = false;
-    x->connection = NULL;
-    x->next = NULL;
+    x->known = false;
+    x->coding = CODING_UNREAD;
 }

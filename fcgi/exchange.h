@@ -50,8 +50,11 @@ struct exchange {
     struct document_request document;
     struct dataset_request dataset; /* its dataset is NULL: a document is asked for */
     struct dataset_set *datasets;   /* keeps the dataset alive */
+    const char *pattern;            /* of the dataset's path */
     struct buf key;
     struct exchange_session session;
+    enum { CODING_UNREAD, CODING_IDENTITY, CODING_GZIP } coding; /* what Accept-Encoding comes to */
+    bool known;          /* what is in its parameters was read before (fcgi/known_requests.h) */
     bool admitted;       /* by the limit of its address */
     bool changes;        /* asks for more than an answer: from a session it needs X-CSRF-Token */
     bool recompute;      /* a service or an admin asked for a fresh computation */
@@ -68,4 +71,6 @@ enum status exchange_new(struct exchange **ret_exchange, struct err *err) MUST_C
 void exchange_free(struct exchange **exchange);
 /* Ready for the next request; gives back memory beyond what a usual request needs. */
 void exchange_clear(struct exchange *x);
+/* Ready for the same request once more: what was read from its parameters stays, what was decided does not. */
+void exchange_clear_answer(struct exchange *x);
 #endif

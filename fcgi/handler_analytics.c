@@ -72,8 +72,11 @@ enum next_step handle_analytics(struct handler_context *context, struct exchange
         return next;
     if (!limits_admit_user(responder->limits, x, claims, now))
         return NEXT_SEND;
-    if (!read_request(x, route, claims))
-        return NEXT_SEND;
-    document_append_key(responder->cache, &x->document, x->user_id, &x->key);
+    if (!x->known || !caller_may_read(claims, x->user_id)) {
+        if (!read_request(x, route, claims))
+            return NEXT_SEND;
+        buf_clear(&x->key);
+        document_append_key(responder->cache, &x->document, x->user_id, &x->key);
+    }
     return caller_next_step(context, x, claims);
 }

@@ -22,11 +22,11 @@ static bool identify(struct handler_context *context, struct exchange *x, const 
 }
 
 /* False: the path names something that cannot be there. */
-static bool take_path(struct exchange *x, const char *pattern)
+static bool take_path(struct exchange *x)
 {
     struct err err;
 
-    return dataset_request_take_path(&x->dataset, pattern, request_path(&x->request), &err) == STATUS_OK;
+    return dataset_request_take_path(&x->dataset, x->pattern, request_path(&x->request), &err) == STATUS_OK;
 }
 
 /* Parameters and user. True: the exchange is complete; else an answer was made. */
@@ -55,31 +55,52 @@ static bool read_request(struct exchange *x, bool path_too, const struct claims 
     return false;
 }
 
-enum next_step handle_dataset(struct handler_context *context, struct exchange *x)
+/* Which dataset, and whether it may be asked like this. False: an answer was made. */
+static bool choose_dataset(const struct handler_context *context, struct exchange *x)
 {
-    const struct claims *claims;
-    const char *pattern;
-    enum next_step next;
-
     if (!x->datasets) /* else it is dispatched again */
         x->datasets = responder_hold_datasets(context->responder);
     const struct dataset *dataset =
-        x->datasets ? dataset_set_route(x->datasets, request_path(&x->request), &pattern) : NULL;
-    if (!dataset)
-        return answer_problem(x, 404, "there is nothing at this path");
+        x->datasets ? dataset_set_route(x->datasets, request_path(&x->request), &x->pattern) : NULL;
+    if (!dataset) {
+        (void)answer_problem(x, 404, "there is nothing at this path");
+        return false;
+    }
     dataset_request_begin(&x->dataset, dataset);
     x->route = METER_OWN_ROUTES + dataset->number;
     if (!router_admit(x, METHOD_GET | METHOD_HEAD | (dataset->takes_post ? METHOD_POST : 0U), "application/json"))
+        return false;
+    if (x->request.method == METHOD_POST && router_has_foreign_body(&x->request)) {
+        (void)answer_problem(x, 415, "the Content-Type of a body is application/json");
+        return false;
+    }
+    return true;
+}
+
+/* Whether what was read from the request before stands for this caller. */
+static bool is_read(const struct exchange *x, const struct claims *claims)
+{
+    return x->known && (answer_is_shared(x) || caller_may_read(claims, x->user_id));
+}
+
+enum next_step handle_dataset(struct handler_context *context, struct exchange *x)
+{
+    const struct claims *claims;
+    enum next_step next;
+
+    if (!x->known && !choose_dataset(context, x))
         return NEXT_SEND;
-    if (x->request.method == METHOD_POST && router_has_foreign_body(&x->request))
-        return answer_problem(x, 415, "the Content-Type of a body is application/json");
     if (!identify(context, x, &claims, &next))
         return next;
-    if (!take_path(x, pattern))
-        return answer_problem(x, 404, "there is nothing at this path");
-    if (!read_request(x, false, claims))
-        return NEXT_SEND;
-    dataset_request_append_key(context->responder->cache, &x->dataset, x->user_id, &x->key);
+    if (!is_read(x, claims)) {
+        dataset_request_begin(&x->dataset, x->dataset.dataset);
+        if (!take_path(x))
+            return answer_problem(x, 404, "there is nothing at this path");
+        if (!read_request(x, false, claims))
+            return NEXT_SEND;
+        buf_clear(&x->key);
+        dataset_request_append_key(context->responder->cache, &x->dataset, x->user_id, &x->key);
+    }
     return caller_next_step(context, x, claims);
 }
 

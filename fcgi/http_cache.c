@@ -286,23 +286,23 @@ static void append_age(struct buf *out, const struct cache_header *header, struc
     buf_append_string(out, "\r\n");
 }
 
-static void append_timing(struct buf *out, int64_t took_us)
+/* Where in `out` the number begins. */
+static size_t append_timing(struct buf *out, int64_t took_us)
 {
     buf_append_string(out, "Server-Timing: total;dur=");
+    size_t at = out->len;
     buf_append_int(out, took_us / 1000);
     buf_append_char(out, '.');
     buf_append_char(out, (char)('0' + took_us % 1000 / 100));
     buf_append_string(out, "\r\n");
+    return at;
 }
 
 /* Every hit has these lines, so what is known beforehand is appended in pieces as long as can be, whose lengths the compiler
  * knows; through response_header() they cost half as much again. */
 static void append_cache_headers(struct buf *out, const struct request *request, const struct http_document *d,
-                                 const char *etag)
+                                 const char *etag, struct instant now)
 {
-    int64_t took_us = clock_monotonic_us() - request->arrived_us;
-    struct instant now = {request->arrived_at.us + took_us};
-
     append_cache_control(out, request, d, now);
     append_cache_status(out, d, now);
     append_age(out, d->header, now);
@@ -312,25 +312,77 @@ static void append_cache_headers(struct buf *out, const struct request *request,
         buf_append_string(out, "\r\nVary: Accept-Encoding\r\n");
     else
         buf_append_string(out, "\r\nVary: Authorization, Cookie, Accept-Encoding\r\n");
-    append_timing(out, took_us);
+}
+
+/* --- lines that are made once for many answers ------------------------------------------------------ */
+
+#define SHORT_US 10000 /* what takes less is told with one digit before the point */
+
+/* Lines of an answer from memory hold until a second more has gone by of the document's age, or one less is left of its
+ * TTL. Elsewhere answers take so long that making their lines is nothing. */
+static void note_origin(struct response *r, const struct http_document *d, struct instant now, int64_t took_us)
+{
+    struct head_origin *o = &r->origin;
+    int64_t computed_us = d->header->computed_at.us, end_us = end_of(d->header).us;
+    int64_t age_us = now.us - computed_us, left_us = end_us - now.us;
+    int64_t older_us = now.us + US_PER_SECOND - age_us % US_PER_SECOND, shorter_us = now.us + left_us % US_PER_SECOND;
+
+    /* Within its first second a document has no Last-Modified yet. */
+    if (d->source != SOURCE_L1 || took_us >= SHORT_US || age_us < US_PER_SECOND || left_us <= 0)
+        return;
+    o->from_us = now.us;
+    o->until_us = older_us < shorter_us ? older_us : shorter_us;
+    o->computed_us = computed_us;
+    o->end_us = end_us;
+    o->gzip = d->encoding == CACHE_GZIP;
+    memcpy(o->etag, d->header->etag, sizeof(o->etag));
+}
+
+static bool still_holds(const struct head_origin *o, const struct http_document *d, struct instant now, int64_t took_us)
+{
+    return d->source == SOURCE_L1 && took_us < SHORT_US && now.us >= o->from_us && now.us < o->until_us &&
+           d->header->computed_at.us == o->computed_us && end_of(d->header).us == o->end_us &&
+           (d->encoding == CACHE_GZIP) == o->gzip && memcmp(d->header->etag, o->etag, sizeof(o->etag)) == 0;
+}
+
+/* The id has the length that it had then: it is the request's own, or one of ours. */
+static void renew(struct response *r, const struct request *request, const struct http_document *d, int64_t took_us)
+{
+    const struct head_origin *o = &r->origin;
+
+    memcpy(r->head.data + o->id_at, request->id, strlen(request->id));
+    r->head.data[o->timing_at] = (char)('0' + took_us / 1000);
+    r->head.data[o->timing_at + 2] = (char)('0' + took_us % 1000 / 100);
+    r->tier = TIER_L1;
+    r->body = o->with_body ? d->bytes : NULL;
+    r->body_len = o->with_body ? d->len : 0;
 }
 
 void http_respond_document(struct response *r, const struct request *request, const struct http_document *d)
 {
+    int64_t took_us = clock_monotonic_us() - request->arrived_us;
+    struct instant now = {request->arrived_at.us + took_us};
     char etag[ETAG_SIZE];
 
+    if (still_holds(&r->origin, d, now, took_us)) {
+        renew(r, request, d, took_us);
+        return;
+    }
     format_etag(d->header, d->encoding == CACHE_GZIP, etag);
     bool unmodified = is_not_modified(request, etag, d->header->computed_at);
     response_begin(r, request, unmodified ? 304 : 200);
     r->tier = tier_of(d->source);
-    append_cache_headers(&r->head, request, d, etag);
+    append_cache_headers(&r->head, request, d, etag, now);
+    r->origin.timing_at = append_timing(&r->head, took_us);
     if (unmodified) {
         response_finish_empty(r);
-        return;
+    } else {
+        if (d->encoding == CACHE_GZIP)
+            buf_append_string(&r->head, "Content-Encoding: gzip\r\n");
+        response_finish(r, "application/json", d->bytes, d->len, request->method != METHOD_HEAD);
     }
-    if (d->encoding == CACHE_GZIP)
-        buf_append_string(&r->head, "Content-Encoding: gzip\r\n");
-    response_finish(r, "application/json", d->bytes, d->len, request->method != METHOD_HEAD);
+    r->origin.with_body = r->body != NULL;
+    note_origin(r, d, now, took_us);
 }
 
 void http_respond_not_found(struct response *r, const struct request *request, const struct http_document *d,

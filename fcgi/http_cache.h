@@ -36,7 +36,8 @@ struct http_document {
     int64_t max_age_s; /* how long a client may, at most */
 };
 
-/* The whole response: 200 or 304, with or without body. The document's bytes must live until it is written. */
+/* The whole response: 200 or 304, with or without body. The document's bytes must live until it is written. An `r` that
+ * answered the same request before, and was not told to forget (response_forget()), keeps header lines that still hold. */
 void http_respond_document(struct response *r, const struct request *request, const struct http_document *document);
 
 /* The 404 of a value that says there is nothing: the problem document with this detail, and Cache-Status. The document's

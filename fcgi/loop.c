@@ -140,8 +140,10 @@ static void begin_stop(struct loop *loop, int64_t now_ms)
 static void take_secrets(struct loop *loop, struct secrets **ret_secrets)
 {
     *ret_secrets = secrets_get(loop->options.responder);
-    if ((*ret_secrets)->generation != loop->secrets_generation)
+    if ((*ret_secrets)->generation != loop->secrets_generation) {
         token_cache_clear(loop->context.tokens);
+        known_requests_clear(loop->known); /* the datasets were changed before the secrets */
+    }
     loop->secrets_generation = (*ret_secrets)->generation;
     loop->context.secrets = *ret_secrets;
 }
@@ -224,6 +226,7 @@ static void loop_free(struct loop *loop)
         loop->free_exchanges = x->next;
         exchange_free(&x);
     }
+    known_requests_free(&loop->known);
     token_cache_free(&loop->context.tokens);
     redis_free(&loop->context.redis);
     pthread_mutex_destroy(&loop->done_lock);
@@ -247,6 +250,8 @@ static enum status prepare(struct loop *loop, struct err *err)
         return err_fail(err, STATUS_UNAVAILABLE, "cannot set up a responder thread: %s", strerror(errno));
     enum status status =
         token_cache_new(loop->options.responder->settings, loop->options.responder->local, &loop->context.tokens, err);
+    if (status == STATUS_OK)
+        status = known_requests_new(&loop->known, err);
     if (status == STATUS_OK)
         status = local_reader_new(loop->options.responder->local, &loop->context.local, err);
     if (status == STATUS_OK)

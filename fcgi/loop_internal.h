@@ -36,6 +36,7 @@ struct loop {
     size_t n_connections, n_heavy, n_deferred;
     struct connection *again, **again_tail;
     struct exchange *free_exchanges;
+    struct known_requests *known;
 
     size_t n_turn;
     struct exchange *turn[TURN]; /* waiting for the turn's lookup */

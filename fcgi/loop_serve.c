@@ -25,11 +25,16 @@ static struct exchange *take_exchange(struct loop *loop)
     return exchange_new(&x, NULL) == STATUS_OK ? x : NULL;
 }
 
+static void put_clear_exchange(struct loop *loop, struct exchange *x)
+{
+    x->next = loop->free_exchanges;
+    loop->free_exchanges = x;
+}
+
 static void put_exchange(struct loop *loop, struct exchange *x)
 {
     exchange_clear(x);
-    x->next = loop->free_exchanges;
-    loop->free_exchanges = x;
+    put_clear_exchange(loop, x);
 }
 
 static void send_answer(struct loop *loop, struct exchange *x)
@@ -41,7 +46,10 @@ static void send_answer(struct loop *loop, struct exchange *x)
         loop->n_refused++;
     int64_t now_us = clock_monotonic_us();
     meter_count(loop->meter, x, now_us);
-    put_exchange(loop, x);
+    if (x->response.tier == TIER_L1)
+        x = known_requests_keep(loop->known, x);
+    if (x)
+        put_exchange(loop, x);
     loop_settle(loop, c, alive, now_us / 1000);
 }
 
@@ -221,13 +229,14 @@ static void begin_exchange(struct loop *loop, struct exchange *x)
     send_answer(loop, x);
 }
 
-void loop_look(struct loop *loop, struct connection *c)
+static void look(struct loop *loop, struct connection *c)
 {
-    struct exchange *x = take_exchange(loop);
+    struct exchange *x = take_exchange(loop), *known;
     bool was_heavy = connection_is_heavy(c), was_idle = connection_is_idle(c);
     struct err err = {.text = ""};
 
-    enum intake intake = x ? connection_take(c, loop->scratch, &loop->limits, x, &err) : INTAKE_CLOSE;
+    enum intake intake =
+        x ? connection_take(c, loop->scratch, &loop->limits, loop->known, x, &known, &err) : INTAKE_CLOSE;
     loop->n_heavy += connection_is_heavy(c) - was_heavy;
     if (intake == INTAKE_CLOSE || (connection_is_heavy(c) && loop->n_heavy > MAX_HEAVY)) {
         if (err.text[0])
@@ -249,12 +258,25 @@ void loop_look(struct loop *loop, struct connection *c)
         return;
     }
     loop->n_requests++;
+    if (intake == INTAKE_KNOWN) {
+        put_clear_exchange(loop, x);
+        known->connection = c;
+        request_arrive_again(&known->request);
+        dispatch(loop, known);
+        return;
+    }
     x->connection = c;
     request_arrive(&x->request);
     if (intake == INTAKE_REQUEST)
         begin_exchange(loop, x);
     else
         refuse_size(loop, x, intake == INTAKE_BODY_TOO_LARGE ? 413 : 431);
+}
+
+void loop_look(struct loop *loop, struct connection *c)
+{
+    look(loop, c);
+    known_requests_end(loop->known);
 }
 
 void loop_finish(struct loop *loop, struct exchange *x)

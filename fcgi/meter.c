@@ -34,6 +34,7 @@ struct meter {
     counter results[METER_ROUTES][RESPONSE_TIERS];
     counter durations[RESPONSE_TIERS][METER_BUCKETS + 1]; /* the last: longer than all of them */
     counter duration_us[RESPONSE_TIERS];
+    counter known;
     struct meter *next;
 };
 
@@ -112,6 +113,8 @@ void meter_count(struct meter *meter, const struct exchange *x, int64_t now_us)
     add(&meter->requests[x->route][code_index(x->response.http_status)], 1);
     add(&meter->durations[tier][bucket], 1);
     add(&meter->duration_us[tier], (uint64_t)took_us);
+    if (x->known)
+        add(&meter->known, 1);
     if (tier != TIER_NONE)
         add(&meter->results[x->route][tier], 1);
 }
@@ -217,6 +220,9 @@ void meters_write(struct meters *m, meter_labeller *label_of, struct buf *out)
 {
     pthread_mutex_lock(&m->lock);
     write_requests(m, label_of, out);
+    prometheus_family(out, "pnlcache_http_requests_known_total", "counter",
+                      "Requests that came before, byte for byte, so that they were not parsed again.");
+    prometheus_sample(out, "pnlcache_http_requests_known_total", NULL, SUM(m, known));
     write_results(m, label_of, out);
     write_durations(m, out);
     pthread_mutex_unlock(&m->lock);

@@ -200,6 +200,12 @@ static void take_id(struct request *r)
         make_id(r->id);
 }
 
+void request_arrive_again(struct request *r)
+{
+    request_arrive(r);
+    take_id(r);
+}
+
 static enum method parse_method(const char *text)
 {
     if (!text)

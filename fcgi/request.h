@@ -82,6 +82,8 @@ void request_clear(struct request *r);
 
 /* The request is here, now. */
 void request_arrive(struct request *r);
+/* The request, which was parsed, is here once more: another one, with an id of its own. */
+void request_arrive_again(struct request *r);
 
 /* Takes one CGI parameter; copies the value when it is one of ours. */
 void request_add_param(struct request *r, const char *name, size_t name_len, const char *value, size_t value_len);

@@ -62,13 +62,11 @@ static enum status read_file(int *fd, size_t body_len, struct request *r, struct
     return status;
 }
 
-bool request_read_plain(const unsigned char *bytes, size_t len, const struct record_limits *limits, struct request *r,
-                        struct record_plain *ret_plain)
+bool request_read_plain(const struct record_plain *plain, const struct record_limits *limits, struct request *r)
 {
-    if (!record_plain_open(bytes, len, ret_plain) ||
-        (size_t)(ret_plain->params.end - ret_plain->params.at) > limits->max_params)
+    if ((size_t)(plain->params.end - plain->params.at) > limits->max_params)
         return false;
-    if (request_add_params(r, ret_plain->params))
+    if (request_add_params(r, plain->params))
         return true;
     request_clear(r);
     return false;

@@ -13,6 +13,7 @@ void response_init(struct response *r)
     buf_init(&r->storage);
     r->body = NULL;
     r->body_len = 0;
+    response_forget(r);
 }
 
 void response_release(struct response *r)
@@ -92,6 +93,7 @@ void response_begin(struct response *r, const struct request *request, int http_
     buf_clear(&r->storage);
     r->body = NULL;
     r->body_len = 0;
+    response_forget(r);
     if (http_status != 200) {
         buf_append_string(&r->head, "Status: ");
         buf_append_int(&r->head, http_status);
@@ -101,6 +103,7 @@ void response_begin(struct response *r, const struct request *request, int http_
     response_line(r, "X-Content-Type-Options: nosniff");
     if (request->id[0]) {
         buf_append_string(&r->head, "X-Request-Id: ");
+        r->origin.id_at = r->head.len;
         response_line(r, request->id);
     }
     add_cors_headers(r, request);

@@ -7,6 +7,16 @@
 /* Where a cached answer came from. */
 enum response_tier { TIER_NONE, TIER_L1, TIER_REDIS, TIER_STORED, TIER_MISS, TIER_BYPASS, TIER_STALE, RESPONSE_TIERS };
 
+/* What the header lines of a hit were made of: for the same request and document, at a moment in between, they are the same but for
+ * two values. */
+struct head_origin {
+    int64_t from_us, until_us; /* since 1970; until: 0 when the lines are none of these */
+    char etag[33];
+    int64_t computed_us, end_us;
+    size_t id_at, timing_at; /* where in the lines */
+    bool gzip, with_body;
+};
+
 struct response {
     int http_status;
     enum response_tier tier; /* TIER_NONE: it is no document */
@@ -14,6 +24,7 @@ struct response {
     struct buf storage;      /* a body of our own */
     const char *body;        /* what is sent; in `storage`, or borrowed until the response is written */
     size_t body_len;
+    struct head_origin origin; /* http_respond_document()'s */
 };
 
 void response_init(struct response *r);
@@ -22,6 +33,11 @@ void response_release(struct response *r);
 /* Starts anew: Status, X-Request-Id, nosniff. Without Status an answer is 200 (RFC 3875, 6.3.3), and the web server has a line less
  * to read, which costs it as much as a twentieth of the responder's whole work. */
 void response_begin(struct response *r, const struct request *request, int http_status);
+/* Whatever is answered next is made anew, as for another request. */
+static inline void response_forget(struct response *r)
+{
+    r->origin.until_us = 0;
+}
 /* A whole line, or what is left of one; must be free of CR and LF. */
 static inline void response_line(struct response *r, const char *text)
 {

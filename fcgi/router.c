@@ -132,10 +132,12 @@ static enum next_step serve_route(struct handler_context *context, struct exchan
 {
     const char *type = route->handle == handle_metrics ? "text/plain" : "application/json";
 
-    if (!router_admit(x, route->methods, type) || !admit_address(context, x, route->limit))
+    if (!x->known && !router_admit(x, route->methods, type))
+        return NEXT_SEND;
+    if (!admit_address(context, x, route->limit))
         return NEXT_SEND;
     x->changes = !(x->request.method & READ) && !(route->methods & POST_READS);
-    if ((route->methods & (METHOD_GET | METHOD_PUT)) && router_has_foreign_body(&x->request))
+    if (!x->known && (route->methods & (METHOD_GET | METHOD_PUT)) && router_has_foreign_body(&x->request))
         return answer_problem(x, 415, "the Content-Type of a body is application/json");
     return route->handle(context, x, route);
 }
@@ -169,8 +171,9 @@ bool router_has(const char *path)
 
 enum next_step router_dispatch(struct handler_context *context, struct exchange *x)
 {
-    x->route = find_route(request_path(&x->request));
-    if (x->route > 0)
+    if (!x->known)
+        x->route = find_route(request_path(&x->request));
+    if (x->route > 0 && x->route <= N_ROUTES) /* a dataset's is beyond them */
         return serve_route(context, x, &routes[x->route - 1]);
     if (!admit_address(context, x, LIMIT_READS))
         return NEXT_SEND;
