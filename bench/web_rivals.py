@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 from fastcgi_client import Client
-from harness import BUILD, ROOT, Daemon, Web, free_port, token, wait_until
+from harness import BUILD, JWT_SECRET, ROOT, Daemon, Web, free_port, token, wait_until
 
 from common import HIT_PATH, HIT_USER, USERS
 
@@ -17,11 +17,45 @@ USERS_IN_TURN = min(USERS, 64)
 MODULES = Path("/usr/lib/nginx/modules")
 LUA_PACKAGES = "/usr/share/lua/5.1/?.lua;;"
 
+# HS256 through the libcrypto that nginx has loaded, and the verdicts of a worker process kept until the token ends: what a careful team
+# writes. verified_user(): nil when there is none.
+LUA_JWT = """
+        local ffi = require "ffi"
+        ffi.cdef[[
+            const void *EVP_sha256(void);
+            unsigned char *HMAC(const void *md, const void *key, int key_len, const char *d, size_t n, unsigned char *out, unsigned int *out_len);
+        ]]
+        local crypto, verified, secret = ffi.load("libcrypto.so.3"), {}, "%s"
+
+        local function decode(text)
+            return ngx.decode_base64(text:gsub("-", "+"):gsub("_", "/") .. ("="):rep(-#text %% 4))
+        end
+
+        local function verify(token)
+            local signed, payload, signature = token:match("^([%%w_-]+%%.([%%w_-]+))%%.([%%w_-]+)$")
+            if not signed then return nil end
+            local out, len = ffi.new("unsigned char[32]"), ffi.new("unsigned int[1]")
+            crypto.HMAC(crypto.EVP_sha256(), secret, #secret, signed, #signed, out, len)
+            if ffi.string(out, 32) ~= decode(signature) then return nil end
+            local claims = decode(payload)
+            return {user = claims:match('"sub"%%s*:%%s*"([^"]*)"'), ends = tonumber(claims:match('"exp"%%s*:%%s*(%%d+)'))}
+        end
+
+        function verified_user()
+            local authorization = ngx.var.http_authorization
+            local token = authorization and authorization:match("^Bearer +(.+)$")
+            if not token then return nil end
+            local known = verified[token] or verify(token)
+            verified[token] = known
+            return known and ngx.time() < known.ends and known.user or nil
+        end
+"""
+
 LUA = """
             local redis = require "nginx.redis"
             local connection = redis:new()
             assert(connection:connect("unix:%s"))
-            local body = assert(connection:get("bench-body"))
+            local body = assert(connection:get(%s))
             assert(connection:set_keepalive(60000, 512))
             ngx.header.content_type = "application/json"
             ngx.header.content_encoding = "gzip"
@@ -58,6 +92,7 @@ class Rivals:
         with redis.Redis(unix_socket_path=servers.redis_socket) as store:  # redis-cli takes no NUL
             header, self.body = store.get(f"analytics:combined:{{{HIT_USER}}}:30d:core").split(b"\n", 1)
             store.set("bench-body", self.body)
+            store.set(f"bench:{HIT_USER}:30d", self.body)
         self.etag = f'"{re.search(rb" etag=([0-9a-f]+)", header).group(1).decode()}-gzip"'
         try:
             self._start()
@@ -127,12 +162,17 @@ class Rivals:
                               capture_output=True, text=True, check=True).stdout
         rivals = f"""
     lua_package_path "{LUA_PACKAGES}";
+    init_by_lua_block {{{LUA_JWT % JWT_SECRET}}}
     open_file_cache max=10;
     upstream webdis {{ server 127.0.0.1:{ports["webdis"]}; keepalive 512; }}
     """
         locations = f"""
         location = /body.json {{ add_header Content-Encoding gzip; }}
-        location = /lua {{ content_by_lua_block {{{LUA % self.servers.redis_socket}}} }}
+        location = /lua {{ content_by_lua_block {{
+            local user = verified_user()
+            if not user then return ngx.exit(401) end
+            {LUA % (self.servers.redis_socket, '"bench:" .. user .. ":" .. ngx.var.arg_time_range')} }} }}
+        location = /lua-open {{ content_by_lua_block {{{LUA % (self.servers.redis_socket, '"bench-body"')}}} }}
         location /GET/ {{ proxy_pass http://webdis; proxy_http_version 1.1; proxy_set_header Connection ""; }}
     """
         end = conf.rindex("}")
@@ -173,7 +213,8 @@ class Rivals:
             "echo": rival(urls["echo"] + HIT_PATH, gzip),
             "same": rival(urls["same"] + HIT_PATH, gzip),
             "static": rival(urls["l1"] + "/body.json"),
-            "lua": rival(urls["l1"] + "/lua"),
+            "lua": rival(urls["l1"] + "/lua?time_range=30d"),
+            "lua_open": rival(urls["l1"] + "/lua-open"),
             "webdis": rival(urls["l1"] + "/GET/bench-body.txt"),
             **{f"{name}_users": users(name) for name in ("l1", "redis", "echo")},
         }
@@ -200,7 +241,10 @@ class Rivals:
         wait_until(lambda: status("l1", "/GET/bench-body.txt") == 200, what="webdis")
         assert status("l1", HIT_PATH, Accept_Encoding="gzip", If_None_Match=self.etag) == 304
         assert get("echo", HIT_PATH).body == get("same", HIT_PATH).body == self.body
-        for path in "/body.json", "/lua", "/GET/bench-body.txt":
+        for path in "/lua", "/lua?time_range=30d":
+            assert get("l1", path, user=None).status == 401
+            assert get("l1", path, user=None, Authorization=bearer(HIT_USER)[:-2] + "AA").status == 401
+        for path in "/body.json", "/lua?time_range=30d", "/lua-open", "/GET/bench-body.txt":
             assert get("l1", path).body == self.body, (path, get("l1", path))
 
     def close(self):

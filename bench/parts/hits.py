@@ -29,7 +29,7 @@ def bench_hits(servers):
         many = measure({name: rivals.asks[name] for name in ("l1", "redis", "not_modified", "echo")}, 1000)
     finally:
         rivals.close()
-    for rival in "echo", "static", "lua", "webdis":
+    for rival in "echo", "static", "lua", "lua_open", "webdis":
         figure(f"hit_l1_vs_{rival}", few["l1"] / few[rival])
     figure("hit_l1_vs_same_bytes", few["l1"] / few["same"])
     figure("hit_redis_vs_echo", few["redis"] / few["echo"])
