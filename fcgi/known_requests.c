@@ -47,7 +47,7 @@ void known_requests_free(struct known_requests **known)
 
 void known_requests_clear(struct known_requests *known)
 {
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; known && i < SLOTS; i++)
         exchange_free(&known->slots[i].x);
 }
 
@@ -71,6 +71,8 @@ static bool holds_present(const struct slot *slot, const struct known_requests *
 
 struct exchange *known_requests_take(struct known_requests *known, struct record_params params)
 {
+    if (!known)
+        return NULL;
     known->present.at = NULL;
     if (length(params) > MAX_PARAMS)
         return NULL;
@@ -103,7 +105,7 @@ static bool fill(struct slot *slot, const struct known_requests *known)
 
 struct exchange *known_requests_keep(struct known_requests *known, struct exchange *x)
 {
-    if (!known->present.at)
+    if (!known || !known->present.at)
         return x;
     struct slot *slot = slot_of_present(known);
     struct exchange *displaced = slot->x;
@@ -119,5 +121,6 @@ struct exchange *known_requests_keep(struct known_requests *known, struct exchan
 
 void known_requests_end(struct known_requests *known)
 {
-    known->present.at = NULL;
+    if (known)
+        known->present.at = NULL;
 }

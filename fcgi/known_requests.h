@@ -7,7 +7,7 @@
 
 #include "fcgi/exchange.h"
 
-struct known_requests;
+struct known_requests; /* NULL: a table that knows nothing and keeps nothing */
 
 enum status known_requests_new(struct known_requests **ret_known, struct err *err) MUST_CHECK;
 /* With the exchanges that it keeps. */

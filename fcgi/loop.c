@@ -250,8 +250,8 @@ static enum status prepare(struct loop *loop, struct err *err)
         return err_fail(err, STATUS_UNAVAILABLE, "cannot set up a responder thread: %s", strerror(errno));
     enum status status =
         token_cache_new(loop->options.responder->settings, loop->options.responder->local, &loop->context.tokens, err);
-    if (status == STATUS_OK)
-        status = known_requests_new(&loop->known, err);
+    if (status == STATUS_OK && loop->options.responder->settings->cache_max_memory_entries > 0)
+        status = known_requests_new(&loop->known, err); /* of answers from memory */
     if (status == STATUS_OK)
         status = local_reader_new(loop->options.responder->local, &loop->context.local, err);
     if (status == STATUS_OK)

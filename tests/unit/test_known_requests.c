@@ -188,6 +188,17 @@ static void test_of_two_in_one_place_the_later_is_kept(void **state)
     known_requests_free(&known);
 }
 
+static void test_no_table(void **state)
+{
+    struct exchange *x = new_exchange();
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        assert_ptr_equal(answer(NULL, "a", x), x);
+    known_requests_clear(NULL);
+    exchange_free(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_nothing_is_kept_of_a_request_that_is_over_or_too_long),
         cmocka_unit_test(test_what_comes_once_displaces_nothing),
         cmocka_unit_test(test_of_two_in_one_place_the_later_is_kept),
+        cmocka_unit_test(test_no_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
