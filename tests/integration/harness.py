@@ -255,6 +255,15 @@ class Daemon:
         assert not SANITIZER_REPORT.search(self.log()), self.log()[-8000:]
 
 
+def first_miss(ask):
+    """The first answer of ask() that is no hit. A responder hears of what another process has invalidated a moment after that."""
+    def look():
+        answer = ask()
+        return None if cache_state(answer) == "hit" else answer
+
+    return wait_until(look, what="a read that is no hit")
+
+
 def cache_state(answer):
     """What Cache-Status says first: "hit", "fwd=miss", "fwd=bypass", ..."""
     return answer.headers["Cache-Status"].split(";")[1].strip()
