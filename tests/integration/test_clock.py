@@ -38,7 +38,14 @@ def clock(tmp_path):
     return WallClock(tmp_path / "clock")
 
 
-def test_a_clock_that_steps_ends_values_and_disturbs_no_timer(servers, db, start_responder, clock):
+@pytest.fixture
+def at_noon(db):
+    """alice lives where it is noon: her day does not end within the steps."""
+    with db.cursor() as cursor:
+        cursor.execute("INSERT INTO account_settings (user_id, timezone) VALUES ('alice', %s)", (f"Etc/GMT{time.gmtime().tm_hour - 12:+d}",))
+
+
+def test_a_clock_that_steps_ends_values_and_disturbs_no_timer(servers, db, at_noon, start_responder, clock):
     add_stock(db, "alice", 1)
     responder = start_responder(**clock.settings)
     reader = Reader(servers, clock)
@@ -63,7 +70,7 @@ def test_a_clock_that_steps_ends_values_and_disturbs_no_timer(servers, db, start
     reader.until_l1()
 
 
-def test_a_clock_that_steps_delays_no_job(servers, db, start_responder, start_worker, clock):
+def test_a_clock_that_steps_delays_no_job(servers, db, at_noon, start_responder, start_worker, clock):
     start_responder(**clock.settings)
     start_worker(**clock.settings)
     reader = Reader(servers, clock)
