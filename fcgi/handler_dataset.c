@@ -93,7 +93,8 @@ enum next_step handle_dataset(struct handler_context *context, struct exchange *
     if (!identify(context, x, &claims, &next))
         return next;
     if (!is_read(x, claims)) {
-        dataset_request_begin(&x->dataset, x->dataset.dataset);
+        if (x->known) /* another caller's was read into it */
+            dataset_request_begin(&x->dataset, x->dataset.dataset);
         if (!take_path(x))
             return answer_problem(x, 404, "there is nothing at this path");
         if (!read_request(x, false, claims))
