@@ -51,10 +51,23 @@ static void test_hmac_sign_gives_the_vectors_of_rfc_4231(void **state)
           "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+/* A key of up to one block is used as it is, a longer one's digest. Expected values from Python's hmac. */
+static void test_hmac_sign_by_keys_about_a_block_long(void **state)
+{
+    unsigned char bytes[65];
+
+    (void)state;
+    memset(bytes, 0xaa, sizeof bytes);
+    check(bytes, 63, "a key of one block", "39a71bc8c51d57135b4c9a65a7a4c3ab2e37b1b390a2ce36d48a469d495b16fa");
+    check(bytes, 64, "a key of one block", "1ad77e19fcc989ac07ba50fafcf71659bdf56d14c6f44efc96e03afe7d1252c4");
+    check(bytes, 65, "a key of one block", "921f169b2e241a484ca364b0b3c73de0da78f5b70028fcc55bfc0103e633c163");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hmac_sign_gives_the_vectors_of_rfc_4231),
+        cmocka_unit_test(test_hmac_sign_by_keys_about_a_block_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
